@@ -1,0 +1,383 @@
+//! Blocks: what the server commits for a turn. `docs/protocol.md`, "Block".
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    certificate::SignedCertificate,
+    codec::{CodecError, Wire, decode_exact, encode, strictly_ascending},
+    hash::{Context, Digest, hash},
+    ids::{Attempt, BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, StateRoot, Turn},
+    keys::{BadSignature, EnrolledKey, PublicKey},
+    merkle,
+    proof::{ServerProof, block_leaf},
+    setup::Standing,
+    transaction::{ReadTransaction, SignedTransaction},
+};
+
+/// What is hashed and signed of a block; body and absent list hang below it by their roots.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Header {
+    /// Version of this layout: 1.
+    pub version: u8,
+    /// In which match.
+    pub match_id: MatchId,
+    /// One more than that of the block before.
+    pub height: Height,
+    /// The block before; the match id for the first.
+    pub prev_block: BlockHash,
+    /// What the block does.
+    pub kind: BlockKind,
+    /// The turn whose state `state_root` commits to.
+    pub turn: Turn,
+    /// Number of takeback blocks so far.
+    pub attempt: Attempt,
+    /// When the server made the block; never before the block before.
+    pub server_time: Millis,
+    /// When the next turn closes at the latest; none after a Seal.
+    pub deadline: Option<Millis>,
+    /// Root over the entries.
+    pub body_root: Digest,
+    /// Hash of the absent list.
+    pub absent_root: Digest,
+    /// Zero with randomness mode *none*.
+    pub randomness: Digest,
+    /// The state after this block.
+    pub state_root: StateRoot,
+    /// Root over all blocks before this one, the genesis among them.
+    pub chain_root: Digest,
+    /// Serial of the certificate under which the block is signed.
+    pub signer_serial: u32,
+}
+
+/// What a block does.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum BlockKind {
+    /// Height 1: the Joins, the first state, the first deadline.
+    Start,
+    /// Executes a turn.
+    Turn,
+    /// Closes the first half of a turn with sealed commands.
+    Commit,
+    /// Opens the same turn again with a new deadline.
+    Reopen {
+        /// Why.
+        reason: ReopenReason,
+    },
+    /// Goes back to the state after an earlier turn.
+    Takeback {
+        /// That turn.
+        to_turn: Turn,
+    },
+    /// Puts another block signer in force; this block is the first that it signs.
+    KeyChange {
+        /// Signed by the service's root key.
+        certificate: SignedCertificate,
+    },
+    /// The end.
+    Seal {
+        /// Why.
+        reason: SealReason,
+        /// How the match came out.
+        standings: Vec<Standing>,
+    },
+}
+
+impl BlockKind {
+    /// Does it take up the transactions received so far?
+    pub const fn closes_turn(&self) -> bool {
+        match self {
+            Self::Start | Self::Turn => true,
+            Self::Commit
+            | Self::Reopen { .. }
+            | Self::Takeback { .. }
+            | Self::KeyChange { .. }
+            | Self::Seal { .. } => false,
+        }
+    }
+
+    /// Is it the last block of a match?
+    pub const fn seals(&self) -> bool {
+        matches!(self, Self::Seal { .. })
+    }
+}
+
+/// Why a turn was opened again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ReopenReason {
+    /// The server was away.
+    Restart,
+    /// The players agreed to pause.
+    Pause,
+    /// A player lost the connection.
+    Grace,
+}
+
+/// Why a match ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SealReason {
+    /// By the rules of the game.
+    Rules,
+    /// The last turn that the genesis allows was played.
+    TurnLimit,
+    /// At most one seat has not resigned.
+    Resigned,
+    /// Nobody acted for as many turns as the genesis allows.
+    Abandoned,
+    /// The operator ended it. The only reason that nobody can check.
+    Operator,
+}
+
+/// Why a seat has no action in a Turn block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum AbsenceReason {
+    /// Nothing came before the deadline.
+    Deadline,
+    /// The rules did not let it move.
+    NotToMove,
+    /// It resigned before.
+    Resigned,
+    /// The others skipped it.
+    Skipped,
+    /// It did not show what it had committed to.
+    RevealMissing,
+    /// Nobody has taken it.
+    OpenSeat,
+}
+
+/// A seat without an action in a Turn block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Absence {
+    /// The seat.
+    pub seat: Seat,
+    /// Why.
+    pub reason: AbsenceReason,
+}
+
+/// A transaction in a block.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Entry {
+    /// When the server received it.
+    pub received: Millis,
+    /// As it was signed.
+    pub transaction: SignedTransaction,
+}
+
+/// A block as bytes: the header is carried encoded, since its bytes are what is hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Block {
+    /// Encoding of the [`Header`].
+    pub header: Vec<u8>,
+    /// Transactions in the computed order.
+    pub entries: Vec<Entry>,
+    /// Seats without an action, ascending. Only in Turn blocks.
+    pub absent: Vec<Absence>,
+}
+
+impl Header {
+    /// The layout that this build writes.
+    pub const VERSION: u8 = 1;
+}
+
+impl Wire for Header {
+    const BYTES_MAX: usize = 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        if self.version != Self::VERSION {
+            return Err("header version");
+        }
+        match &self.kind {
+            BlockKind::Seal { standings, .. } => Standing::validate_all(standings),
+            BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. } => Ok(()),
+        }
+    }
+}
+
+impl Wire for Block {
+    const BYTES_MAX: usize = 48 * 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        // A new delegation and an action for each seat.
+        if self.entries.len() > 2 * usize::from(SEATS_MAX) {
+            return Err("too many entries");
+        }
+        if !strictly_ascending(self.absent.iter().map(|absence| absence.seat)) {
+            return Err("absent list not in ascending order");
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    /// Decodes header and transactions; no signature, proof or rule is looked at.
+    ///
+    /// # Errors
+    ///
+    /// A part is not the encoding of what it should be.
+    pub fn read(self) -> Result<ReadBlock, CodecError> {
+        let header: Header = decode_exact(&self.header)?;
+        let hash = BlockHash::new(hash(Context::Block, &[&self.header]));
+        let entries = self
+            .entries
+            .into_iter()
+            .map(|entry| {
+                let transaction = entry.transaction.read()?;
+                Ok(ReadEntry { received: entry.received, transaction })
+            })
+            .collect::<Result<_, CodecError>>()?;
+        Ok(ReadBlock { header, header_bytes: self.header, hash, entries, absent: self.absent })
+    }
+}
+
+/// A decoded transaction of a block.
+#[derive(Clone, Debug)]
+pub struct ReadEntry {
+    /// When the server received it.
+    pub received: Millis,
+    /// The transaction.
+    pub transaction: ReadTransaction,
+}
+
+impl ReadEntry {
+    fn leaf(&self) -> Digest {
+        let signed = self.transaction.signed();
+        hash(
+            Context::BodyLeaf,
+            &[&self.received.get().to_le_bytes(), &signed.body, signed.signature.as_bytes()],
+        )
+    }
+}
+
+/// Root over the entries of a block.
+pub(crate) fn body_root(entries: &[ReadEntry]) -> Digest {
+    let leaves: Vec<_> = entries.iter().map(ReadEntry::leaf).collect();
+    merkle::root(Context::BodyNode, &leaves)
+}
+
+/// Hash of the absent list of a block.
+pub(crate) fn absent_root(absent: &Vec<Absence>) -> Digest {
+    hash(Context::Absent, &[&encode(absent)])
+}
+
+/// A decoded block beside its hash and the bytes of its header.
+#[derive(Clone, Debug)]
+pub struct ReadBlock {
+    header: Header,
+    header_bytes: Vec<u8>,
+    hash: BlockHash,
+    pub(crate) entries: Vec<ReadEntry>,
+    pub(crate) absent: Vec<Absence>,
+}
+
+impl ReadBlock {
+    /// Puts a new block together from parts that were made here.
+    pub(crate) fn compose(header: Header, entries: Vec<ReadEntry>, absent: Vec<Absence>) -> Self {
+        let header_bytes = encode(&header);
+        let hash = BlockHash::new(hash(Context::Block, &[&header_bytes]));
+        Self { header, header_bytes, hash, entries, absent }
+    }
+
+    /// The header.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Names the block.
+    pub const fn hash(&self) -> BlockHash {
+        self.hash
+    }
+
+    /// The transactions in their order.
+    pub fn entries(&self) -> &[ReadEntry] {
+        &self.entries
+    }
+
+    /// The transactions, to verify their signatures ahead of the chain verifier.
+    pub fn entries_mut(&mut self) -> &mut [ReadEntry] {
+        &mut self.entries
+    }
+
+    /// The seats without an action.
+    pub fn absent(&self) -> &[Absence] {
+        &self.absent
+    }
+
+    /// The block as it is stored and sent.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let entries = self.entries.iter().map(|entry| Entry {
+            received: entry.received,
+            transaction: entry.transaction.signed().clone(),
+        });
+        encode(&Block {
+            header: self.header_bytes.clone(),
+            entries: entries.collect(),
+            absent: self.absent.clone(),
+        })
+    }
+}
+
+/// A block as it is stored and sent, with the server's proof.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ProvenBlock {
+    /// Encoding of the [`Block`].
+    pub block: Vec<u8>,
+    /// Proof of the server.
+    pub proof: ServerProof,
+}
+
+impl ProvenBlock {
+    /// Decodes the block; no signature, proof or rule is looked at.
+    ///
+    /// # Errors
+    ///
+    /// A part is not the encoding of what it should be.
+    pub fn read(self) -> Result<ReadProvenBlock, CodecError> {
+        let block = decode_exact::<Block>(&self.block)?.read()?;
+        Ok(ReadProvenBlock { block, proof: self.proof, proven_under: None })
+    }
+}
+
+impl Wire for ProvenBlock {
+    const BYTES_MAX: usize = 8 + Block::BYTES_MAX + ServerProof::BYTES_MAX;
+}
+
+/// A decoded block with its proof. Knows whether the proof was verified, and under which key.
+#[derive(Clone, Debug)]
+pub struct ReadProvenBlock {
+    pub(crate) block: ReadBlock,
+    proof: ServerProof,
+    proven_under: Option<PublicKey>,
+}
+
+impl ReadProvenBlock {
+    /// The block.
+    pub const fn block(&self) -> &ReadBlock {
+        &self.block
+    }
+
+    /// The block, to verify its signatures ahead of the chain verifier.
+    pub fn block_mut(&mut self) -> &mut ReadBlock {
+        &mut self.block
+    }
+
+    /// Verifies the server's proof under `key`, once: the answer is remembered. Whether `key` is the right
+    /// one is for the chain to say.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`], also when the proof names another serial than the header.
+    pub fn verify_proof(&mut self, key: &EnrolledKey) -> Result<(), BadSignature> {
+        if self.proven_under != Some(key.public()) {
+            if self.proof.serial != self.block.header.signer_serial {
+                return Err(BadSignature);
+            }
+            self.proof.verify(block_leaf(self.block.hash), key)?;
+            self.proven_under = Some(key.public());
+        }
+        Ok(())
+    }
+}

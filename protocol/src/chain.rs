@@ -1,0 +1,559 @@
+//! The one chain verifier. The server checks its own block with it before it signs, the client before it
+//! shows, the auditor over the whole file. `docs/protocol.md`, "Chain".
+//!
+//! A block passes in two steps, since only whoever runs the rules knows the state: [`Chain::check`] looks at
+//! everything but the state, and [`Chain::append`] compares what executing the block came to.
+
+mod draft;
+mod error;
+mod open_turn;
+mod state;
+
+use crate::{
+    block::{Absence, AbsenceReason, BlockKind, Header, ReadBlock, ReadProvenBlock, SealReason, absent_root, body_root},
+    certificate::{Role, SignedCertificate, VerifiedCertificate},
+    genesis::{Genesis, SeatHolder, TurnMode},
+    hash::{Context, Digest, hash},
+    ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
+    keys::EnrolledKey,
+    merkle::Frontier,
+    setup::{Executed, Standing},
+    transaction::TransactionBody,
+};
+
+pub use draft::Draft;
+pub use error::{BlockError, GenesisError, TransactionError};
+pub use open_turn::{Admission, OpenTurn};
+pub use state::ChainState;
+use state::SeatState;
+
+/// Most Reopen and KeyChange blocks within one turn.
+pub const REOPENS_MAX: usize = 1000;
+
+/// A match up to its head: all that is needed to judge the next block, and nothing of the game's state.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    genesis: Genesis,
+    match_id: MatchId,
+    root: EnrolledKey,
+    identities: Vec<EnrolledKey>,
+    signer: VerifiedCertificate,
+    history: Frontier,
+    state: ChainState,
+    executed: Executed,
+}
+
+/// The newest block of a chain, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bincode::Encode, bincode::Decode)]
+pub struct Head {
+    /// Its height.
+    pub height: Height,
+    /// Its name.
+    pub block: BlockHash,
+    /// The last turn that was executed.
+    pub turn: Turn,
+    /// Number of takebacks so far.
+    pub attempt: Attempt,
+    /// When the server made it.
+    pub server_time: Millis,
+    /// When the open turn closes; none before the Start and after the Seal.
+    pub deadline: Option<Millis>,
+    /// The state.
+    pub state_root: StateRoot,
+}
+
+/// A block that breaks no rule, as far as one can tell without executing it.
+#[derive(Clone, Debug)]
+pub struct CheckedBlock {
+    block: ReadBlock,
+    /// The seats as they stand after the block.
+    seats: Vec<SeatState>,
+    acted: SeatSet,
+    desynced: SeatSet,
+    signer: Option<(SignedCertificate, VerifiedCertificate)>,
+}
+
+impl CheckedBlock {
+    /// The block.
+    pub const fn block(&self) -> &ReadBlock {
+        &self.block
+    }
+
+    /// The commands to execute, in order; `None` when the block executes no turn.
+    pub fn orders(&self) -> Option<Vec<(Seat, &[u8])>> {
+        (self.block.header().kind == BlockKind::Turn).then(|| draft::orders(self.block.entries()))
+    }
+
+    /// Seats that signed another state root than the chain has: they computed another state.
+    pub const fn desynced(&self) -> SeatSet {
+        self.desynced
+    }
+}
+
+impl Chain {
+    /// Begins a chain at its genesis. `executed` is the game's first state.
+    ///
+    /// Whether the service is the one that the caller trusts, is for the caller to compare.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`GenesisError`]'s variants; the first that applies.
+    pub fn begin(genesis: Genesis, executed: Executed) -> Result<Self, GenesisError> {
+        let state = ChainState::begin(&genesis, executed.state_root);
+        Self::with_state(genesis, state, executed)
+    }
+
+    /// Takes up a chain at a state that [`Chain::state`] gave. Nothing tells whether it is the state that
+    /// follows from the genesis: it must come from one's own store, and the blocks after it be checked.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`GenesisError`]'s variants; the first that applies.
+    pub fn from_state_unverified(
+        genesis: Genesis,
+        state: ChainState,
+        executed: Executed,
+    ) -> Result<Self, GenesisError> {
+        Self::with_state(genesis, state, executed)
+    }
+
+    fn with_state(genesis: Genesis, state: ChainState, executed: Executed) -> Result<Self, GenesisError> {
+        genesis.supported().map_err(GenesisError::Unsupported)?;
+        let root = genesis.service.enroll().map_err(|_| GenesisError::WeakKey)?;
+        let signer = state
+            .signer
+            .verify(&root)
+            .and_then(|signer| signer.check(Role::Block, state.head.server_time).map(|()| signer))
+            .map_err(GenesisError::Certificate)?;
+        let identities = genesis
+            .seats
+            .iter()
+            .filter_map(|holder| match holder {
+                SeatHolder::Player(identity) => Some(identity.enroll()),
+                SeatHolder::Open => None,
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| GenesisError::WeakKey)?;
+        if executed.state_root != state.head.state_root {
+            return Err(GenesisError::StateRoot);
+        }
+        let history = state.history().ok_or(GenesisError::State)?;
+        if state.seats.len() != genesis.seats.len() || executed.standings.len() != genesis.seats.len() {
+            return Err(GenesisError::State);
+        }
+        Ok(Self { match_id: genesis.match_id(), genesis, root, identities, signer, history, state, executed })
+    }
+
+    /// Everything that follows from the blocks so far, to go on from later.
+    pub fn state(&self) -> &ChainState {
+        &self.state
+    }
+
+    /// The genesis.
+    pub const fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Names the match.
+    pub const fn match_id(&self) -> MatchId {
+        self.match_id
+    }
+
+    /// The newest block.
+    pub const fn head(&self) -> &Head {
+        &self.state.head
+    }
+
+    /// The certificate under which the next block is signed.
+    pub const fn signer(&self) -> &VerifiedCertificate {
+        &self.signer
+    }
+
+    /// How the match ended, once it has.
+    pub const fn sealed(&self) -> Option<SealReason> {
+        self.state.sealed
+    }
+
+    /// The turn that is open; `None` before the Start, after the Seal, and when the numbers are exhausted.
+    pub fn next_turn(&self) -> Option<Turn> {
+        if self.state.head.deadline.is_some() { self.state.head.turn.next() } else { None }
+    }
+
+    /// The seats whose action the open turn waits for.
+    pub fn required(&self) -> SeatSet {
+        let all = SeatSet::first(self.genesis.seat_count());
+        let asked = match self.genesis.turns.mode {
+            TurnMode::Simultaneous => all,
+            TurnMode::Alternating => self.executed.to_move,
+        };
+        asked.without(self.resigned())
+    }
+
+    /// The seats that have given up.
+    pub fn resigned(&self) -> SeatSet {
+        self.seats().filter(|(_, state)| state.resigned).map(|(seat, _)| seat).collect()
+    }
+
+    /// Number and link of the next transaction of `seat`, and the epoch of its session key; `None` for a
+    /// seat that the match does not have.
+    pub fn next_of(&self, seat: Seat) -> Option<NextTransaction> {
+        self.state.seats.get(seat.index()).map(SeatState::next)
+    }
+
+    /// Why the next block must be a Seal; `None` while the match goes on.
+    pub fn seal_due(&self) -> Option<SealReason> {
+        if self.state.head.height == Height::GENESIS || self.state.sealed.is_some() {
+            return None;
+        }
+        let seats = u32::from(self.genesis.seat_count());
+        let active = seats - self.resigned().len();
+        if self.executed.over {
+            Some(SealReason::Rules)
+        } else if self.genesis.turns.turns_max == Some(self.state.head.turn.get()) {
+            Some(SealReason::TurnLimit)
+        } else if active == 0 || active == 1 && seats > 1 {
+            Some(SealReason::Resigned)
+        } else if self.state.silent_turns >= self.genesis.absence.abandon_after() {
+            Some(SealReason::Abandoned)
+        } else {
+            None
+        }
+    }
+
+    /// How the match would come out now: by score, those who resigned behind all others.
+    pub fn standings(&self) -> Vec<Standing> {
+        let resigned = self.resigned();
+        let key = |s: &Standing| (!resigned.contains(s.seat), s.score);
+        let all = &self.executed.standings;
+        all.iter()
+            .map(|s| {
+                let better = all.iter().filter(|other| key(other) > key(s)).count();
+                Standing { place: u8::try_from(better + 1).expect("at most eight seats"), ..*s }
+            })
+            .collect()
+    }
+
+    /// A turn in which nothing has been received yet.
+    pub fn open_turn(&self) -> OpenTurn {
+        OpenTurn::new(self)
+    }
+
+    /// Checks a block that came with the server's proof.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockError::BadProof`] or [`BlockError::KeyChange`] when the proof does not hold under the signer
+    /// that the chain has, or that the block puts in force; else as [`Chain::check`].
+    pub fn check_proven(&self, mut proven: ReadProvenBlock) -> Result<CheckedBlock, BlockError> {
+        let header = proven.block().header();
+        let next_signer = self.next_signer(header)?;
+        let key = next_signer.as_ref().map_or(self.signer.key(), |(_, signer)| signer.key()).clone();
+        proven.verify_proof(&key).map_err(|_| BlockError::BadProof)?;
+        self.check(proven.block)
+    }
+
+    /// Checks everything about the next block but its state root and the server's proof.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`BlockError`]'s variants; the first that applies.
+    pub fn check(&self, block: ReadBlock) -> Result<CheckedBlock, BlockError> {
+        let header = block.header();
+        self.check_place(header)?;
+        let signer = self.next_signer(header)?;
+        self.check_header(header, signer.as_ref().map_or(&self.signer, |(_, signer)| signer))?;
+        if header.body_root != body_root(&block.entries) || header.absent_root != absent_root(&block.absent) {
+            return Err(BlockError::BodyRoot);
+        }
+        self.check_kind(header)?;
+        let open = self.check_entries(&block)?;
+        self.check_absent(&block, &open)?;
+        let (seats, acted, desynced) = open.into_parts();
+        Ok(CheckedBlock { block, seats, acted, desynced, signer })
+    }
+
+    /// Appends a checked block, if executing its orders gave the state that it commits to. The caller
+    /// executes: `executed` describes the game after the block's orders, or unchanged when it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`BlockError::StateRoot`]. Nothing was appended, but the caller's game has gone on: one of the two
+    /// sides computes another state.
+    pub fn append(&mut self, checked: CheckedBlock, executed: Executed) -> Result<Appended, BlockError> {
+        let CheckedBlock { block, seats, acted, desynced, signer } = checked;
+        let header = block.header();
+        assert_eq!(header.prev_block, self.state.head.block, "a checked block is appended to what it was checked against");
+        if header.state_root != executed.state_root {
+            return Err(BlockError::StateRoot { expected: header.state_root, got: executed.state_root });
+        }
+        if let Some((signed, verified)) = signer {
+            self.state.signer = signed;
+            self.signer = verified;
+        }
+        self.state.seats = seats;
+        self.state.advance(header, block.hash(), acted);
+        self.history.push(chain_leaf(block.hash()));
+        self.state.peaks = self.history.peaks().to_vec();
+        self.executed = executed;
+        Ok(Appended { head: self.state.head, desynced })
+    }
+
+    fn seats(&self) -> impl Iterator<Item = (Seat, &SeatState)> {
+        Seat::first(self.genesis.seat_count()).zip(&self.state.seats)
+    }
+
+    /// Is this the block that comes next at all?
+    fn check_place(&self, header: &Header) -> Result<(), BlockError> {
+        let head = &self.state.head;
+        if self.state.sealed.is_some() {
+            return Err(BlockError::AfterSeal);
+        }
+        if header.match_id != self.match_id {
+            return Err(BlockError::WrongMatch);
+        }
+        let expected = head.height.next().ok_or(BlockError::Exhausted)?;
+        if header.height != expected {
+            return Err(BlockError::WrongHeight { expected, got: header.height });
+        }
+        if header.prev_block != head.block {
+            return Err(BlockError::WrongLink);
+        }
+        if header.chain_root != self.history.root() {
+            return Err(BlockError::ChainRoot);
+        }
+        Ok(())
+    }
+
+    /// The signer that a KeyChange puts in force.
+    fn next_signer(
+        &self,
+        header: &Header,
+    ) -> Result<Option<(SignedCertificate, VerifiedCertificate)>, BlockError> {
+        let BlockKind::KeyChange { certificate } = &header.kind else { return Ok(None) };
+        let verified = certificate.verify(&self.root).map_err(|_| BlockError::KeyChange)?;
+        if verified.serial() <= self.signer.serial() {
+            return Err(BlockError::KeyChange);
+        }
+        Ok(Some((certificate.clone(), verified)))
+    }
+
+    fn check_header(&self, header: &Header, signer: &VerifiedCertificate) -> Result<(), BlockError> {
+        let head = &self.state.head;
+        if header.signer_serial != signer.serial() {
+            return Err(BlockError::WrongSigner);
+        }
+        if header.server_time < head.server_time {
+            return Err(BlockError::ClockBackwards);
+        }
+        signer.check(Role::Block, header.server_time).map_err(|_| BlockError::WrongSigner)?;
+        if header.attempt != head.attempt {
+            return Err(BlockError::WrongAttempt);
+        }
+        if header.randomness != Digest::ZERO {
+            return Err(BlockError::Randomness);
+        }
+        Ok(())
+    }
+
+    /// What each kind of block fixes about turn, deadline and state.
+    fn check_kind(&self, header: &Header) -> Result<(), BlockError> {
+        let head = &self.state.head;
+        let begun = head.height != Height::GENESIS;
+        let in_place = match &header.kind {
+            BlockKind::Start => !begun,
+            BlockKind::Turn => begun && self.seal_due().is_none(),
+            BlockKind::Reopen { .. } => {
+                begun && self.seal_due().is_none() && self.state.seen.len() <= REOPENS_MAX
+            }
+            BlockKind::KeyChange { .. } => begun && self.state.seen.len() <= REOPENS_MAX,
+            BlockKind::Seal { reason, .. } => {
+                begun && (*reason == SealReason::Operator || self.seal_due() == Some(*reason))
+            }
+            BlockKind::Commit | BlockKind::Takeback { .. } => false,
+        };
+        if !in_place {
+            return Err(BlockError::WrongKind);
+        }
+        let executes = header.kind == BlockKind::Turn;
+        let turn = if executes { head.turn.next().ok_or(BlockError::Exhausted)? } else { head.turn };
+        if header.turn != turn {
+            return Err(BlockError::WrongTurn { expected: turn, got: header.turn });
+        }
+        if header.deadline != self.deadline_after(&header.kind, header.server_time) {
+            return Err(BlockError::WrongDeadline);
+        }
+        if !executes && header.state_root != head.state_root {
+            return Err(BlockError::StateRoot { expected: head.state_root, got: header.state_root });
+        }
+        match &header.kind {
+            BlockKind::Seal { standings, .. } if *standings != self.standings() => {
+                Err(BlockError::WrongStandings)
+            }
+            BlockKind::Seal { .. }
+            | BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. } => Ok(()),
+        }
+    }
+
+    /// When the turn that is open after a block of this kind closes.
+    fn deadline_after(&self, kind: &BlockKind, server_time: Millis) -> Option<Millis> {
+        match kind {
+            BlockKind::Start | BlockKind::Turn | BlockKind::Reopen { .. } => {
+                Some(server_time.after(u64::from(self.genesis.turns.deadline_ms)))
+            }
+            BlockKind::Commit | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => {
+                self.state.head.deadline
+            }
+            BlockKind::Seal { .. } => None,
+        }
+    }
+
+    /// Admits every entry as the server did when it was received, and checks their order.
+    fn check_entries(&self, block: &ReadBlock) -> Result<OpenTurn, BlockError> {
+        let mut open = self.open_turn();
+        let carries_entries = matches!(block.header().kind, BlockKind::Start | BlockKind::Turn);
+        if !carries_entries && !block.entries.is_empty() {
+            return Err(BlockError::WrongKind);
+        }
+        let order = self.seat_order(block.header().randomness);
+        let mut last = None;
+        for (index, entry) in block.entries.iter().enumerate() {
+            let transaction = entry.transaction.get();
+            let refused = |error| BlockError::Entry { index, seat: transaction.seat, error };
+            let admission = open.check(self, entry.transaction.clone(), entry.received).map_err(refused)?;
+            open.accept(admission);
+            if entry.received > block.header().server_time {
+                return Err(refused(TransactionError::Late));
+            }
+            let place = (order[transaction.seat.index()], transaction.seq);
+            if last.is_some_and(|last| last >= place) {
+                return Err(BlockError::WrongOrder);
+            }
+            last = Some(place);
+        }
+        Ok(open)
+    }
+
+    fn check_absent(&self, block: &ReadBlock, open: &OpenTurn) -> Result<(), BlockError> {
+        match block.header().kind {
+            BlockKind::Start => {
+                let missing = SeatSet::first(self.genesis.seat_count()).without(open.acted());
+                match missing.iter().next() {
+                    Some(seat) => Err(BlockError::MissingSeat { seat }),
+                    None if block.absent.is_empty() => Ok(()),
+                    None => Err(BlockError::WrongKind),
+                }
+            }
+            BlockKind::Turn => {
+                let expected = self.absences(open.acted());
+                if block.absent != expected {
+                    let named: SeatSet = block.absent.iter().map(|absence| absence.seat).collect();
+                    let should: SeatSet = expected.iter().map(|absence| absence.seat).collect();
+                    let seat = should.without(named).iter().chain(named.without(should).iter()).next();
+                    return Err(seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat }));
+                }
+                let waited = head_deadline_passed(&self.state.head, block.header().server_time);
+                let late = block.absent.iter().find(|a| a.reason == AbsenceReason::Deadline);
+                match late {
+                    Some(absence) if !waited => Err(BlockError::EarlyAbsence { seat: absence.seat }),
+                    Some(_) | None => Ok(()),
+                }
+            }
+            BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => {
+                if block.absent.is_empty() { Ok(()) } else { Err(BlockError::WrongKind) }
+            }
+        }
+    }
+
+    /// The absent list of a turn in which these seats acted: it follows from the chain, the server has no
+    /// choice in it.
+    fn absences(&self, acted: SeatSet) -> Vec<Absence> {
+        let (required, resigned) = (self.required(), self.resigned());
+        SeatSet::first(self.genesis.seat_count())
+            .without(acted)
+            .iter()
+            .map(|seat| Absence {
+                seat,
+                reason: if resigned.contains(seat) {
+                    AbsenceReason::Resigned
+                } else if required.contains(seat) {
+                    AbsenceReason::Deadline
+                } else {
+                    AbsenceReason::NotToMove
+                },
+            })
+            .collect()
+    }
+
+    /// The place of each seat in the next block.
+    fn seat_order(&self, randomness: Digest) -> Vec<usize> {
+        let prev = self.state.head.block;
+        let rank = |seat: &Seat| {
+            hash(Context::Order, &[prev.as_bytes(), randomness.as_bytes(), &[seat.get()]])
+        };
+        let mut seats: Vec<Seat> = Seat::first(self.genesis.seat_count()).collect();
+        seats.sort_by_key(rank);
+        let mut places = vec![0; seats.len()];
+        for (place, seat) in seats.into_iter().enumerate() {
+            places[seat.index()] = place;
+        }
+        places
+    }
+}
+
+/// What the next transaction of a seat must say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextTransaction {
+    /// Epoch of the session key in force; `None` before the Join.
+    pub epoch: Option<Epoch>,
+    /// Its number.
+    pub seq: Seq,
+    /// What it links to.
+    pub prev_tx: TxHash,
+}
+
+/// What appending a block came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The new head.
+    pub head: Head,
+    /// Seats that had signed another state root than the chain has.
+    pub desynced: SeatSet,
+}
+
+/// The leaf that stands for a block in the tree over all blocks.
+pub fn chain_leaf(block: BlockHash) -> Digest {
+    hash(Context::ChainLeaf, &[block.as_bytes()])
+}
+
+fn head_deadline_passed(head: &Head, now: Millis) -> bool {
+    head.deadline.is_some_and(|deadline| now >= deadline)
+}
+
+impl OpenTurn {
+    /// Can the turn be closed at `now`: has every seat acted that it waits for, or is the time up?
+    pub fn is_closable(&self, chain: &Chain, now: Millis) -> bool {
+        self.acted().contains_all(chain.required()) || head_deadline_passed(&chain.state.head, now)
+    }
+}
+
+/// Is this body an action, which a seat has one of in a turn?
+const fn is_action(body: &TransactionBody) -> bool {
+    match body {
+        TransactionBody::Delegate(_) => false,
+        TransactionBody::Join(_)
+        | TransactionBody::Turn(_)
+        | TransactionBody::Commit(_)
+        | TransactionBody::Reveal { .. }
+        | TransactionBody::Takeback { .. }
+        | TransactionBody::Resign => true,
+    }
+}

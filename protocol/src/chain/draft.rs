@@ -1,0 +1,111 @@
+//! How the server puts the next block of a chain together.
+
+use crate::{
+    block::{Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root},
+    chain::{Chain, open_turn::OpenTurn},
+    hash::Digest,
+    ids::{Millis, Seat, StateRoot, Turn},
+    transaction::TransactionBody,
+};
+
+/// A block that wants only its state root.
+#[derive(Debug)]
+pub struct Draft {
+    header: Header,
+    entries: Vec<ReadEntry>,
+    absent: Vec<Absence>,
+}
+
+impl Draft {
+    /// The commands to execute, in order; `None` when the block executes no turn.
+    pub fn orders(&self) -> Option<Vec<(Seat, &[u8])>> {
+        (self.header.kind == BlockKind::Turn).then(|| orders(&self.entries))
+    }
+
+    /// Completes the block with the root of the state after its orders.
+    pub fn finish(mut self, state_root: StateRoot) -> ReadBlock {
+        self.header.state_root = state_root;
+        ReadBlock::compose(self.header, self.entries, self.absent)
+    }
+}
+
+impl Chain {
+    /// Drafts the Start from the Joins received. It passes [`Chain::check`] when all have joined.
+    pub fn draft_start(&self, joins: OpenTurn, now: Millis) -> Option<Draft> {
+        self.draft(BlockKind::Start, self.head().turn, joins.into_entries(), Vec::new(), now)
+    }
+
+    /// Drafts the block of the open turn. It passes [`Chain::check`] when [`OpenTurn::is_closable`].
+    /// `None` when the numbers of turns or blocks are exhausted.
+    pub fn draft_turn(&self, open: OpenTurn, now: Millis) -> Option<Draft> {
+        let turn = self.head().turn.next()?;
+        let absent = self.absences(open.acted());
+        self.draft(BlockKind::Turn, turn, open.into_entries(), absent, now)
+    }
+
+    /// Drafts a block that opens the open turn again.
+    pub fn draft_reopen(&self, reason: ReopenReason, now: Millis) -> Option<Draft> {
+        self.draft(BlockKind::Reopen { reason }, self.head().turn, Vec::new(), Vec::new(), now)
+    }
+
+    /// Drafts the last block.
+    pub fn draft_seal(&self, reason: SealReason, now: Millis) -> Option<Draft> {
+        let kind = BlockKind::Seal { reason, standings: self.standings() };
+        self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now)
+    }
+
+    fn draft(
+        &self,
+        kind: BlockKind,
+        turn: Turn,
+        mut entries: Vec<ReadEntry>,
+        absent: Vec<Absence>,
+        now: Millis,
+    ) -> Option<Draft> {
+        let head = self.head();
+        let order = self.seat_order(Digest::ZERO);
+        entries.sort_by_key(|entry| {
+            let tx = entry.transaction.get();
+            (order[tx.seat.index()], tx.seq)
+        });
+        // The clock of the machine may have been set back; that of the chain never goes back.
+        let server_time = now.max(head.server_time);
+        let header = Header {
+            version: Header::VERSION,
+            match_id: self.match_id(),
+            height: head.height.next()?,
+            prev_block: head.block,
+            deadline: self.deadline_after(&kind, server_time),
+            kind,
+            turn,
+            attempt: head.attempt,
+            server_time,
+            body_root: body_root(&entries),
+            absent_root: absent_root(&absent),
+            randomness: Digest::ZERO,
+            state_root: head.state_root,
+            chain_root: self.history.root(),
+            signer_serial: self.signer().serial(),
+        };
+        Some(Draft { header, entries, absent })
+    }
+}
+
+/// The commands among `entries`, in their order.
+pub(super) fn orders(entries: &[ReadEntry]) -> Vec<(Seat, &[u8])> {
+    entries
+        .iter()
+        .filter_map(|entry| {
+            let tx = entry.transaction.get();
+            match &tx.body {
+                TransactionBody::Turn(commands) => Some((tx.seat, commands.as_slice())),
+                TransactionBody::Join(_)
+                | TransactionBody::Delegate(_)
+                | TransactionBody::Commit(_)
+                | TransactionBody::Reveal { .. }
+                | TransactionBody::Takeback { .. }
+                | TransactionBody::Resign => None,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,210 @@
+//! A turn while it is open: which transactions can still come, and what has come.
+
+use crate::{
+    block::ReadEntry,
+    chain::{
+        Chain, is_action,
+        error::TransactionError,
+        state::{SeatState, Session},
+    },
+    delegation::SignedDelegation,
+    ids::{Epoch, Height, Millis, SeatSet, Turn},
+    transaction::{ReadTransaction, Transaction, TransactionBody},
+};
+
+/// The open turn of a chain, or its Joins before the Start. The room fills it as transactions come in; the
+/// verifier fills one from a block. Both by the same [`OpenTurn::check`].
+#[derive(Clone, Debug)]
+pub struct OpenTurn {
+    /// The seats as they stand once the entries so far are in a block.
+    seats: Vec<SeatState>,
+    acted: SeatSet,
+    delegated: SeatSet,
+    desynced: SeatSet,
+    entries: Vec<ReadEntry>,
+}
+
+/// A transaction that can be accepted.
+#[derive(Debug)]
+pub struct Admission {
+    after: SeatState,
+    desynced: bool,
+    entry: ReadEntry,
+}
+
+impl Admission {
+    /// The transaction.
+    pub const fn transaction(&self) -> &ReadTransaction {
+        &self.entry.transaction
+    }
+}
+
+impl OpenTurn {
+    pub(super) fn new(chain: &Chain) -> Self {
+        Self {
+            seats: chain.state.seats.clone(),
+            acted: SeatSet::EMPTY,
+            delegated: SeatSet::EMPTY,
+            desynced: SeatSet::EMPTY,
+            entries: Vec::new(),
+        }
+    }
+
+    /// Can a transaction that was received at `received` stand in the block that closes this turn?
+    /// Nothing is taken up before [`OpenTurn::accept`].
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`TransactionError`]'s variants; the first that applies.
+    pub fn check(
+        &self,
+        chain: &Chain,
+        mut transaction: ReadTransaction,
+        received: Millis,
+    ) -> Result<Admission, TransactionError> {
+        let tx = transaction.get();
+        let seat = tx.seat;
+        if tx.match_id != chain.match_id {
+            return Err(TransactionError::WrongMatch);
+        }
+        let Some(state) = self.seats.get(seat.index()) else { return Err(TransactionError::NoSuchSeat) };
+        self.check_turn(chain, tx)?;
+        check_link(state, tx)?;
+        if !chain.state.has_seen(tx.seen_height, tx.seen_block) {
+            return Err(TransactionError::UnknownSeenBlock);
+        }
+        if tx.chain_element.is_some() {
+            return Err(TransactionError::UnexpectedChainElement);
+        }
+        if received < chain.state.opened {
+            return Err(TransactionError::Early);
+        }
+        if chain.state.head.deadline.is_some_and(|deadline| received > deadline) {
+            return Err(TransactionError::Late);
+        }
+        let session = match (&tx.body, &state.session) {
+            (TransactionBody::Join(delegation) | TransactionBody::Delegate(delegation), _) => {
+                accept_delegation(chain, tx, delegation)?
+            }
+            (_, Some(session)) => session.clone(),
+            (_, None) => return Err(TransactionError::WrongKind),
+        };
+        if session.valid_to.is_some_and(|valid_to| received > valid_to) {
+            return Err(TransactionError::DelegationExpired);
+        }
+        let desynced = tx.seen_state_root != chain.state.head.state_root;
+        let next_seq = tx.seq.next().ok_or(TransactionError::Exhausted)?;
+        let resigned = tx.body == TransactionBody::Resign;
+        transaction.verify(&session.key).map_err(|_| TransactionError::BadSignature)?;
+        let prev_tx = transaction.hash();
+        let after = SeatState { session: Some(session), next_seq, prev_tx, resigned };
+        Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
+    }
+
+    /// Takes up a transaction that passed [`OpenTurn::check`] of this same turn, with nothing accepted since.
+    pub fn accept(&mut self, admission: Admission) {
+        let Admission { after, desynced, entry } = admission;
+        let tx = entry.transaction.get();
+        self.seats[tx.seat.index()] = after;
+        if is_action(&tx.body) {
+            self.acted.insert(tx.seat);
+        } else {
+            self.delegated.insert(tx.seat);
+        }
+        if desynced {
+            self.desynced.insert(tx.seat);
+        }
+        self.entries.push(entry);
+    }
+
+    /// Is a transaction of this kind due from this seat, for this turn?
+    fn check_turn(&self, chain: &Chain, tx: &Transaction) -> Result<(), TransactionError> {
+        let begun = chain.state.head.height != Height::GENESIS;
+        if chain.state.sealed.is_some() || chain.seal_due().is_some() {
+            return Err(TransactionError::MatchOver);
+        }
+        match tx.body {
+            TransactionBody::Join(_) if !begun => {}
+            TransactionBody::Turn(_) | TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
+            TransactionBody::Join(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Resign
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Takeback { .. } => return Err(TransactionError::WrongKind),
+        }
+        let expected = if begun { chain.next_turn().ok_or(TransactionError::Exhausted)? } else { Turn::START };
+        if tx.turn != expected {
+            return Err(TransactionError::WrongTurn { expected, got: tx.turn });
+        }
+        if tx.attempt != chain.state.head.attempt {
+            return Err(TransactionError::WrongAttempt);
+        }
+        if chain.resigned().contains(tx.seat) {
+            return Err(TransactionError::Resigned);
+        }
+        let delegates_twice = !is_action(&tx.body) && self.delegated.contains(tx.seat);
+        if self.acted.contains(tx.seat) || delegates_twice {
+            return Err(TransactionError::AlreadySubmitted);
+        }
+        if matches!(tx.body, TransactionBody::Turn(_)) && !chain.required().contains(tx.seat) {
+            return Err(TransactionError::NotToMove);
+        }
+        Ok(())
+    }
+
+    /// The transactions so far, in the order in which they came.
+    pub fn entries(&self) -> &[ReadEntry] {
+        &self.entries
+    }
+
+    /// The seats that have acted.
+    pub const fn acted(&self) -> SeatSet {
+        self.acted
+    }
+
+    pub(super) fn into_entries(self) -> Vec<ReadEntry> {
+        self.entries
+    }
+
+    pub(super) fn into_parts(self) -> (Vec<SeatState>, SeatSet, SeatSet) {
+        (self.seats, self.acted, self.desynced)
+    }
+}
+
+/// Do epoch, number and link go on where the seat stands?
+fn check_link(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
+    let next = state.next();
+    let opens_epoch = matches!(tx.body, TransactionBody::Join(_) | TransactionBody::Delegate(_));
+    let expected = match (next.epoch, opens_epoch) {
+        (None, _) => Epoch::FIRST,
+        (Some(epoch), false) => epoch,
+        (Some(epoch), true) => epoch.next().ok_or(TransactionError::Exhausted)?,
+    };
+    if tx.epoch != expected {
+        return Err(TransactionError::WrongEpoch { expected, got: tx.epoch });
+    }
+    if tx.seq != next.seq {
+        return Err(TransactionError::WrongSeq { expected: next.seq, got: tx.seq });
+    }
+    if tx.prev_tx != next.prev_tx {
+        return Err(TransactionError::WrongLink);
+    }
+    Ok(())
+}
+
+/// Does the seat's identity let this session key speak for this seat in this match and epoch?
+fn accept_delegation(
+    chain: &Chain,
+    tx: &Transaction,
+    delegation: &SignedDelegation,
+) -> Result<Session, TransactionError> {
+    let identity = chain.identities.get(tx.seat.index()).ok_or(TransactionError::NoSuchSeat)?;
+    let verified = delegation.verify(identity).map_err(|_| TransactionError::BadDelegation)?;
+    let said = verified.get();
+    if (said.match_id, said.seat, said.epoch) != (tx.match_id, tx.seat, tx.epoch) {
+        return Err(TransactionError::BadDelegation);
+    }
+    Ok(Session { epoch: said.epoch, key: verified.session().clone(), valid_to: said.valid_to })
+}

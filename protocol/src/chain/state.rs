@@ -1,0 +1,144 @@
+//! What a chain has come to, as a value that can be stored.
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    block::{BlockKind, Header, SealReason},
+    certificate::SignedCertificate,
+    chain::{Head, NextTransaction, chain_leaf},
+    codec::Wire,
+    genesis::Genesis,
+    hash::{Context, Digest},
+    ids::{Attempt, BlockHash, Epoch, Height, Millis, SeatSet, Seq, StateRoot, Turn, TxHash},
+    keys::EnrolledKey,
+    merkle::Frontier,
+};
+
+/// All that follows from the blocks of a match so far, but for the state of the game.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ChainState {
+    pub(super) head: Head,
+    /// When the open turn was opened first.
+    pub(super) opened: Millis,
+    /// The block that opened the turn, and the Reopens and KeyChanges after it: what a transaction of this
+    /// turn may name as seen.
+    pub(super) seen: Vec<BlockHash>,
+    /// Height of the first of `seen`.
+    pub(super) seen_from: Height,
+    pub(super) peaks: Vec<Digest>,
+    pub(super) seats: Vec<SeatState>,
+    /// Turns in a row in which nobody acted.
+    pub(super) silent_turns: u16,
+    pub(super) sealed: Option<SealReason>,
+    pub(super) signer: SignedCertificate,
+}
+
+/// How far a seat's transactions have come.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct SeatState {
+    pub(super) session: Option<Session>,
+    pub(super) next_seq: Seq,
+    pub(super) prev_tx: TxHash,
+    pub(super) resigned: bool,
+}
+
+/// The session key in force.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Session {
+    pub(super) epoch: Epoch,
+    pub(super) key: EnrolledKey,
+    pub(super) valid_to: Option<Millis>,
+}
+
+impl SeatState {
+    pub(super) fn next(&self) -> NextTransaction {
+        NextTransaction {
+            epoch: self.session.as_ref().map(|session| session.epoch),
+            seq: self.next_seq,
+            prev_tx: self.prev_tx,
+        }
+    }
+}
+
+impl ChainState {
+    pub(super) fn begin(genesis: &Genesis, state_root: StateRoot) -> Self {
+        let match_id = genesis.match_id();
+        let seat = SeatState {
+            session: None,
+            next_seq: Seq::JOIN,
+            prev_tx: match_id.as_tx(),
+            resigned: false,
+        };
+        let mut history = Frontier::new(Context::ChainNode);
+        history.push(chain_leaf(match_id.as_block()));
+        Self {
+            head: Head {
+                height: Height::GENESIS,
+                block: match_id.as_block(),
+                turn: Turn::START,
+                attempt: Attempt::FIRST,
+                server_time: genesis.created,
+                deadline: None,
+                state_root,
+            },
+            opened: genesis.created,
+            seen: vec![match_id.as_block()],
+            seen_from: Height::GENESIS,
+            peaks: history.peaks().to_vec(),
+            seats: vec![seat; genesis.seats.len()],
+            silent_turns: 0,
+            sealed: None,
+            signer: genesis.signer.clone(),
+        }
+    }
+
+    /// The newest block.
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// The tree over all blocks up to the head, the genesis among them.
+    pub(super) fn history(&self) -> Option<Frontier> {
+        let size = self.head.height.get().checked_add(1)?;
+        Frontier::from_peaks(Context::ChainNode, self.peaks.clone(), size)
+    }
+
+    /// Is `block` one that a transaction of the open turn may name as seen?
+    pub(super) fn has_seen(&self, height: Height, block: BlockHash) -> bool {
+        let index = height.get().checked_sub(self.seen_from.get()).map(usize::try_from);
+        match index {
+            Some(Ok(index)) => self.seen.get(index) == Some(&block),
+            Some(Err(_)) | None => false,
+        }
+    }
+
+    pub(super) fn advance(&mut self, header: &Header, block: BlockHash, acted: SeatSet) {
+        self.head = Head {
+            height: header.height,
+            block,
+            turn: header.turn,
+            attempt: header.attempt,
+            server_time: header.server_time,
+            deadline: header.deadline,
+            state_root: header.state_root,
+        };
+        match &header.kind {
+            BlockKind::Start | BlockKind::Turn => {
+                self.opened = header.server_time;
+                self.seen_from = header.height;
+                self.seen.clear();
+                self.silent_turns = if acted.is_empty() { self.silent_turns.saturating_add(1) } else { 0 };
+            }
+            BlockKind::Seal { reason, .. } => self.sealed = Some(*reason),
+            BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. } => {}
+        }
+        self.seen.push(block);
+    }
+}
+
+impl Wire for ChainState {
+    const BYTES_MAX: usize = crate::codec::DECODE_BYTES_MAX;
+}

@@ -1,0 +1,279 @@
+//! The genesis: everything two machines must agree on before the first move. `docs/protocol.md`, "Genesis".
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    certificate::SignedCertificate,
+    codec::{Wire, encode},
+    hash::{Context, hash},
+    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat},
+    keys::PublicKey,
+    setup::{OPTIONS_BYTES_MAX, RulesId, Setup},
+};
+
+/// Shortest time that a turn may be open, in milliseconds.
+pub const DEADLINE_MS_MIN: u32 = 100;
+
+/// Longest time that a turn may be open: 31 days in milliseconds.
+pub const DEADLINE_MS_MAX: u32 = 31 * 24 * 60 * 60 * 1000;
+
+/// Height 0 of a match. Its hash is the match's id, so nothing in it can be changed afterwards.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Genesis {
+    /// Version of this layout: 1.
+    pub version: u8,
+    /// Root key of the service that runs the match.
+    pub service: PublicKey,
+    /// Which rules.
+    pub rules: RulesId,
+    /// The game's own options.
+    pub options: Vec<u8>,
+    /// Who sits where, 1 to 8 seats.
+    pub seats: Vec<SeatHolder>,
+    /// When a turn closes.
+    pub turns: TurnRules,
+    /// What an absence leads to.
+    pub absence: AbsencePolicy,
+    /// What two transactions of one seat for one turn lead to.
+    pub double_transactions: DoubleTransactionPolicy,
+    /// When the others see a seat's commands.
+    pub visibility: Visibility,
+    /// Where seed and block order come from.
+    pub randomness: Randomness,
+    /// Whether turns can be taken back.
+    pub takebacks: TakebackPolicy,
+    /// Who may watch.
+    pub spectators: SpectatorPolicy,
+    /// The match that this one goes on from.
+    pub parent: Option<Parent>,
+    /// Certificate of the first block signer.
+    pub signer: SignedCertificate,
+    /// When the server froze the lobby.
+    pub created: Millis,
+    /// Random, so that no two matches have the same id.
+    pub nonce: [u8; 16],
+}
+
+/// Who has the right to a seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SeatHolder {
+    /// The player with this identity key.
+    Player(PublicKey),
+    /// Nobody yet; a later block can carry the Join.
+    Open,
+}
+
+/// When a turn closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct TurnRules {
+    /// Whose transactions a turn waits for.
+    pub mode: TurnMode,
+    /// How long a turn is open, [`DEADLINE_MS_MIN`] to [`DEADLINE_MS_MAX`].
+    pub deadline_ms: u32,
+    /// How the time of a turn is counted.
+    pub clock: Clock,
+    /// Extra time for a seat that lost its connection.
+    pub grace_ms: u32,
+    /// The match ends after this turn, if the rules have not ended it before. 1 or more.
+    pub turns_max: Option<u32>,
+}
+
+/// Whose transactions a turn waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum TurnMode {
+    /// Every seat's. A seat that the rules do not let move sends an empty command list, and signs with it
+    /// the state it saw.
+    Simultaneous,
+    /// Only those of the seats that the rules let move.
+    Alternating,
+}
+
+/// How the time of a turn is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Clock {
+    /// Every turn has the whole `deadline_ms`.
+    PerTurn,
+    /// A bank that each seat draws from, with an increment for each turn, both in milliseconds.
+    Bank {
+        /// At the start.
+        initial_ms: u32,
+        /// Added after each own turn.
+        increment_ms: u32,
+    },
+}
+
+/// What an absence leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum AbsencePolicy {
+    /// The absent seat passes. After `abandon_after` turns in a row in which nobody acted the match is
+    /// sealed as abandoned. 1 or more.
+    Pass {
+        /// Turns in a row.
+        abandon_after: u16,
+    },
+    /// As `Pass`, and a seat absent for `forfeit_after` turns in a row counts as resigned.
+    Forfeit {
+        /// Turns in a row in which nobody acted.
+        abandon_after: u16,
+        /// Turns in a row in which the seat did not act.
+        forfeit_after: u16,
+    },
+}
+
+impl AbsencePolicy {
+    /// Turns in a row without any action after which the match is over.
+    pub const fn abandon_after(self) -> u16 {
+        match self {
+            Self::Pass { abandon_after } | Self::Forfeit { abandon_after, .. } => abandon_after,
+        }
+    }
+}
+
+/// What two transactions of one seat for one turn lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum DoubleTransactionPolicy {
+    /// The first counts, the second is refused and kept as evidence.
+    KeepFirst,
+    /// The match ends.
+    EndMatch,
+}
+
+/// When the others see a seat's commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Visibility {
+    /// With the block; the server sees them before.
+    Held,
+    /// After all have committed to theirs; nobody sees them before.
+    Sealed,
+    /// At once.
+    Open,
+}
+
+/// Where seed and block order come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Randomness {
+    /// The seed is the hash of the match id; the order in a block is that of hashes over the block before.
+    None,
+    /// The seed is committed to and revealed by all parties; each turn reveals an element of a hash chain.
+    CommitReveal,
+}
+
+/// Whether turns can be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum TakebackPolicy {
+    /// Never.
+    Never,
+    /// With the consent of every seat.
+    Unanimous,
+}
+
+/// Who may watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SpectatorPolicy {
+    /// Nobody.
+    Forbidden,
+    /// Everybody, this many turns late.
+    Allowed {
+        /// Turns that a spectator is behind.
+        delay_turns: u16,
+    },
+}
+
+/// The match that another goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Parent {
+    /// The match.
+    pub match_id: MatchId,
+    /// Up to which block.
+    pub height: Height,
+    /// That block.
+    pub block: BlockHash,
+}
+
+impl Genesis {
+    /// The layout that this build writes.
+    pub const VERSION: u8 = 1;
+
+    /// Names the match.
+    pub fn match_id(&self) -> MatchId {
+        MatchId::new(hash(Context::Genesis, &[&encode(self)]))
+    }
+
+    /// How many seats.
+    pub fn seat_count(&self) -> u8 {
+        u8::try_from(self.seats.len()).expect("a valid genesis has at most eight seats")
+    }
+
+    /// The seat that `identity` holds.
+    pub fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
+        let holder = SeatHolder::Player(identity);
+        Seat::first(self.seat_count()).find(|seat| self.seats[seat.index()] == holder)
+    }
+
+    /// What the game is started from. With [`Randomness::None`] the seed follows from the match id, which
+    /// the server could have chosen among many by its nonce.
+    pub fn setup(&self) -> Setup {
+        Setup {
+            rules: self.rules.clone(),
+            options: self.options.clone(),
+            seats: self.seat_count(),
+            seed: hash(Context::Seed, &[self.match_id().as_bytes()]),
+        }
+    }
+
+    /// Does this build play all modes that the genesis names? The formats name more than it does.
+    ///
+    /// # Errors
+    ///
+    /// The first mode that it does not play.
+    pub fn supported(&self) -> Result<(), UnsupportedMode> {
+        let modes = [
+            (self.visibility == Visibility::Held, "visibility"),
+            (self.randomness == Randomness::None, "randomness"),
+            (self.takebacks == TakebackPolicy::Never, "takebacks"),
+            (matches!(self.absence, AbsencePolicy::Pass { .. }), "absence"),
+            (self.double_transactions == DoubleTransactionPolicy::KeepFirst, "double transactions"),
+            (self.turns.clock == Clock::PerTurn && self.turns.grace_ms == 0, "clock"),
+            (!self.seats.contains(&SeatHolder::Open), "open seats"),
+            (self.parent.is_none(), "parent"),
+            (!matches!(self.spectators, SpectatorPolicy::Allowed { delay_turns: 1.. }), "spectator delay"),
+        ];
+        match modes.iter().find(|(supported, _)| !supported) {
+            None => Ok(()),
+            Some((_, mode)) => Err(UnsupportedMode(mode)),
+        }
+    }
+}
+
+/// A genesis names a mode that this build does not play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this build does not play the mode that the genesis names for: {0}")]
+pub struct UnsupportedMode(pub &'static str);
+
+impl Wire for Genesis {
+    const BYTES_MAX: usize = 4096;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        if self.version != Self::VERSION {
+            return Err("genesis version");
+        }
+        self.rules.validate()?;
+        if self.options.len() > OPTIONS_BYTES_MAX {
+            return Err("options too long");
+        }
+        if self.seats.is_empty() || self.seats.len() > usize::from(SEATS_MAX) {
+            return Err("number of seats");
+        }
+        let same = |(i, holder): (usize, &SeatHolder)| *holder != SeatHolder::Open && self.seats[..i].contains(holder);
+        if self.seats.iter().enumerate().any(same) {
+            return Err("one identity on two seats");
+        }
+        if !(DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&self.turns.deadline_ms) {
+            return Err("deadline out of range");
+        }
+        if self.turns.turns_max == Some(0) || self.absence.abandon_after() == 0 {
+            return Err("a limit of no turns");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! What client and server say to each other inside the sealed records. `docs/protocol.md`, "Messages".
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    block::ProvenBlock,
+    chain::TransactionError,
+    codec::{DECODE_BYTES_MAX, Wire},
+    genesis::TurnMode,
+    hash::Digest,
+    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
+    keys::PublicKey,
+    receipt::ProvenReceipt,
+    setup::RULES_NAME_BYTES_MAX,
+    transaction::SignedTransaction,
+};
+
+/// Longest room name, in bytes.
+pub const ROOM_NAME_BYTES_MAX: usize = 32;
+
+/// Longest display name, in bytes.
+pub const DISPLAY_NAME_BYTES_MAX: usize = 32;
+
+/// Longest explanation in a refusal, in bytes.
+pub const REASON_BYTES_MAX: usize = 120;
+
+/// Name of a room: 1 to 32 of `a`–`z`, `A`–`Z`, `0`–`9`, `-`, `_` and `.`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub struct RoomName(String);
+
+impl RoomName {
+    /// `None` when `name` is not one.
+    pub fn new(name: &str) -> Option<Self> {
+        let name = Self(name.to_owned());
+        name.is_valid().then_some(name)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_valid(&self) -> bool {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=ROOM_NAME_BYTES_MAX).contains(&self.0.len()) && self.0.bytes().all(plain)
+    }
+}
+
+impl std::fmt::Display for RoomName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How a player is called: 1 to 32 bytes of text without control characters. Never signed or hashed.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DisplayName(String);
+
+impl DisplayName {
+    /// `None` when `name` is not one.
+    pub fn new(name: &str) -> Option<Self> {
+        let name = Self(name.to_owned());
+        name.is_valid().then_some(name)
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_valid(&self) -> bool {
+        (1..=DISPLAY_NAME_BYTES_MAX).contains(&self.0.len()) && !self.0.chars().any(char::is_control)
+    }
+}
+
+impl std::fmt::Display for DisplayName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a new room is to play.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct RoomSpec {
+    /// Name of the rules; the server takes the newest version it has.
+    pub rules: String,
+    /// Size in the game's own unit; `None` for the usual one.
+    pub size: Option<u16>,
+    /// How many seats.
+    pub seats: u8,
+    /// Whose transactions a turn waits for.
+    pub mode: TurnMode,
+    /// Turns after which the match ends, if the rules have not ended it before.
+    pub turns_max: Option<u32>,
+    /// How long a turn is open; `None` for the server's default.
+    pub deadline_ms: Option<u32>,
+    /// May others watch?
+    pub spectators: bool,
+}
+
+/// As what somebody enters a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum EnterAs {
+    /// To take a seat, or go back to it.
+    Player,
+    /// To watch.
+    Spectator,
+}
+
+/// From the client, after Accept.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ClientMessage {
+    /// Opens a room.
+    Create {
+        /// Its name.
+        room: RoomName,
+        /// What is played in it.
+        spec: RoomSpec,
+    },
+    /// Enters a room. The first thing after it is [`ServerMessage::Lobby`], or the match from its genesis.
+    Enter {
+        /// Which.
+        room: RoomName,
+        /// As what.
+        enter_as: EnterAs,
+        /// Shown to the others.
+        name: DisplayName,
+    },
+    /// Says in the lobby whether the match may begin.
+    Ready(bool),
+    /// Comes back to a match after a lost connection, with the blocks up to `height` in hand.
+    Resume {
+        /// Which match.
+        match_id: MatchId,
+        /// As what.
+        enter_as: EnterAs,
+        /// Height of the own head.
+        height: Height,
+        /// The own head.
+        block: BlockHash,
+    },
+    /// Hands in a transaction. The same bytes may be handed in again at any time.
+    Submit(SignedTransaction),
+    /// Leaves the room. A seat in a running match stays the player's.
+    Leave,
+    /// Asks for a [`ServerMessage::Pong`] with the same number.
+    Ping(u64),
+}
+
+/// From the server.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum ServerMessage {
+    /// The handshake is complete, and the client logged in. Always the first message.
+    Accept {
+        /// Names this session in logs; equal to the exporter that both ends derive.
+        session: Digest,
+        /// What the server expects of the client.
+        limits: Limits,
+        /// The server's clock.
+        server_time: Millis,
+    },
+    /// The room asked for is open.
+    Created {
+        /// Its name.
+        room: RoomName,
+    },
+    /// Who is in the lobby, whenever that changes.
+    Lobby(Lobby),
+    /// The match that is about to begin, or runs: first of all blocks.
+    Genesis {
+        /// Encoding of the [`crate::Genesis`].
+        genesis: Vec<u8>,
+        /// How the players are called, by seat.
+        names: Vec<DisplayName>,
+    },
+    /// The next block.
+    Block(ProvenBlock),
+    /// Everything up to this height was sent; what follows is news.
+    CaughtUp {
+        /// Height of the server's head.
+        height: Height,
+    },
+    /// A transaction was accepted, and is on disk.
+    Receipt(ProvenReceipt),
+    /// A transaction was refused. It leaves no trace: its number can be used again.
+    Refused {
+        /// Which.
+        transaction: TxHash,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// What was asked cannot be done.
+    Failed(Failure),
+    /// Answers [`ClientMessage::Ping`].
+    Pong(u64),
+    /// The server closes this connection in good order; come back after the time given.
+    Goodbye {
+        /// Why.
+        reason: GoodbyeReason,
+        /// Not before, in milliseconds from now.
+        retry_after_ms: u32,
+    },
+}
+
+/// What the server expects of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Limits {
+    /// Silence after which either side sends a Ping, in milliseconds. Three times as long, and the
+    /// connection is lost.
+    pub heartbeat_ms: u32,
+    /// Longest message, in bytes.
+    pub message_bytes_max: u32,
+}
+
+/// A room before its match.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Lobby {
+    /// The room.
+    pub room: RoomName,
+    /// What is to be played.
+    pub spec: RoomSpec,
+    /// The seats taken, ascending.
+    pub seats: Vec<LobbySeat>,
+}
+
+/// A seat taken in the lobby.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LobbySeat {
+    /// Which.
+    pub seat: Seat,
+    /// By whom.
+    pub identity: PublicKey,
+    /// How the player is called.
+    pub name: DisplayName,
+    /// May the match begin?
+    pub ready: bool,
+}
+
+/// Why a transaction was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+pub enum Refusal {
+    /// It is not a transaction at all.
+    #[error("not the encoding of a transaction")]
+    Malformed,
+    /// The sender does not hold the seat it is for.
+    #[error("the sender does not hold this seat")]
+    NotYourSeat,
+    /// No match runs here.
+    #[error("no match is running here")]
+    NoMatch,
+    /// The chain does not take it.
+    #[error(transparent)]
+    Chain(TransactionError),
+    /// The rules of the game do not allow a command.
+    #[error("command {command}: {reason}")]
+    Command {
+        /// Which, counted from 0.
+        command: u16,
+        /// Why not, in the words of the game.
+        reason: String,
+    },
+}
+
+/// Why something asked for cannot be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+pub enum Failure {
+    /// There is a room of this name.
+    #[error("a room of this name is open already")]
+    RoomExists,
+    /// There is no room of this name.
+    #[error("there is no room of this name")]
+    NoSuchRoom,
+    /// There is no match of this id.
+    #[error("there is no match of this id")]
+    NoSuchMatch,
+    /// The room cannot be opened with these settings.
+    #[error("the room's settings are not possible: unknown rules, or size, seats or times out of range")]
+    BadSpec,
+    /// The server has as many rooms as it may.
+    #[error("the server has as many rooms as its limit `rooms_max` allows")]
+    TooManyRooms,
+    /// All seats are taken.
+    #[error("all seats of the room are taken")]
+    RoomFull,
+    /// The match has begun without this identity.
+    #[error("the match has begun, and this identity holds no seat in it")]
+    NotSeated,
+    /// The room does not let anybody watch, or has as many watchers as it may.
+    #[error("the room takes no (more) spectators")]
+    NoSpectators,
+    /// The connection is in a room already, or in none.
+    #[error("not possible in this state of the connection")]
+    WrongState,
+    /// The client has blocks that the server does not have: one of them has lost its history.
+    #[error("the client's head is not a block that the server knows at this height")]
+    UnknownHead,
+    /// The server cannot write to its store and accepts nothing.
+    #[error("the server cannot write to its store")]
+    Unavailable,
+}
+
+/// Why the server closes a connection in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum GoodbyeReason {
+    /// It shuts down.
+    Shutdown,
+    /// The same identity connected again.
+    Replaced,
+    /// The client did not read fast enough.
+    TooSlow,
+    /// The client was silent for too long.
+    Silent,
+    /// The room is no more.
+    RoomClosed,
+    /// The client sent more than its limits allow.
+    TooFast,
+}
+
+impl Wire for ClientMessage {
+    const BYTES_MAX: usize = 8 * 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Create { room, spec } => {
+                if !room.is_valid() {
+                    return Err("room name");
+                }
+                let rules_fit = (1..=RULES_NAME_BYTES_MAX).contains(&spec.rules.len());
+                if rules_fit { Ok(()) } else { Err("rules name") }
+            }
+            Self::Enter { room, name, .. } => {
+                if room.is_valid() && name.is_valid() { Ok(()) } else { Err("room or display name") }
+            }
+            Self::Ready(_) | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => Ok(()),
+        }
+    }
+}
+
+impl Wire for ServerMessage {
+    const BYTES_MAX: usize = DECODE_BYTES_MAX;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Lobby(lobby) => {
+                let names_fit = lobby.room.is_valid() && lobby.seats.iter().all(|seat| seat.name.is_valid());
+                let seats = lobby.seats.iter().map(|seat| seat.seat);
+                if names_fit && crate::codec::strictly_ascending(seats) { Ok(()) } else { Err("lobby") }
+            }
+            Self::Genesis { names, .. } => {
+                let fits = names.len() <= usize::from(SEATS_MAX) && names.iter().all(DisplayName::is_valid);
+                if fits { Ok(()) } else { Err("display names") }
+            }
+            Self::Created { room } => {
+                if room.is_valid() { Ok(()) } else { Err("room name") }
+            }
+            Self::Refused { refusal: Refusal::Command { reason, .. }, .. }
+                if reason.len() > REASON_BYTES_MAX || reason.chars().any(char::is_control) =>
+            {
+                Err("reason")
+            }
+            Self::Accept { .. }
+            | Self::Block(_)
+            | Self::CaughtUp { .. }
+            | Self::Receipt(_)
+            | Self::Refused { .. }
+            | Self::Failed(_)
+            | Self::Pong(_)
+            | Self::Goodbye { .. } => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What a simulation is started from, and what it says after every turn.
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    codec::strictly_ascending,
+    hash::Digest,
+    ids::{SEATS_MAX, Seat, SeatSet, StateRoot},
+};
+
+/// Longest name of a game's rules, in bytes.
+pub const RULES_NAME_BYTES_MAX: usize = 16;
+
+/// Longest options of a game, in bytes.
+pub const OPTIONS_BYTES_MAX: usize = 64;
+
+/// Most bytes of commands in one transaction.
+pub const COMMANDS_BYTES_MAX: usize = 4096;
+
+/// Which rules a match is played by. Rules that give another state for the same input have another version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct RulesId {
+    /// 1 to 16 bytes of `a`–`z`, `0`–`9` and `-`.
+    pub name: String,
+    /// Counted from 1.
+    pub version: u16,
+}
+
+impl RulesId {
+    pub(crate) fn validate(&self) -> Result<(), &'static str> {
+        let length_fits = (1..=RULES_NAME_BYTES_MAX).contains(&self.name.len());
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if length_fits && self.name.bytes().all(plain) && self.version > 0 {
+            Ok(())
+        } else {
+            Err("rules name or version")
+        }
+    }
+}
+
+impl std::fmt::Display for RulesId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.name, self.version)
+    }
+}
+
+/// All that the first state of a match depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// The rules.
+    pub rules: RulesId,
+    /// The game's own options, at most [`OPTIONS_BYTES_MAX`] bytes in the game's own encoding.
+    pub options: Vec<u8>,
+    /// How many seats, 1 to 8.
+    pub seats: u8,
+    /// Where all of the game's randomness comes from.
+    pub seed: Digest,
+}
+
+/// How a seat stands. Equal places are a draw between their seats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Standing {
+    /// The seat.
+    pub seat: Seat,
+    /// 1 is best; as in sport, two firsts are followed by a third.
+    pub place: u8,
+    /// In the game's own unit.
+    pub score: i64,
+}
+
+impl Standing {
+    /// Ranks seats by score, highest first. `scores` stand in the order of the seats.
+    pub fn rank(scores: &[i64]) -> Vec<Self> {
+        let place = |score: i64| 1 + scores.iter().filter(|other| **other > score).count();
+        Seat::first(SEATS_MAX)
+            .zip(scores)
+            .map(|(seat, &score)| Self {
+                seat,
+                place: u8::try_from(place(score)).expect("at most eight seats"),
+                score,
+            })
+            .collect()
+    }
+
+    pub(crate) fn validate_all(standings: &[Self]) -> Result<(), &'static str> {
+        let places_fit = standings.iter().all(|s| (1..=SEATS_MAX).contains(&s.place));
+        if places_fit && strictly_ascending(standings.iter().map(|s| s.seat)) {
+            Ok(())
+        } else {
+            Err("standings")
+        }
+    }
+}
+
+/// What executing a turn came to; the chain verifier holds a block against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Commits to the whole state.
+    pub state_root: StateRoot,
+    /// Seats that the rules let act in the next turn.
+    pub to_move: SeatSet,
+    /// Do the rules say that the match is over?
+    pub over: bool,
+    /// How the seats stand now, one for each in ascending order.
+    pub standings: Vec<Standing>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranking_shares_places_as_in_sport() {
+        let places: Vec<_> = Standing::rank(&[5, 9, 9, -1]).iter().map(|s| s.place).collect();
+        assert_eq!(places, [3, 1, 1, 4]);
+    }
+
+    #[test]
+    fn rules_names_are_plain() {
+        let check = |name: &str, version| RulesId { name: name.into(), version }.validate().is_ok();
+        assert!(check("boxes", 1) && check("a-1", 9) && check(&"x".repeat(16), 1));
+        assert!(!check("", 1) && !check("Boxes", 1) && !check("boxes", 0) && !check(&"x".repeat(17), 1));
+    }
+}

@@ -1,0 +1,180 @@
+//! Transactions: what a seat signs. `docs/protocol.md`, "Transaction".
+
+use bincode::{Decode, Encode};
+
+use crate::{
+    codec::{CodecError, Wire, decode_exact, encode},
+    delegation::SignedDelegation,
+    hash::{Context, Digest, hash},
+    ids::{Attempt, BlockHash, Epoch, Height, MatchId, Seat, Seq, StateRoot, Turn, TxHash},
+    keys::{BadSignature, EnrolledKey, PublicKey, SecretKey, Signature},
+    setup::COMMANDS_BYTES_MAX,
+};
+
+/// One step of a seat, linked to the step before it and to what the seat had seen.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Transaction {
+    /// Version of this layout: 1.
+    pub version: u8,
+    /// In which match.
+    pub match_id: MatchId,
+    /// Whose.
+    pub seat: Seat,
+    /// Under which delegation.
+    pub epoch: Epoch,
+    /// Counts the seat's transactions in blocks.
+    pub seq: Seq,
+    /// The seat's transaction before this one; the match id for the first.
+    pub prev_tx: TxHash,
+    /// For which turn.
+    pub turn: Turn,
+    /// For which attempt at it.
+    pub attempt: Attempt,
+    /// Head of the chain as the seat had it.
+    pub seen_height: Height,
+    /// Hash of that head.
+    pub seen_block: BlockHash,
+    /// The state root that the seat computed for that head by itself.
+    pub seen_state_root: StateRoot,
+    /// Element of the seat's hash chain, in the modes that use one.
+    pub chain_element: Option<Digest>,
+    /// What the seat does.
+    pub body: TransactionBody,
+}
+
+/// What a seat does.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum TransactionBody {
+    /// Takes the seat. The delegation is the one of epoch 0.
+    Join(SignedDelegation),
+    /// Goes on under a new session key, which signs this.
+    Delegate(SignedDelegation),
+    /// The commands of a turn, in the game's encoding.
+    Turn(Vec<u8>),
+    /// Hides the commands of a turn behind a hash of salt and commands.
+    Commit(Digest),
+    /// Shows what was hidden.
+    Reveal {
+        /// Random.
+        salt: [u8; 32],
+        /// The commands.
+        commands: Vec<u8>,
+    },
+    /// Proposes or consents to go back to the state after `to_turn`.
+    Takeback {
+        /// The turn to go back to.
+        to_turn: Turn,
+    },
+    /// Gives up.
+    Resign,
+}
+
+impl Transaction {
+    /// The layout that this build writes.
+    pub const VERSION: u8 = 1;
+}
+
+impl Wire for Transaction {
+    const BYTES_MAX: usize = COMMANDS_BYTES_MAX + 512;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        if self.version != Self::VERSION {
+            return Err("transaction version");
+        }
+        match &self.body {
+            TransactionBody::Turn(commands) | TransactionBody::Reveal { commands, .. }
+                if commands.len() > COMMANDS_BYTES_MAX =>
+            {
+                Err("commands too long")
+            }
+            TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Takeback { .. }
+            | TransactionBody::Resign => Ok(()),
+        }
+    }
+}
+
+/// A transaction as it was signed, and as it is relayed and stored.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct SignedTransaction {
+    /// Encoding of the [`Transaction`].
+    pub body: Vec<u8>,
+    /// By the seat's session key, under [`Context::Transaction`].
+    pub signature: Signature,
+}
+
+impl SignedTransaction {
+    /// Signs `transaction` with the session key of its seat.
+    pub fn sign(session: &SecretKey, transaction: &Transaction) -> Self {
+        let body = encode(transaction);
+        let signature = session.sign(Context::Transaction, hash(Context::Transaction, &[&body]));
+        Self { body, signature }
+    }
+
+    /// Names the transaction.
+    pub fn hash(&self) -> TxHash {
+        TxHash::new(hash(Context::Transaction, &[&self.body]))
+    }
+
+    /// Decodes what was signed; the signature is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not the encoding of a transaction.
+    pub fn read(self) -> Result<ReadTransaction, CodecError> {
+        Ok(ReadTransaction {
+            transaction: decode_exact(&self.body)?,
+            hash: self.hash(),
+            signed: self,
+            verified_under: None,
+        })
+    }
+}
+
+impl Wire for SignedTransaction {
+    const BYTES_MAX: usize = Transaction::BYTES_MAX + 8 + 64;
+}
+
+/// A decoded transaction beside its bytes. Knows whether its signature was verified, and under which key.
+#[derive(Clone, Debug)]
+pub struct ReadTransaction {
+    transaction: Transaction,
+    hash: TxHash,
+    signed: SignedTransaction,
+    verified_under: Option<PublicKey>,
+}
+
+impl ReadTransaction {
+    /// What was signed.
+    pub const fn get(&self) -> &Transaction {
+        &self.transaction
+    }
+
+    /// Names the transaction.
+    pub const fn hash(&self) -> TxHash {
+        self.hash
+    }
+
+    /// The bytes as they came.
+    pub const fn signed(&self) -> &SignedTransaction {
+        &self.signed
+    }
+
+    /// Verifies the signature under `key`, once: the answer is remembered. Whether `key` is the right one
+    /// is for the chain to say.
+    ///
+    /// # Errors
+    ///
+    /// [`BadSignature`]; nothing is remembered.
+    pub fn verify(&mut self, key: &EnrolledKey) -> Result<(), BadSignature> {
+        if self.verified_under != Some(key.public()) {
+            key.verify(Context::Transaction, self.hash.digest(), &self.signed.signature)?;
+            self.verified_under = Some(key.public());
+        }
+        Ok(())
+    }
+}

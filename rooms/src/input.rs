@@ -1,0 +1,231 @@
+//! What a room is told, and what it wants done.
+
+use cadastre_protocol::{
+    BlockError, BlockHash, ChainState, Digest, DisplayName, EnterAs, GoodbyeReason, Height, MatchId, Millis,
+    PublicKey, RoomName, Seat, SealReason, SeatSet, Seq, ServerMessage, ServerProof, SignedTransaction, Turn,
+};
+use cadastre_simulations::Snapshot;
+
+/// Somebody in a room: one connection, named by the shell and never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestId(u64);
+
+impl GuestId {
+    /// Takes a number that no other guest of the room ever had.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+/// What a room is told.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection enters, as new to the match.
+    Enter {
+        /// The connection.
+        guest: GuestId,
+        /// Who it is, as the handshake proved.
+        identity: PublicKey,
+        /// As what it enters.
+        enter_as: EnterAs,
+        /// How it is called.
+        name: DisplayName,
+    },
+    /// A connection comes back to the match with blocks in hand.
+    Resume {
+        /// The connection.
+        guest: GuestId,
+        /// Who it is, as the handshake proved.
+        identity: PublicKey,
+        /// As what it comes back.
+        enter_as: EnterAs,
+        /// Height of its head.
+        height: Height,
+        /// Is its head the block that the store has at this height?
+        known: bool,
+    },
+    /// A guest says whether the match may begin.
+    Ready {
+        /// Who.
+        guest: GuestId,
+        /// May it?
+        ready: bool,
+    },
+    /// A guest hands in a transaction.
+    Submit {
+        /// Who.
+        guest: GuestId,
+        /// As it came.
+        transaction: SignedTransaction,
+    },
+    /// A guest is gone, for whatever reason.
+    Leave {
+        /// Who.
+        guest: GuestId,
+    },
+    /// The oldest [`Output::Commit`] not yet answered is on disk.
+    Committed {
+        /// A proof for each provable record, in their order.
+        proofs: Vec<ServerProof>,
+    },
+    /// The time of the last [`Output::WakeAt`] has come.
+    Timeout,
+    /// The operator ends the match.
+    End,
+}
+
+/// What a room wants done. To be carried out in order.
+#[derive(Debug)]
+pub enum Output {
+    /// Remember this, then answer with [`Input::Committed`]. Commits are answered in their order; when one
+    /// cannot be written, the room must be fed no more.
+    Commit(Records),
+    /// Tell one guest.
+    Send {
+        /// Whom.
+        to: GuestId,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Tell everybody who is in the room.
+    Broadcast {
+        /// Everybody.
+        to: Vec<GuestId>,
+        /// What.
+        message: ServerMessage,
+    },
+    /// Send a guest the stored blocks after `after` up to and with `to`, then [`ServerMessage::CaughtUp`],
+    /// all before anything that comes later.
+    CatchUp {
+        /// Whom.
+        guest: GuestId,
+        /// The block it has.
+        after: Height,
+        /// The last that is on disk.
+        to: Height,
+    },
+    /// Part with a guest. It will not be mentioned again.
+    Dismiss {
+        /// Whom.
+        guest: GuestId,
+        /// Why.
+        reason: GoodbyeReason,
+    },
+    /// Feed [`Input::Timeout`] at this time; forget the time asked for before.
+    WakeAt(Millis),
+    /// Something the operator may want to see. No part of the game.
+    Observed(Event),
+}
+
+/// Everything that has to be on disk together, or not at all.
+#[derive(Debug)]
+pub struct Records {
+    /// Whose.
+    pub match_id: MatchId,
+    /// In the order in which they take effect.
+    pub records: Vec<Record>,
+}
+
+/// One thing to remember.
+#[derive(Debug)]
+pub enum Record {
+    /// A match begins.
+    Begin {
+        /// Encoding of the genesis.
+        genesis: Vec<u8>,
+        /// In which room.
+        room: RoomName,
+        /// How the players are called, by seat.
+        names: Vec<DisplayName>,
+    },
+    /// A transaction was accepted. Provable: its receipt.
+    Accepted {
+        /// Whose.
+        seat: Seat,
+        /// Its number.
+        seq: Seq,
+        /// When it came.
+        received: Millis,
+        /// As it came.
+        transaction: SignedTransaction,
+        /// Encoding of the receipt.
+        receipt: Vec<u8>,
+        /// What the server's proof contains for it.
+        leaf: Digest,
+    },
+    /// A block was made. Provable. All accepted transactions that came before it in the match are forgotten
+    /// when `closes_turn`.
+    Block {
+        /// Its height.
+        height: Height,
+        /// Its name.
+        hash: BlockHash,
+        /// Encoding of the block.
+        block: Vec<u8>,
+        /// What the server's proof contains for it.
+        leaf: Digest,
+        /// Does it take up all accepted transactions?
+        closes_turn: bool,
+        /// Is it the last one?
+        seals: bool,
+    },
+    /// The state after a block, to go on from; takes the place of the one before.
+    Keyframe {
+        /// Of the chain.
+        state: ChainState,
+        /// Of the game.
+        snapshot: Snapshot,
+    },
+}
+
+impl Record {
+    /// What the server's proof has to contain for this record.
+    pub const fn leaf(&self) -> Option<Digest> {
+        match self {
+            Self::Accepted { leaf, .. } | Self::Block { leaf, .. } => Some(*leaf),
+            Self::Begin { .. } | Self::Keyframe { .. } => None,
+        }
+    }
+}
+
+/// What happened in a room, for logs and metrics.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A match began.
+    Started {
+        /// Which.
+        match_id: MatchId,
+    },
+    /// A turn was closed.
+    TurnClosed {
+        /// Which.
+        turn: Turn,
+        /// Seats that let their time pass.
+        late: SeatSet,
+        /// Seats that had computed another state.
+        desynced: SeatSet,
+    },
+    /// A transaction was refused.
+    Refused {
+        /// Whose connection.
+        guest: GuestId,
+        /// One word for the reason.
+        kind: &'static str,
+    },
+    /// The match is over.
+    Ended {
+        /// Why.
+        reason: SealReason,
+    },
+    /// The room made a block that it does not accept itself, and stands still rather than fork the chain. A
+    /// defect of this program.
+    Broken {
+        /// What was wrong with the block.
+        error: BlockError,
+    },
+}

@@ -1,0 +1,139 @@
+//! A room before its match: who sits where, who is ready, and the genesis that comes of it.
+
+use cadastre_protocol::{
+    AbsencePolicy, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, DoubleTransactionPolicy,
+    Genesis, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness, RoomName, RoomSpec, RulesId, Seat,
+    SeatHolder, SpectatorPolicy, TakebackPolicy, TurnRules, Visibility, hash,
+};
+use cadastre_simulations::{Game, Rules, newest_rules};
+
+use crate::room::Host;
+
+/// Turns in a row without any action after which a match is abandoned.
+const ABANDON_AFTER_TURNS: u16 = 100;
+
+/// The seats of a room whose match has not begun.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    spec: RoomSpec,
+    rules: &'static Rules,
+    seats: Vec<Option<Sitter>>,
+}
+
+#[derive(Clone, Debug)]
+struct Sitter {
+    identity: PublicKey,
+    name: DisplayName,
+    ready: bool,
+}
+
+impl Seats {
+    /// `None` when this build cannot play what `spec` asks for.
+    pub(crate) fn new(spec: RoomSpec) -> Option<Self> {
+        let rules = newest_rules(&spec.rules)?;
+        let (seats_min, seats_max) = rules.seats;
+        let (size_min, usual, size_max) = rules.sizes;
+        let deadline_fits =
+            spec.deadline_ms.is_none_or(|ms| (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&ms));
+        let fits = (seats_min..=seats_max).contains(&spec.seats)
+            && (size_min..=size_max).contains(&spec.size.unwrap_or(usual))
+            && spec.turns_max != Some(0)
+            && deadline_fits;
+        fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules })
+    }
+
+    pub(crate) const fn spec(&self) -> &RoomSpec {
+        &self.spec
+    }
+
+    /// Seats `identity`, or finds it seated. `None` when the room is full.
+    pub(crate) fn sit(&mut self, identity: PublicKey, name: DisplayName) -> Option<Seat> {
+        let free = || self.seats.iter().position(Option::is_none);
+        let index = self.position(identity).or_else(free)?;
+        let ready = self.seats[index].as_ref().is_some_and(|sitter| sitter.ready);
+        self.seats[index] = Some(Sitter { identity, name, ready });
+        Seat::new(u8::try_from(index).ok()?)
+    }
+
+    pub(crate) fn rise(&mut self, identity: PublicKey) {
+        if let Some(index) = self.position(identity) {
+            self.seats[index] = None;
+        }
+    }
+
+    pub(crate) fn set_ready(&mut self, identity: PublicKey, ready: bool) {
+        if let Some(sitter) = self.position(identity).and_then(|index| self.seats[index].as_mut()) {
+            sitter.ready = ready;
+        }
+    }
+
+    pub(crate) fn all_ready(&self) -> bool {
+        self.seats.iter().all(|seat| seat.as_ref().is_some_and(|sitter| sitter.ready))
+    }
+
+    pub(crate) fn names(&self) -> Vec<DisplayName> {
+        self.seats.iter().flatten().map(|sitter| sitter.name.clone()).collect()
+    }
+
+    pub(crate) fn lobby(&self, room: &RoomName) -> Lobby {
+        let seats = Seat::first(self.spec.seats).zip(&self.seats).filter_map(|(seat, sitter)| {
+            let Sitter { identity, name, ready } = sitter.clone()?;
+            Some(LobbySeat { seat, identity, name, ready })
+        });
+        Lobby { room: room.clone(), spec: self.spec.clone(), seats: seats.collect() }
+    }
+
+    /// Freezes the lobby into a genesis. `None` while a seat is free.
+    pub(crate) fn genesis(&self, host: &Host, room: &RoomName, now: Millis) -> Option<Genesis> {
+        let seats: Option<Vec<_>> = self
+            .seats
+            .iter()
+            .map(|sitter| Some(SeatHolder::Player(sitter.as_ref()?.identity)))
+            .collect();
+        let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes()];
+        let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
+        let (_, usual_size, _) = self.rules.sizes;
+        Some(Genesis {
+            version: Genesis::VERSION,
+            service: host.root,
+            rules: RulesId { name: self.rules.name.to_owned(), version: self.rules.version },
+            options: (self.rules.options)(self.spec.size.unwrap_or(usual_size)),
+            seats: seats?,
+            turns: TurnRules {
+                mode: self.spec.mode,
+                deadline_ms: self.spec.deadline_ms.unwrap_or(host.deadline_ms),
+                clock: Clock::PerTurn,
+                grace_ms: 0,
+                turns_max: self.spec.turns_max,
+            },
+            absence: AbsencePolicy::Pass { abandon_after: ABANDON_AFTER_TURNS },
+            double_transactions: DoubleTransactionPolicy::KeepFirst,
+            visibility: Visibility::Held,
+            randomness: Randomness::None,
+            takebacks: TakebackPolicy::Never,
+            spectators: if self.spec.spectators {
+                SpectatorPolicy::Allowed { delay_turns: 0 }
+            } else {
+                SpectatorPolicy::Forbidden
+            },
+            parent: None,
+            signer: host.signer.clone(),
+            created: now,
+            nonce,
+        })
+    }
+
+    fn position(&self, identity: PublicKey) -> Option<usize> {
+        self.seats.iter().position(|seat| seat.as_ref().is_some_and(|sitter| sitter.identity == identity))
+    }
+}
+
+/// A frozen lobby that waits for the Joins of all seats.
+#[derive(Debug)]
+pub(crate) struct Joining {
+    pub(crate) seats: Seats,
+    pub(crate) chain: cadastre_protocol::Chain,
+    pub(crate) game: Game,
+    pub(crate) open: OpenTurn,
+    pub(crate) until: Millis,
+}

@@ -1,0 +1,314 @@
+//! A match that runs: transactions come in, blocks go out.
+
+use std::collections::VecDeque;
+
+use cadastre_protocol::{
+    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError, Height,
+    Millis, OpenTurn, ProvenBlock, ProvenReceipt, ReadBlock, ReadTransaction, Receipt, Refusal, ReopenReason,
+    SealReason, Seat, ServerMessage, ServerProof, SignedTransaction, TransactionBody, Turn, TxHash, block_leaf,
+    encode,
+};
+use cadastre_simulations::{Game, Orders};
+
+use crate::{
+    input::{Event, Record, Records},
+    room::{KEYFRAME_TURNS, Restored},
+};
+
+/// Chain and game of a match, and what of them is on disk.
+#[derive(Debug)]
+pub(crate) struct Playing {
+    pub(crate) chain: Chain,
+    game: Game,
+    open: OpenTurn,
+    pub(crate) names: Vec<DisplayName>,
+    /// Receipts of the open turn that are on disk.
+    receipts: Vec<(Seat, TxHash, ProvenReceipt)>,
+    /// Height of the newest block that is on disk: what others may know.
+    pub(crate) committed: Height,
+    /// What to tell when the commits under way are on disk, oldest first.
+    outstanding: VecDeque<Vec<Release>>,
+    keyframe_turn: Turn,
+    events: Vec<Event>,
+}
+
+/// What a commit withholds until it is on disk; one for each provable record.
+#[derive(Debug)]
+enum Release {
+    Receipt { seat: Seat, transaction: TxHash, receipt: Vec<u8> },
+    Block { height: Height, block: Vec<u8> },
+}
+
+/// What can be told after a commit.
+#[derive(Debug)]
+pub(crate) enum Released {
+    ToSeat(Seat, ServerMessage),
+    ToAll(ServerMessage),
+}
+
+impl Playing {
+    /// Begins the match when all have joined.
+    pub(crate) fn begin(
+        chain: Chain,
+        game: Game,
+        joins: OpenTurn,
+        names: Vec<DisplayName>,
+        now: Millis,
+    ) -> Result<(Self, Record), BlockError> {
+        let draft = chain.draft_start(joins, now).ok_or(BlockError::Exhausted)?;
+        let mut playing = Self {
+            open: chain.open_turn(),
+            chain,
+            game,
+            names,
+            receipts: Vec::new(),
+            committed: Height::GENESIS,
+            outstanding: VecDeque::new(),
+            keyframe_turn: Turn::START,
+            events: Vec::new(),
+        };
+        let record = playing.append(draft)?;
+        Ok((playing, record))
+    }
+
+    /// Takes up a match from what the store had of it.
+    pub(crate) fn restore(restored: Restored) -> Result<Self, GenesisError> {
+        let Restored { chain, game, names, accepted } = restored;
+        if game.state_root() != chain.head().state_root {
+            return Err(GenesisError::StateRoot);
+        }
+        let mut open = chain.open_turn();
+        let mut receipts = Vec::new();
+        for (received, transaction, receipt) in accepted {
+            let admission = transaction
+                .read()
+                .ok()
+                .and_then(|read| open.check(&chain, read, received).ok())
+                .ok_or(GenesisError::State)?;
+            let read = admission.transaction();
+            receipts.push((read.get().seat, read.hash(), receipt));
+            open.accept(admission);
+        }
+        let (committed, keyframe_turn) = (chain.head().height, chain.head().turn);
+        let outstanding = VecDeque::new();
+        Ok(Self { chain, game, open, names, receipts, committed, outstanding, keyframe_turn, events: Vec::new() })
+    }
+
+    /// Opens the turn again after the server was away, so that nobody's time ran out meanwhile; or ends the
+    /// match if only the Seal was missing.
+    pub(crate) fn reopen(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+        if self.chain.sealed().is_some() {
+            return Ok(Vec::new());
+        }
+        if let Some(reason) = self.chain.seal_due() {
+            return Ok(vec![self.seal(reason, now)?]);
+        }
+        let draft = self.chain.draft_reopen(ReopenReason::Restart, now).ok_or(BlockError::Exhausted)?;
+        Ok(vec![self.append(draft)?])
+    }
+
+    /// Judges a transaction. `Ok(None)`: it was accepted before, and its receipt is under way.
+    pub(crate) fn judge(
+        &self,
+        seat: Seat,
+        transaction: SignedTransaction,
+        now: Millis,
+    ) -> Result<Judged, Refusal> {
+        let read = transaction.read().map_err(|_| Refusal::Malformed)?;
+        if read.get().seat != seat {
+            return Err(Refusal::NotYourSeat);
+        }
+        if self.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash()) {
+            let receipt = self.receipts.iter().find(|(_, hash, _)| *hash == read.hash());
+            return Ok(Judged::Again(receipt.map(|(_, _, receipt)| receipt.clone())));
+        }
+        let admission = self.open.check(&self.chain, read, now).map_err(Refusal::Chain)?;
+        if let TransactionBody::Turn(commands) = &admission.transaction().get().body {
+            self.game.check(seat, commands).map_err(|refused| Refusal::Command {
+                command: refused.command,
+                reason: refused.reason.to_owned(),
+            })?;
+        }
+        Ok(Judged::New(admission))
+    }
+
+    /// Accepts a judged transaction, and closes the turn if it was the last one that the turn waited for.
+    pub(crate) fn accept(&mut self, admission: Admission, now: Millis) -> Result<Vec<Record>, BlockError> {
+        let read: &ReadTransaction = admission.transaction();
+        let (tx, signed) = (read.get(), read.signed().clone());
+        let receipt = Receipt {
+            version: Receipt::VERSION,
+            match_id: tx.match_id,
+            seat: tx.seat,
+            seq: tx.seq,
+            transaction: read.hash(),
+            turn: tx.turn,
+            attempt: tx.attempt,
+            received: now,
+        };
+        let record = Record::Accepted {
+            seat: tx.seat,
+            seq: tx.seq,
+            received: now,
+            transaction: signed,
+            leaf: receipt.leaf(),
+            receipt: encode(&receipt),
+        };
+        self.open.accept(admission);
+        if self.open.is_closable(&self.chain, now) {
+            // The block says all that the receipt would.
+            return self.close_turn(now);
+        }
+        Ok(vec![record])
+    }
+
+    /// Closes the turn if its time is up.
+    pub(crate) fn tick(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+        let open = self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now);
+        if open { self.close_turn(now) } else { Ok(Vec::new()) }
+    }
+
+    /// Ends the match because the operator wants it.
+    pub(crate) fn end(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+        if self.chain.sealed().is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![self.seal(SealReason::Operator, now)?])
+    }
+
+    fn close_turn(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+        let fresh = self.chain.open_turn();
+        let open = std::mem::replace(&mut self.open, fresh);
+        let draft = self.chain.draft_turn(open, now).ok_or(BlockError::Exhausted)?;
+        let mut records = vec![self.append(draft)?];
+        if let Some(reason) = self.chain.seal_due() {
+            records.push(self.seal(reason, now)?);
+        } else if self.chain.head().turn.get() >= self.keyframe_turn.get().saturating_add(KEYFRAME_TURNS) {
+            self.keyframe_turn = self.chain.head().turn;
+            records.push(Record::Keyframe {
+                state: self.chain.state().clone(),
+                snapshot: self.game.snapshot(),
+            });
+        }
+        Ok(records)
+    }
+
+    fn seal(&mut self, reason: SealReason, now: Millis) -> Result<Record, BlockError> {
+        let draft = self.chain.draft_seal(reason, now).ok_or(BlockError::Exhausted)?;
+        self.append(draft)
+    }
+
+    /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
+    fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
+        if let Some(orders) = draft.orders() {
+            let orders: Vec<_> = orders.iter().map(|&(seat, commands)| Orders { seat, commands }).collect();
+            self.game.apply(&orders);
+        }
+        let executed = self.game.executed();
+        let block = draft.finish(executed.state_root);
+        let record = record_of(&block);
+        let checked = self.chain.check(block)?;
+        let closes_turn = checked.block().header().kind.closes_turn();
+        self.note(&checked);
+        self.chain.append(checked, executed)?;
+        if closes_turn {
+            self.open = self.chain.open_turn();
+            self.receipts.clear();
+        }
+        Ok(record)
+    }
+
+    fn note(&mut self, checked: &CheckedBlock) {
+        let header = checked.block().header();
+        match &header.kind {
+            BlockKind::Start => self.events.push(Event::Started { match_id: header.match_id }),
+            BlockKind::Turn => {
+                let absent = checked.block().absent().iter();
+                let late = absent.filter(|a| a.reason == AbsenceReason::Deadline).map(|a| a.seat).collect();
+                self.events.push(Event::TurnClosed { turn: header.turn, late, desynced: checked.desynced() });
+            }
+            BlockKind::Seal { reason, .. } => self.events.push(Event::Ended { reason: *reason }),
+            BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. } => {}
+        }
+    }
+
+    /// Takes what happened since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Notes what may be told once `records` are on disk.
+    pub(crate) fn commit(&mut self, records: Vec<Record>) -> Records {
+        let releases = records.iter().filter_map(|record| match record {
+            Record::Accepted { seat, transaction, receipt, .. } => Some(Release::Receipt {
+                seat: *seat,
+                transaction: transaction.hash(),
+                receipt: receipt.clone(),
+            }),
+            Record::Block { height, block, .. } => {
+                Some(Release::Block { height: *height, block: block.clone() })
+            }
+            Record::Begin { .. } | Record::Keyframe { .. } => None,
+        });
+        self.outstanding.push_back(releases.collect());
+        Records { match_id: self.chain.match_id(), records }
+    }
+
+    /// Takes the proofs of the oldest commit and says what can be told now.
+    pub(crate) fn committed(&mut self, proofs: Vec<ServerProof>) -> Vec<Released> {
+        let Some(releases) = self.outstanding.pop_front() else { return Vec::new() };
+        assert_eq!(releases.len(), proofs.len(), "one proof for each provable record");
+        releases.into_iter().zip(proofs).map(|(release, proof)| self.release(release, proof)).collect()
+    }
+
+    fn release(&mut self, release: Release, proof: ServerProof) -> Released {
+        match release {
+            Release::Receipt { seat, transaction, receipt } => {
+                let receipt = ProvenReceipt { receipt, proof };
+                let still_open = self.open.entries().iter().any(|e| e.transaction.hash() == transaction);
+                if still_open {
+                    self.receipts.push((seat, transaction, receipt.clone()));
+                }
+                Released::ToSeat(seat, ServerMessage::Receipt(receipt))
+            }
+            Release::Block { height, block } => {
+                self.committed = height;
+                Released::ToAll(ServerMessage::Block(ProvenBlock { block, proof }))
+            }
+        }
+    }
+
+    /// Receipts of the open turn for one seat, to be told again.
+    pub(crate) fn receipts_of(&self, seat: Seat) -> impl Iterator<Item = &ProvenReceipt> {
+        self.receipts.iter().filter(move |(of, ..)| *of == seat).map(|(_, _, receipt)| receipt)
+    }
+
+    /// Is nothing under way to the disk?
+    pub(crate) fn is_settled(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+}
+
+/// What judging a transaction came to.
+#[derive(Debug)]
+pub(crate) enum Judged {
+    /// It can be accepted.
+    New(Admission),
+    /// It was accepted before; its receipt, if that is on disk already.
+    Again(Option<ProvenReceipt>),
+}
+
+fn record_of(block: &ReadBlock) -> Record {
+    let kind = &block.header().kind;
+    Record::Block {
+        height: block.header().height,
+        hash: block.hash(),
+        block: block.to_bytes(),
+        leaf: block_leaf(block.hash()),
+        closes_turn: kind.closes_turn(),
+        seals: kind.seals(),
+    }
+}

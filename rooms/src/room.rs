@@ -1,0 +1,472 @@
+//! The room: who is in it, and which phase it is in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cadastre_protocol::{
+    BlockError, Chain, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, Height, MatchId, Millis,
+    ProvenReceipt, PublicKey, Refusal, RoomName, RoomSpec, Seat, SeatSet, ServerMessage, SignedCertificate,
+    SignedTransaction, SpectatorPolicy, encode,
+};
+use cadastre_simulations::Game;
+
+use crate::{
+    input::{Event, GuestId, Input, Output, Record},
+    lobby::{Joining, Seats},
+    playing::{Judged, Playing, Released},
+};
+
+/// Time that the players have to send their Joins after the lobby was frozen, in milliseconds.
+pub const JOIN_MS_MAX: u64 = 10_000;
+
+/// Turns between two keyframes of a running match in the store.
+pub const KEYFRAME_TURNS: u32 = 256;
+
+/// What a room needs to know of the service it is in.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The service's root key.
+    pub root: PublicKey,
+    /// Certificate of the block signer.
+    pub signer: SignedCertificate,
+    /// Unpredictable bytes, other ones for each room: they make match ids unique.
+    pub entropy: [u8; 32],
+    /// Deadline of turns where the room's settings have none, in milliseconds.
+    pub deadline_ms: u32,
+    /// Most spectators in the room.
+    pub spectators_max: usize,
+}
+
+/// What the store has of a match that was running.
+#[derive(Debug)]
+pub struct Restored {
+    /// Up to the last block on disk, every block after the keyframe checked.
+    pub chain: Chain,
+    /// In the state after that block.
+    pub game: Game,
+    /// How the players are called, by seat.
+    pub names: Vec<DisplayName>,
+    /// Accepted transactions of the open turn, in the order of their acceptance.
+    pub accepted: Vec<(Millis, SignedTransaction, ProvenReceipt)>,
+}
+
+/// A place where players meet and one match runs.
+#[derive(Debug)]
+pub struct Room {
+    name: RoomName,
+    host: Host,
+    phase: Phase,
+    guests: BTreeMap<GuestId, Guest>,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Lobby(Seats),
+    Joining(Box<Joining>),
+    Playing(Box<Playing>),
+    /// The room made a block that it does not accept itself. It stands still rather than fork the chain.
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Guest {
+    Player(PublicKey),
+    Spectator,
+}
+
+impl Room {
+    /// Opens a room. `None` when this build cannot play what `spec` asks for.
+    pub fn open(name: RoomName, host: Host, spec: RoomSpec) -> Option<Self> {
+        Some(Self::with_phase(name, host, Phase::Lobby(Seats::new(spec)?)))
+    }
+
+    /// Opens the room of a match that was running when the server went away. The open turn gets a new
+    /// deadline by a Reopen block.
+    ///
+    /// # Errors
+    ///
+    /// What the store had contradicts itself.
+    pub fn restore(name: RoomName, host: Host, restored: Restored, now: Millis) -> Result<Self, GenesisError> {
+        let playing = Playing::restore(restored)?;
+        let mut room = Self::with_phase(name, host, Phase::Playing(Box::new(playing)));
+        room.play(now, |playing| playing.reopen(now));
+        Ok(room)
+    }
+
+    fn with_phase(name: RoomName, host: Host, phase: Phase) -> Self {
+        Self { name, host, phase, guests: BTreeMap::new(), outputs: VecDeque::new() }
+    }
+
+    /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
+    /// before the next call.
+    pub fn handle(&mut self, now: Millis, input: Input) {
+        match input {
+            Input::Enter { guest, identity, enter_as, name } => self.enter(guest, identity, enter_as, name),
+            Input::Resume { guest, identity, enter_as, height, known } => {
+                self.resume(guest, identity, enter_as, height, known);
+            }
+            Input::Ready { guest, ready } => self.ready(now, guest, ready),
+            Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
+            Input::Leave { guest } => self.leave(guest),
+            Input::Committed { proofs } => {
+                if let Phase::Playing(playing) = &mut self.phase {
+                    let released = playing.committed(proofs);
+                    released.into_iter().for_each(|released| self.tell(released));
+                }
+            }
+            Input::Timeout => self.timeout(now),
+            Input::End => self.play(now, |playing| playing.end(now)),
+        }
+    }
+
+    /// The next thing to do; `None` when all is done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// The match that is played, or about to begin.
+    pub fn genesis(&self) -> Option<&Genesis> {
+        match &self.phase {
+            Phase::Lobby(_) | Phase::Broken => None,
+            Phase::Joining(joining) => Some(joining.chain.genesis()),
+            Phase::Playing(playing) => Some(playing.chain.genesis()),
+        }
+    }
+
+    /// The chain of a match that has begun.
+    pub fn chain(&self) -> Option<&Chain> {
+        match &self.phase {
+            Phase::Playing(playing) => Some(&playing.chain),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        }
+    }
+
+    /// Is the match over, and all of it on disk?
+    pub fn is_over(&self) -> bool {
+        match &self.phase {
+            Phase::Playing(playing) => playing.chain.sealed().is_some() && playing.is_settled(),
+            Phase::Broken => true,
+            Phase::Lobby(_) | Phase::Joining(_) => false,
+        }
+    }
+
+    /// Has nobody come yet, or have all gone again, before a match began?
+    pub fn is_deserted(&self) -> bool {
+        matches!(self.phase, Phase::Lobby(_)) && self.guests.is_empty()
+    }
+
+    fn enter(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, name: DisplayName) {
+        let admitted = match (enter_as, &mut self.phase) {
+            (EnterAs::Spectator, _) => self.may_watch(),
+            (EnterAs::Player, Phase::Lobby(seats)) => {
+                seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
+            }
+            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_) | Phase::Broken) => {
+                let seat = self.genesis().and_then(|genesis| genesis.seat_of(identity));
+                seat.map(|_| ()).ok_or(Failure::NotSeated)
+            }
+        };
+        if let Err(failure) = admitted {
+            return self.send(guest, ServerMessage::Failed(failure));
+        }
+        self.admit(guest, identity, enter_as);
+        match &self.phase {
+            Phase::Lobby(_) => self.announce_lobby(),
+            Phase::Joining(joining) => {
+                let message = genesis_message(&joining.chain, joining.seats.names());
+                self.send(guest, message);
+            }
+            Phase::Playing(playing) => {
+                let message = genesis_message(&playing.chain, playing.names.clone());
+                self.send(guest, message);
+                self.catch_up(guest, Height::GENESIS);
+            }
+            Phase::Broken => {}
+        }
+    }
+
+    fn resume(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, height: Height, known: bool) {
+        let (committed, seated) = match &self.phase {
+            Phase::Playing(playing) => {
+                (playing.committed, playing.chain.genesis().seat_of(identity).is_some())
+            }
+            // A lobby frozen again has another match id: the one asked for is gone.
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => {
+                return self.send(guest, ServerMessage::Failed(Failure::NoSuchMatch));
+            }
+        };
+        let admitted = match enter_as {
+            EnterAs::Player if !seated => Err(Failure::NotSeated),
+            EnterAs::Player => Ok(()),
+            EnterAs::Spectator => self.may_watch(),
+        };
+        let admitted = admitted.and(if known && height <= committed { Ok(()) } else { Err(Failure::UnknownHead) });
+        if let Err(failure) = admitted {
+            return self.send(guest, ServerMessage::Failed(failure));
+        }
+        self.admit(guest, identity, enter_as);
+        self.catch_up(guest, height);
+    }
+
+    /// Puts a connection on the list, and the one that the same player had before off it.
+    fn admit(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs) {
+        let entry = match enter_as {
+            EnterAs::Player => Guest::Player(identity),
+            EnterAs::Spectator => Guest::Spectator,
+        };
+        if let Some(old) = self.guest_of(identity).filter(|_| enter_as == EnterAs::Player) {
+            self.guests.remove(&old);
+            self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
+        }
+        self.guests.insert(guest, entry);
+    }
+
+    fn catch_up(&mut self, guest: GuestId, after: Height) {
+        let Phase::Playing(playing) = &self.phase else { return };
+        self.outputs.push_back(Output::CatchUp { guest, after, to: playing.committed });
+        if let Some(seat) = self.seat_of(guest) {
+            let receipts = playing.receipts_of(seat).cloned();
+            let messages = receipts.map(|receipt| Output::Send { to: guest, message: ServerMessage::Receipt(receipt) });
+            self.outputs.extend(messages.collect::<Vec<_>>());
+        }
+    }
+
+    fn ready(&mut self, now: Millis, guest: GuestId, ready: bool) {
+        let (Phase::Lobby(seats), Some(Guest::Player(identity))) = (&mut self.phase, self.guests.get(&guest))
+        else {
+            // Too late, or not a player: whoever is late learns from the genesis that it has begun.
+            return;
+        };
+        seats.set_ready(*identity, ready);
+        if seats.all_ready() { self.freeze(now) } else { self.announce_lobby() }
+    }
+
+    /// Freezes the lobby and asks everybody for the Join.
+    fn freeze(&mut self, now: Millis) {
+        let Phase::Lobby(seats) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
+        let begun = seats.genesis(&self.host, &self.name, now).and_then(|genesis| {
+            let game = Game::start(&genesis.setup()).ok()?;
+            let chain = Chain::begin(genesis, game.executed()).ok()?;
+            Some((chain, game))
+        });
+        let Some((chain, game)) = begun else {
+            // A key that cannot be enrolled, which the handshake does not let pass, or an expired certificate.
+            self.phase = Phase::Lobby(seats);
+            return self.broadcast(ServerMessage::Failed(Failure::BadSpec));
+        };
+        let until = now.after(JOIN_MS_MAX);
+        self.outputs.push_back(Output::WakeAt(until));
+        self.broadcast(genesis_message(&chain, seats.names()));
+        let open = chain.open_turn();
+        self.phase = Phase::Joining(Box::new(Joining { seats, chain, game, open, until }));
+    }
+
+    /// Gives up waiting for Joins: whoever has not joined loses the seat.
+    fn unfreeze(&mut self) {
+        let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
+        let Joining { mut seats, chain, open, .. } = *joining;
+        let missing = SeatSet::first(chain.genesis().seat_count()).without(open.acted());
+        let (gone, staying): (Vec<_>, Vec<_>) = self
+            .guests
+            .iter()
+            .filter_map(|(guest, entry)| match entry {
+                Guest::Player(identity) => Some((*guest, *identity)),
+                Guest::Spectator => None,
+            })
+            .partition(|(_, identity)| {
+                chain.genesis().seat_of(*identity).is_none_or(|seat| missing.contains(seat))
+            });
+        for (guest, identity) in gone {
+            seats.rise(identity);
+            self.guests.remove(&guest);
+            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
+        }
+        for (_, identity) in staying {
+            seats.set_ready(identity, false);
+        }
+        self.phase = Phase::Lobby(seats);
+        self.announce_lobby();
+    }
+
+    fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
+        let hash = transaction.hash();
+        let refusal = match self.seat_of(guest) {
+            None => Some(Refusal::NotYourSeat),
+            Some(seat) => match &mut self.phase {
+                Phase::Lobby(_) | Phase::Broken => Some(Refusal::NoMatch),
+                Phase::Joining(joining) => {
+                    let joined = join(joining, seat, transaction, now);
+                    if joined.is_ok() && joining.open.acted().len() == u32::from(joining.chain.genesis().seat_count()) {
+                        return self.begin(now);
+                    }
+                    joined.err()
+                }
+                Phase::Playing(playing) => match playing.judge(seat, transaction, now) {
+                    Ok(Judged::New(admission)) => {
+                        return self.play(now, |playing| playing.accept(admission, now));
+                    }
+                    Ok(Judged::Again(Some(receipt))) => {
+                        return self.send(guest, ServerMessage::Receipt(receipt));
+                    }
+                    Ok(Judged::Again(None)) => None,
+                    Err(refusal) => Some(refusal),
+                },
+            },
+        };
+        if let Some(refusal) = refusal {
+            self.outputs.push_back(Output::Observed(Event::Refused { guest, kind: kind_of(&refusal) }));
+            self.send(guest, ServerMessage::Refused { transaction: hash, refusal });
+        }
+    }
+
+    /// Begins the match: all have joined.
+    fn begin(&mut self, now: Millis) {
+        let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
+        let Joining { seats, chain, game, open, .. } = *joining;
+        let genesis = encode(chain.genesis());
+        let names = seats.names();
+        match Playing::begin(chain, game, open, names.clone(), now) {
+            Ok((playing, start)) => {
+                self.phase = Phase::Playing(Box::new(playing));
+                let begin = Record::Begin { genesis, room: self.name.clone(), names };
+                self.play(now, |_| Ok(vec![begin, start]));
+            }
+            Err(error) => self.outputs.push_back(Output::Observed(Event::Broken { error })),
+        }
+    }
+
+    fn leave(&mut self, guest: GuestId) {
+        let Some(Guest::Player(identity)) = self.guests.remove(&guest) else { return };
+        match &mut self.phase {
+            Phase::Lobby(seats) => {
+                seats.rise(identity);
+                self.announce_lobby();
+            }
+            Phase::Joining(joining) => {
+                joining.seats.rise(identity);
+                self.unfreeze();
+            }
+            // The seat stays the player's, and its time runs.
+            Phase::Playing(_) | Phase::Broken => {}
+        }
+    }
+
+    fn timeout(&mut self, now: Millis) {
+        match &self.phase {
+            Phase::Lobby(_) | Phase::Broken => {}
+            Phase::Joining(joining) if now < joining.until => {
+                self.outputs.push_back(Output::WakeAt(joining.until));
+            }
+            Phase::Joining(_) => self.unfreeze(),
+            Phase::Playing(_) => self.play(now, |playing| playing.tick(now)),
+        }
+    }
+
+    /// Does something with the running match, commits what came of it and asks to be woken in time.
+    fn play(&mut self, now: Millis, act: impl FnOnce(&mut Playing) -> Result<Vec<Record>, BlockError>) {
+        let Phase::Playing(playing) = &mut self.phase else { return };
+        match act(playing) {
+            Ok(records) => {
+                if !records.is_empty() {
+                    let records = playing.commit(records);
+                    self.outputs.push_back(Output::Commit(records));
+                }
+                self.outputs.extend(playing.take_events().into_iter().map(Output::Observed));
+                if let Some(deadline) = playing.chain.head().deadline {
+                    self.outputs.push_back(Output::WakeAt(deadline.max(now)));
+                }
+            }
+            Err(error) => {
+                self.phase = Phase::Broken;
+                self.outputs.push_back(Output::Observed(Event::Broken { error }));
+            }
+        }
+    }
+
+    fn tell(&mut self, released: Released) {
+        match released {
+            Released::ToAll(message) => self.broadcast(message),
+            Released::ToSeat(seat, message) => {
+                let holder = self.guests.keys().find(|guest| self.seat_of(**guest) == Some(seat));
+                if let Some(&guest) = holder {
+                    self.send(guest, message);
+                }
+            }
+        }
+    }
+
+    fn announce_lobby(&mut self) {
+        if let Phase::Lobby(seats) = &self.phase {
+            let lobby = ServerMessage::Lobby(seats.lobby(&self.name));
+            self.broadcast(lobby);
+        }
+    }
+
+    fn send(&mut self, to: GuestId, message: ServerMessage) {
+        self.outputs.push_back(Output::Send { to, message });
+    }
+
+    fn broadcast(&mut self, message: ServerMessage) {
+        let to: Vec<_> = self.guests.keys().copied().collect();
+        if !to.is_empty() {
+            self.outputs.push_back(Output::Broadcast { to, message });
+        }
+    }
+
+    fn may_watch(&self) -> Result<(), Failure> {
+        let allowed = match &self.phase {
+            Phase::Lobby(seats) => seats.spec().spectators,
+            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => self
+                .genesis()
+                .is_some_and(|genesis| matches!(genesis.spectators, SpectatorPolicy::Allowed { .. })),
+        };
+        let watching = self.guests.values().filter(|guest| matches!(guest, Guest::Spectator)).count();
+        if allowed && watching < self.host.spectators_max { Ok(()) } else { Err(Failure::NoSpectators) }
+    }
+
+    fn seat_of(&self, guest: GuestId) -> Option<Seat> {
+        match self.guests.get(&guest)? {
+            Guest::Player(identity) => self.genesis()?.seat_of(*identity),
+            Guest::Spectator => None,
+        }
+    }
+
+    fn guest_of(&self, identity: PublicKey) -> Option<GuestId> {
+        self.guests.iter().find_map(|(guest, entry)| match entry {
+            Guest::Player(of) if *of == identity => Some(*guest),
+            Guest::Player(_) | Guest::Spectator => None,
+        })
+    }
+
+    /// Names the match, if there is one.
+    pub fn match_id(&self) -> Option<MatchId> {
+        self.genesis().map(Genesis::match_id)
+    }
+}
+
+fn join(joining: &mut Joining, seat: Seat, transaction: SignedTransaction, now: Millis) -> Result<(), Refusal> {
+    let read = transaction.read().map_err(|_| Refusal::Malformed)?;
+    if read.get().seat != seat {
+        return Err(Refusal::NotYourSeat);
+    }
+    let again = joining.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash());
+    if !again {
+        let admission = joining.open.check(&joining.chain, read, now).map_err(Refusal::Chain)?;
+        joining.open.accept(admission);
+    }
+    Ok(())
+}
+
+fn genesis_message(chain: &Chain, names: Vec<DisplayName>) -> ServerMessage {
+    ServerMessage::Genesis { genesis: encode(chain.genesis()), names }
+}
+
+fn kind_of(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Malformed => "malformed",
+        Refusal::NotYourSeat => "not-your-seat",
+        Refusal::NoMatch => "no-match",
+        Refusal::Chain(error) => error.kind(),
+        Refusal::Command { .. } => "command",
+    }
+}

@@ -1,0 +1,380 @@
+//! The city builder: players claim land, lay out zones, and keep towns supplied so that people come.
+//!
+//! `docs/games.md`, "City".
+
+mod bot;
+mod budget;
+mod command;
+mod draft;
+mod growth;
+mod map;
+mod network;
+mod picture;
+mod random;
+mod terrain;
+mod tile;
+
+use std::collections::BTreeSet;
+
+use bincode::{Decode, Encode};
+use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
+
+use crate::{
+    picture::Picture,
+    simulation::{Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void},
+};
+use budget::{Holdings, Player};
+use draft::{Draft, Outcome};
+use growth::Surroundings;
+use map::{CHUNK_SIDE, Map, Place, chunk_count};
+use network::Networks;
+use tile::{Kind, Survey, Tile, Zone};
+
+/// The city builder, version 1.
+pub(crate) const RULES: Rules = Rules {
+    name: "city",
+    version: 1,
+    seats: (1, 8),
+    sizes: (SIZE_MIN, 128, SIZE_MAX),
+    options: |size| encode(&Options { size: size.next_multiple_of(CHUNK_SIDE) }),
+    start: |setup| Ok(Box::new(City::start(setup)?)),
+    restore: |setup, snapshot| Ok(Box::new(City::restore(setup, snapshot)?)),
+};
+
+/// Options of a match.
+#[derive(Debug, Encode, Decode)]
+struct Options {
+    /// Tiles a side, a multiple of 16.
+    size: u16,
+}
+
+impl Wire for Options {
+    const BYTES_MAX: usize = 2;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        let fits = (SIZE_MIN..=SIZE_MAX).contains(&self.size) && self.size.is_multiple_of(CHUNK_SIDE);
+        if fits { Ok(()) } else { Err("size") }
+    }
+}
+
+/// Chunk 0.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+struct Globals {
+    size: u16,
+    seats: u8,
+    /// Turns executed.
+    turn: u32,
+}
+
+impl Wire for Globals {
+    const BYTES_MAX: usize = 7;
+}
+
+/// A match of the city builder.
+#[derive(Debug)]
+struct City {
+    globals: Globals,
+    players: Vec<Player>,
+    map: Map,
+    /// Derived from the map.
+    networks: Networks,
+    /// Derived from the map: zones in each chunk of tiles.
+    zones: Vec<u16>,
+    dirty: BTreeSet<ChunkId>,
+}
+
+impl City {
+    fn start(setup: &Setup) -> Result<Self, SetupError> {
+        let Options { size } = decode_exact(&setup.options).map_err(|_| SetupError::Options)?;
+        let (map, sites) = terrain::generate(setup.seed, size, setup.seats);
+        let mut players: Vec<_> = sites.into_iter().map(Player::new).collect();
+        for (player, holdings) in players.iter_mut().zip(count_holdings(&map)) {
+            player.holdings = holdings;
+            player.score = player.count_score();
+        }
+        Ok(Self::derive(Globals { size, seats: setup.seats, turn: 0 }, players, map))
+    }
+
+    /// Takes nothing on trust: whatever can be counted again is, and compared.
+    fn restore(setup: &Setup, snapshot: &Snapshot) -> Result<Self, SetupError> {
+        let Options { size } = decode_exact(&setup.options).map_err(|_| SetupError::Options)?;
+        Self::read(size, setup.seats, snapshot).ok_or(SetupError::Snapshot)
+    }
+
+    fn read(size: u16, seats: u8, snapshot: &Snapshot) -> Option<Self> {
+        if !snapshot.iter().map(|(id, _)| *id).eq(chunk_ids(size, seats)) {
+            return None;
+        }
+        let mut chunks = snapshot.iter().map(|(_, bytes)| bytes.as_slice());
+        let globals: Globals = decode_exact(chunks.next()?).ok()?;
+        if (globals.size, globals.seats) != (size, seats) {
+            return None;
+        }
+        let players = chunks.by_ref().take(usize::from(seats)).map(|bytes| decode_exact::<Player>(bytes).ok());
+        let players: Vec<_> = players.collect::<Option<_>>()?;
+        let map = Map::from_chunks(size, seats, globals.turn, &chunks.collect::<Vec<_>>())?;
+        let counted = players.iter().zip(count_holdings(&map));
+        let adds_up = counted.into_iter().all(|(player, holdings)| {
+            player.holdings == holdings && player.score == player.count_score()
+        });
+        (adds_up && halls_stand(&map, &players)).then(|| Self::derive(globals, players, map))
+    }
+
+    fn derive(globals: Globals, players: Vec<Player>, map: Map) -> Self {
+        let mut zones = vec![0; usize::from(chunk_count(globals.size))];
+        for (place, tile) in map.iter() {
+            zones[usize::from(map.chunk_of(place))] += u16::from(tile.kind.zone().is_some());
+        }
+        let networks = Networks::build(&map);
+        Self { globals, players, map, networks, zones, dirty: BTreeSet::new() }
+    }
+
+    /// A draft of what `seat` can do now; `None` for a seat that the match does not have.
+    fn draft(&self, seat: Seat, turn: u32) -> Option<Draft<'_>> {
+        let player = self.players.get(seat.index())?;
+        Some(Draft::new(&self.map, seat, player, turn))
+    }
+
+    fn carry_out(&mut self, orders: &[Orders<'_>]) -> Vec<Void> {
+        self.globals.turn = self.globals.turn.saturating_add(1);
+        self.dirty.insert(GLOBALS);
+        let mut voids = Vec::new();
+        let mut apart = false;
+        for order in orders {
+            let Some(mut draft) = self.draft(order.seat, self.globals.turn) else {
+                voids.push(Void { seat: order.seat, command: 0, reason: NO_SUCH_SEAT });
+                continue;
+            };
+            match command::read(order.commands) {
+                Ok(commands) => {
+                    for (command, number) in commands.into_iter().zip(0..) {
+                        if let Err(reason) = draft.execute(command) {
+                            voids.push(Void { seat: order.seat, command: number, reason });
+                        }
+                    }
+                }
+                Err(reason) => voids.push(Void { seat: order.seat, command: 0, reason }),
+            }
+            let outcome = draft.finish();
+            apart |= !self.commit(order.seat, outcome);
+        }
+        if apart {
+            self.networks = Networks::build(&self.map);
+        }
+        voids
+    }
+
+    /// Makes a draft the state. `false` when the networks must be built anew.
+    fn commit(&mut self, seat: Seat, Outcome { player, changed }: Outcome) -> bool {
+        self.put_player(seat, player);
+        let mut together = true;
+        for (place, tile) in changed {
+            let before = *self.map.tile(place);
+            let zones = &mut self.zones[usize::from(self.map.chunk_of(place))];
+            *zones = *zones + u16::from(tile.kind.zone().is_some()) - u16::from(before.kind.zone().is_some());
+            self.put_tile(place, tile);
+            together &= self.networks.change(&self.map, place, &before);
+        }
+        together
+    }
+
+    /// Surveys the power of the zones whose turn it is.
+    fn survey_power(&mut self) {
+        for (place, _) in self.due_zones() {
+            let mut tile = *self.map.tile(place);
+            tile.survey.powered = self.networks.grid(place).supply > 0;
+            self.put_tile(place, tile);
+        }
+    }
+
+    /// Surveys whether roads lead from the zones whose turn it is to the town hall.
+    fn survey_roads(&mut self) {
+        for (place, _) in self.due_zones() {
+            let mut tile = *self.map.tile(place);
+            let hall = tile.owner.and_then(|owner| {
+                let (x, y) = self.players[owner.index()].hall;
+                self.map.place(x, y)
+            });
+            tile.survey.connected = hall.is_some_and(|hall| self.networks.leads_to(&self.map, place, hall));
+            self.put_tile(place, tile);
+        }
+    }
+
+    /// Lets people come to the zones whose turn it is, or leave.
+    fn grow(&mut self) {
+        for (place, zone) in self.due_zones() {
+            let before = *self.map.tile(place);
+            let Some(owner) = before.owner else { continue };
+            let player = &self.players[owner.index()];
+            let around = Surroundings::of(&self.map, place);
+            let survey = growth::survey(&before, zone, player, self.networks.grid(place), around);
+            self.put_survey(place, owner, &before, survey);
+        }
+    }
+
+    fn put_survey(&mut self, place: Place, owner: Seat, before: &Tile, survey: Survey) {
+        let tile = Tile { survey, ..*before };
+        self.put_tile(place, tile);
+        if survey.people != before.survey.people {
+            let holdings = &mut self.players[owner.index()].holdings;
+            holdings.subtract(before);
+            holdings.add(&tile);
+            self.dirty.insert(player_chunk(owner));
+            self.networks.change(&self.map, place, before);
+        }
+    }
+
+    /// The zones that are surveyed in this turn. The chunks take turns, so that few change at a time, and the
+    /// tiles of a chunk come in scattered order, so that scarce jobs do not all go to one corner.
+    fn due_zones(&self) -> Vec<(Place, Zone)> {
+        let round = (self.globals.turn / SURVEY_TURNS).to_le_bytes()[0];
+        let mut due = Vec::new();
+        for (chunk, zones) in (0..).zip(&self.zones) {
+            let (column, row) = self.map.chunk_position(chunk);
+            if *zones > 0 && u32::from(column + 4 * row) % SURVEY_TURNS == self.globals.turn % SURVEY_TURNS {
+                for step in 0..=u8::MAX {
+                    let scattered = step.wrapping_mul(97).wrapping_add(round.wrapping_mul(31));
+                    let place = self.map.place_in_chunk(chunk, scattered);
+                    due.extend(self.map.tile(place).kind.zone().map(|zone| (place, zone)));
+                }
+            }
+        }
+        due
+    }
+
+    /// Replaces each player by what `change` makes of it.
+    fn update_players(&mut self, change: impl Fn(&mut Player)) {
+        for seat in Seat::first(self.globals.seats) {
+            let mut player = self.players[seat.index()].clone();
+            change(&mut player);
+            self.put_player(seat, player);
+        }
+    }
+
+    fn put_player(&mut self, seat: Seat, player: Player) {
+        let place = &mut self.players[seat.index()];
+        if *place != player {
+            *place = player;
+            self.dirty.insert(player_chunk(seat));
+        }
+    }
+
+    fn put_tile(&mut self, place: Place, tile: Tile) {
+        if *self.map.tile(place) != tile {
+            self.map.put(place, tile);
+            self.dirty.insert(ChunkId::new(TILES + self.map.chunk_of(place)));
+        }
+    }
+}
+
+impl Simulation for City {
+    fn check(&self, seat: Seat, commands: &[u8]) -> Result<(), Refusal> {
+        let refuse = |command, reason| Refusal { command, reason };
+        let mut draft = self.draft(seat, self.globals.turn).ok_or(refuse(0, NO_SUCH_SEAT))?;
+        let commands = command::read(commands).map_err(|reason| refuse(0, reason))?;
+        for (command, number) in commands.into_iter().zip(0..) {
+            draft.execute(command).map_err(|reason| refuse(number, reason))?;
+        }
+        Ok(())
+    }
+
+    fn phases(&self) -> &'static [&'static str] {
+        &["orders", "power", "roads", "growth", "budget", "score"]
+    }
+
+    fn run_phase(&mut self, phase: usize, orders: &[Orders<'_>]) -> Vec<Void> {
+        match phase {
+            0 => return self.carry_out(orders),
+            1 => self.survey_power(),
+            2 => self.survey_roads(),
+            3 => self.grow(),
+            4 => self.update_players(Player::settle),
+            _ => self.update_players(|player| player.score = player.count_score()),
+        }
+        Vec::new()
+    }
+
+    fn to_move(&self) -> SeatSet {
+        SeatSet::first(self.globals.seats)
+    }
+
+    /// A city is never finished; matches end by their number of turns.
+    fn is_over(&self) -> bool {
+        false
+    }
+
+    fn standings(&self) -> Vec<Standing> {
+        let scores: Vec<_> = self.players.iter().map(|player| player.score).collect();
+        Standing::rank(&scores)
+    }
+
+    fn chunk_ids(&self) -> Vec<ChunkId> {
+        chunk_ids(self.globals.size, self.globals.seats).collect()
+    }
+
+    fn chunk(&self, id: ChunkId) -> Option<Vec<u8>> {
+        if id == GLOBALS {
+            return Some(encode(&self.globals));
+        }
+        match id.get().checked_sub(TILES) {
+            Some(chunk) => self.map.chunk_bytes(chunk),
+            None => self.players.get(usize::from(id.get() - 1)).map(encode),
+        }
+    }
+
+    fn take_dirty(&mut self) -> Vec<ChunkId> {
+        std::mem::take(&mut self.dirty).into_iter().collect()
+    }
+
+    fn suggest(&self, seat: Seat) -> Vec<u8> {
+        match self.draft(seat, self.globals.turn) {
+            Some(draft) => command::write(bot::commands(draft, seat, &self.map, &self.networks)),
+            None => Vec::new(),
+        }
+    }
+
+    fn picture(&self) -> Picture {
+        picture::draw(&self.map, &self.players)
+    }
+}
+
+/// Chunk 0, one for each player from 1 on, the tiles from [`TILES`] on, row by row.
+fn chunk_ids(size: u16, seats: u8) -> impl Iterator<Item = ChunkId> {
+    let players = 1..=u16::from(seats);
+    let tiles = TILES..TILES + chunk_count(size);
+    std::iter::once(0).chain(players).chain(tiles).map(ChunkId::new)
+}
+
+fn player_chunk(seat: Seat) -> ChunkId {
+    ChunkId::new(1 + u16::from(seat.get()))
+}
+
+/// What stands under each seat's name.
+fn count_holdings(map: &Map) -> [Holdings; 8] {
+    let mut holdings: [Holdings; 8] = Default::default();
+    for (_, tile) in map.iter() {
+        if let Some(owner) = tile.owner {
+            holdings[owner.index()].add(tile);
+        }
+    }
+    holdings
+}
+
+/// Has every player the one town hall where it says it is, and are there no others?
+fn halls_stand(map: &Map, players: &[Player]) -> bool {
+    let stands = |(seat, player): (Seat, &Player)| {
+        let place = map.place(player.hall.0, player.hall.1);
+        place.map(|place| map.tile(place)).is_some_and(|tile| tile.kind == Kind::Hall && tile.owner == Some(seat))
+    };
+    let halls = map.iter().filter(|(_, tile)| tile.kind == Kind::Hall).count();
+    halls == players.len() && Seat::first(8).zip(players).all(stands)
+}
+
+const SIZE_MIN: u16 = 64;
+const SIZE_MAX: u16 = 512;
+const GLOBALS: ChunkId = ChunkId::new(0);
+/// Number of the first chunk of tiles.
+const TILES: u16 = 16;
+/// Every zone is surveyed once in so many turns.
+const SURVEY_TURNS: u32 = 8;
+const NO_SUCH_SEAT: &str = "no such seat";

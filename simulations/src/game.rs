@@ -1,0 +1,159 @@
+//! A simulation together with the tree that commits to its state.
+
+use cadastre_protocol::{ChunkId, Executed, Seat, Setup, StateRoot, StateTree};
+
+use crate::{
+    RULES,
+    simulation::{Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void},
+};
+
+/// A running game, whichever it is.
+pub struct Game {
+    setup: Setup,
+    simulation: Box<dyn Simulation>,
+    tree: StateTree,
+}
+
+/// What one turn did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// Commands that had no effect.
+    pub voids: Vec<Void>,
+    /// Chunks that changed, ascending.
+    pub dirty: Vec<ChunkId>,
+}
+
+impl Game {
+    /// Starts the game that `setup` names.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`SetupError`]'s variants; the first that applies.
+    pub fn start(setup: &Setup) -> Result<Self, SetupError> {
+        let simulation = (rules_of(setup)?.start)(setup)?;
+        Ok(Self::with_tree(setup, simulation))
+    }
+
+    /// Takes up the game that `setup` names at the state `snapshot`. Whether that state is the right one,
+    /// only its root can tell.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`SetupError`]'s variants; the first that applies.
+    pub fn restore(setup: &Setup, snapshot: &Snapshot) -> Result<Self, SetupError> {
+        let simulation = (rules_of(setup)?.restore)(setup, snapshot)?;
+        let game = Self::with_tree(setup, simulation);
+        // A lenient restore would let two snapshots stand for one state.
+        if game.snapshot() == *snapshot { Ok(game) } else { Err(SetupError::Snapshot) }
+    }
+
+    fn with_tree(setup: &Setup, mut simulation: Box<dyn Simulation>) -> Self {
+        simulation.take_dirty();
+        let mut tree = StateTree::new();
+        update(&mut tree, &*simulation, &simulation.chunk_ids());
+        Self { setup: setup.clone(), simulation, tree }
+    }
+
+    /// What the game was started from.
+    pub const fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// The game's own view of its state.
+    pub fn simulation(&self) -> &dyn Simulation {
+        &*self.simulation
+    }
+
+    /// Would `commands` be legal for `seat` now?
+    ///
+    /// # Errors
+    ///
+    /// The first command that would not be, and why.
+    pub fn check(&self, seat: Seat, commands: &[u8]) -> Result<(), Refusal> {
+        self.simulation.check(seat, commands)
+    }
+
+    /// Executes one turn. `orders` stand in the order that the block fixed.
+    pub fn apply(&mut self, orders: &[Orders<'_>]) -> Applied {
+        let mut voids = Vec::new();
+        for phase in 0..self.simulation.phases().len() {
+            voids.extend(self.simulation.run_phase(phase, orders));
+        }
+        let dirty = self.renew_dirty();
+        Applied { voids, dirty }
+    }
+
+    /// Executes one turn and shows the root after each named phase: where two machines part, the first
+    /// phase with another root is to blame.
+    pub fn apply_traced(&mut self, orders: &[Orders<'_>], mut trace: impl FnMut(&'static str, StateRoot)) {
+        for (phase, name) in self.simulation.phases().iter().enumerate() {
+            self.simulation.run_phase(phase, orders);
+            self.renew_dirty();
+            trace(name, self.tree.root());
+        }
+    }
+
+    /// What the chain verifier wants to know of the state.
+    pub fn executed(&self) -> Executed {
+        Executed {
+            state_root: self.tree.root(),
+            to_move: self.simulation.to_move(),
+            over: self.simulation.is_over(),
+            standings: self.simulation.standings(),
+        }
+    }
+
+    /// Commits to the whole state.
+    pub fn state_root(&self) -> StateRoot {
+        self.tree.root()
+    }
+
+    /// Proofs and hashes of the chunks.
+    pub const fn tree(&self) -> &StateTree {
+        &self.tree
+    }
+
+    /// The whole state.
+    pub fn snapshot(&self) -> Snapshot {
+        self.chunks(&self.simulation.chunk_ids())
+    }
+
+    /// The chunks with these numbers; numbers not in use are left out.
+    pub fn chunks(&self, ids: &[ChunkId]) -> Snapshot {
+        ids.iter().filter_map(|id| Some((*id, self.simulation.chunk(*id)?))).collect()
+    }
+
+    fn renew_dirty(&mut self) -> Vec<ChunkId> {
+        let dirty = self.simulation.take_dirty();
+        update(&mut self.tree, &*self.simulation, &dirty);
+        dirty
+    }
+}
+
+impl std::fmt::Debug for Game {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Game({}, state root {})", self.setup.rules, self.state_root())
+    }
+}
+
+/// The rules that `setup` names, if this build has them and they are for so many seats.
+fn rules_of(setup: &Setup) -> Result<&'static Rules, SetupError> {
+    let rules = find_rules(&setup.rules.name, setup.rules.version).ok_or(SetupError::UnknownRules)?;
+    let (fewest, most) = rules.seats;
+    if (fewest..=most).contains(&setup.seats) { Ok(rules) } else { Err(SetupError::Seats) }
+}
+
+/// The rules with this name and version.
+pub fn find_rules(name: &str, version: u16) -> Option<&'static Rules> {
+    RULES.iter().find(|rules| rules.name == name && rules.version == version)
+}
+
+/// The newest version of the rules with this name: what a new match is played by.
+pub fn newest_rules(name: &str) -> Option<&'static Rules> {
+    RULES.iter().filter(|rules| rules.name == name).max_by_key(|rules| rules.version)
+}
+
+fn update(tree: &mut StateTree, simulation: &dyn Simulation, ids: &[ChunkId]) {
+    let chunks: Vec<_> = ids.iter().map(|id| (*id, simulation.chunk(*id))).collect();
+    tree.update(chunks.iter().map(|(id, chunk)| (*id, chunk.as_deref())));
+}

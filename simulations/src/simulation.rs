@@ -1,0 +1,126 @@
+//! What a game is to everything around it.
+
+use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing};
+
+use crate::picture::Picture;
+
+/// The commands of one seat for one turn, as they stand in its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orders<'a> {
+    /// Who commands.
+    pub seat: Seat,
+    /// Any number of commands in the game's own encoding. Empty means to do nothing.
+    pub commands: &'a [u8],
+}
+
+/// A game: deterministic rules over a state that lies in numbered chunks.
+///
+/// Implementations use integers only, iterate ordered collections only, and know no clock, no entropy and
+/// no key; the same calls give the same chunks in every build on every machine.
+pub trait Simulation: Send + Sync {
+    /// Would `commands` be legal if `seat`'s turn were executed now, alone?
+    ///
+    /// # Errors
+    ///
+    /// The first command that would not be, and why. Bytes that are no commands at all are refused too.
+    fn check(&self, seat: Seat, commands: &[u8]) -> Result<(), Refusal>;
+
+    /// The steps of a turn, in order; at least one. A turn runs each of them once.
+    fn phases(&self) -> &'static [&'static str];
+
+    /// Runs one phase of a turn. `orders` are the same for each phase of a turn and stand in the order
+    /// that the block fixed.
+    ///
+    /// Never fails: a command that an earlier one has overtaken, or that should not have passed
+    /// [`Simulation::check`], is void and reported.
+    fn run_phase(&mut self, phase: usize, orders: &[Orders<'_>]) -> Vec<Void>;
+
+    /// The seats that may act in the next turn.
+    fn to_move(&self) -> SeatSet;
+
+    /// Is the match over by the rules?
+    fn is_over(&self) -> bool;
+
+    /// How the seats stand, one for each in ascending order.
+    fn standings(&self) -> Vec<Standing>;
+
+    /// The numbers of all chunks, ascending and close to 0. The set never changes during a match.
+    fn chunk_ids(&self) -> Vec<ChunkId>;
+
+    /// The bytes of a chunk, at most [`CHUNK_BYTES_MAX`]; `None` for a number not in use. All chunks
+    /// together are the whole state: whatever the next turn depends on stands in them.
+    fn chunk(&self, id: ChunkId) -> Option<Vec<u8>>;
+
+    /// Takes the numbers of the chunks that changed since the last call, ascending.
+    fn take_dirty(&mut self) -> Vec<ChunkId>;
+
+    /// What the built-in bot would command for `seat`: passes [`Simulation::check`], and fits in
+    /// [`cadastre_protocol::COMMANDS_BYTES_MAX`].
+    fn suggest(&self, seat: Seat) -> Vec<u8>;
+
+    /// The state as a person would like to see it.
+    fn picture(&self) -> Picture;
+}
+
+/// Most bytes in one chunk.
+pub const CHUNK_BYTES_MAX: usize = 8 * 1024;
+
+/// A command list that was refused before it reached a block. The player's fault, and harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("command {command}: {reason}")]
+pub struct Refusal {
+    /// Index of the command in its list, counted from 0.
+    pub command: u16,
+    /// Why not, in a few plain words.
+    pub reason: &'static str,
+}
+
+/// A command that stands in a block but had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Void {
+    /// Whose command.
+    pub seat: Seat,
+    /// Index of the command in its list, counted from 0.
+    pub command: u16,
+    /// What overtook it, in a few plain words.
+    pub reason: &'static str,
+}
+
+/// One set of rules that this build can run.
+#[derive(Debug)]
+pub struct Rules {
+    /// Name in the genesis.
+    pub name: &'static str,
+    /// Version in the genesis.
+    pub version: u16,
+    /// Fewest and most seats.
+    pub seats: (u8, u8),
+    /// Smallest, usual and largest size.
+    pub sizes: (u16, u16, u16),
+    /// Encodes the options of a match of a size between the smallest and the largest.
+    pub options: fn(size: u16) -> Vec<u8>,
+    /// Makes the state before the first turn.
+    pub start: fn(&Setup) -> Result<Box<dyn Simulation>, SetupError>,
+    /// Makes the state that these chunks are; they are untrusted.
+    pub restore: fn(&Setup, &Snapshot) -> Result<Box<dyn Simulation>, SetupError>,
+}
+
+/// A whole state: every chunk with its number, ascending.
+pub type Snapshot = Vec<(ChunkId, Vec<u8>)>;
+
+/// Why no game can be made. The fault of whoever wrote the genesis or the snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// This build does not know the rules.
+    #[error("unknown rules or version")]
+    UnknownRules,
+    /// The rules are not for so many seats.
+    #[error("the rules are not for this number of seats")]
+    Seats,
+    /// The options are malformed or out of range.
+    #[error("the options do not fit the rules")]
+    Options,
+    /// The chunks are not a state of this game.
+    #[error("the snapshot is not a state of this game")]
+    Snapshot,
+}
