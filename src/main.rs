@@ -1,1 +1,7 @@
-fn main() {}
+//! The `cadastre` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cadastre::cli::main()
+}

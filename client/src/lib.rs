@@ -1,1 +1,20 @@
-//! stub
+//! What a game client embeds.
+//!
+//! From the bottom up: [`Connection`] turns WebSocket messages into protocol messages (handshake and sealed
+//! records), [`Session`] keeps one player or spectator in one match over any number of connections, and checks
+//! and executes every block. Neither does IO. With the feature `transport`, [`Client`] drives both over
+//! tokio-tungstenite and comes back by itself when a connection is lost.
+
+#![deny(clippy::float_arithmetic)]
+
+mod connection;
+mod follower;
+mod session;
+#[cfg(feature = "transport")]
+mod transport;
+
+pub use connection::{Connection, ConnectionError, Received, SUBPROTOCOL};
+pub use follower::{FollowError, Followed, Follower};
+pub use session::{Config, Event, Session, SessionError, SubmitError};
+#[cfg(feature = "transport")]
+pub use transport::{Client, ClientError, ServerUrl, UrlError, create_room};

@@ -10,8 +10,8 @@ use crate::{
     keys::{BadSignature, EnrolledKey, PublicKey},
     merkle,
     proof::{ServerProof, block_leaf},
-    setup::Standing,
-    transaction::{ReadTransaction, SignedTransaction},
+    setup::{Orders, Standing},
+    transaction::{ReadTransaction, SignedTransaction, TransactionBody},
 };
 
 /// What is hashed and signed of a block; body and absent list hang below it by their roots.
@@ -252,6 +252,23 @@ impl ReadEntry {
     }
 }
 
+/// The commands to execute, in order; `None` when a block of this kind executes no turn.
+pub(crate) fn orders<'a>(kind: &BlockKind, entries: &'a [ReadEntry]) -> Option<Vec<Orders<'a>>> {
+    let orders_of = |entry: &'a ReadEntry| {
+        let tx = entry.transaction.get();
+        match &tx.body {
+            TransactionBody::Turn(commands) => Some(Orders { seat: tx.seat, commands }),
+            TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Takeback { .. }
+            | TransactionBody::Resign => None,
+        }
+    };
+    (*kind == BlockKind::Turn).then(|| entries.iter().filter_map(orders_of).collect())
+}
+
 /// Root over the entries of a block.
 pub(crate) fn body_root(entries: &[ReadEntry]) -> Digest {
     let leaves: Vec<_> = entries.iter().map(ReadEntry::leaf).collect();
@@ -296,9 +313,9 @@ impl ReadBlock {
         &self.entries
     }
 
-    /// The transactions, to verify their signatures ahead of the chain verifier.
-    pub fn entries_mut(&mut self) -> &mut [ReadEntry] {
-        &mut self.entries
+    /// The commands to execute, in order; `None` when the block executes no turn.
+    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
+        orders(&self.header.kind, &self.entries)
     }
 
     /// The seats without an action.
@@ -308,10 +325,10 @@ impl ReadBlock {
 
     /// The block as it is stored and sent.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let entries = self.entries.iter().map(|entry| Entry {
-            received: entry.received,
-            transaction: entry.transaction.signed().clone(),
-        });
+        let entries = self
+            .entries
+            .iter()
+            .map(|entry| Entry { received: entry.received, transaction: entry.transaction.signed().clone() });
         encode(&Block {
             header: self.header_bytes.clone(),
             entries: entries.collect(),
@@ -359,9 +376,9 @@ impl ReadProvenBlock {
         &self.block
     }
 
-    /// The block, to verify its signatures ahead of the chain verifier.
-    pub fn block_mut(&mut self) -> &mut ReadBlock {
-        &mut self.block
+    /// The transactions, to verify their signatures ahead of the chain verifier.
+    pub fn entries_mut(&mut self) -> &mut [ReadEntry] {
+        &mut self.block.entries
     }
 
     /// Verifies the server's proof under `key`, once: the answer is remembered. Whether `key` is the right

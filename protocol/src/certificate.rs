@@ -13,7 +13,7 @@ use crate::{
 
 /// What a certified key is for. One key never has two roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum Role {
+pub enum KeyRole {
     /// Answers handshakes.
     Handshake,
     /// Signs batches of blocks and receipts.
@@ -28,7 +28,7 @@ pub struct Certificate {
     /// Always [`Certificate::VERSION`].
     pub version: u8,
     /// What the key is for.
-    pub role: Role,
+    pub role: KeyRole,
     /// The key.
     pub key: PublicKey,
     /// Which of the service's certificates this is; the service never gives a number twice.
@@ -106,7 +106,7 @@ pub struct VerifiedCertificate {
 
 impl VerifiedCertificate {
     /// What the key is for.
-    pub const fn role(&self) -> Role {
+    pub const fn role(&self) -> KeyRole {
         self.certificate.role
     }
 
@@ -127,7 +127,7 @@ impl VerifiedCertificate {
     ///
     /// - [`CertificateError::WrongRole`], [`CertificateError::NotYetValid`], [`CertificateError::Expired`];
     ///   the first that applies.
-    pub fn check(&self, role: Role, at: Millis) -> Result<(), CertificateError> {
+    pub fn check(&self, role: KeyRole, at: Millis) -> Result<(), CertificateError> {
         let Certificate { role: got, valid_from, valid_to, .. } = self.certificate;
         if got != role {
             return Err(CertificateError::WrongRole { expected: role, got });
@@ -158,9 +158,9 @@ pub enum CertificateError {
     #[error("certificate is for the role {got:?}, not {expected:?}")]
     WrongRole {
         /// The role in which the key was used.
-        expected: Role,
+        expected: KeyRole,
         /// The role that the root gave it.
-        got: Role,
+        got: KeyRole,
     },
     /// Used too early.
     #[error("certificate is valid from {}, used at {}", valid_from.get(), at.get())]
@@ -198,7 +198,7 @@ mod tests {
     fn certificate() -> Certificate {
         Certificate {
             version: 1,
-            role: Role::Block,
+            role: KeyRole::Block,
             key: SecretKey::from_seed(&[2; 32]).public(),
             serial: 7,
             valid_from: Millis::new(1_000),
@@ -209,19 +209,19 @@ mod tests {
     #[test]
     fn a_certificate_certifies_its_role_in_its_time() {
         let verified = SignedCertificate::issue(&root(), &certificate()).verify(&root().enrolled()).unwrap();
-        assert_eq!((verified.role(), verified.serial()), (Role::Block, 7));
+        assert_eq!((verified.role(), verified.serial()), (KeyRole::Block, 7));
         assert_eq!(verified.key().public(), certificate().key);
         let check = |role, at| verified.check(role, Millis::new(at));
         let (valid_from, valid_to) = (Millis::new(1_000), Millis::new(2_000));
-        assert_eq!(check(Role::Block, 1_000), Ok(()));
-        assert_eq!(check(Role::Block, 1_999), Ok(()));
+        assert_eq!(check(KeyRole::Block, 1_000), Ok(()));
+        assert_eq!(check(KeyRole::Block, 1_999), Ok(()));
         assert_eq!(
-            check(Role::Block, 999),
+            check(KeyRole::Block, 999),
             Err(CertificateError::NotYetValid { valid_from, at: Millis::new(999) })
         );
-        assert_eq!(check(Role::Block, 2_000), Err(CertificateError::Expired { valid_to, at: valid_to }));
-        for role in [Role::Handshake, Role::Log] {
-            let wrong = CertificateError::WrongRole { expected: role, got: Role::Block };
+        assert_eq!(check(KeyRole::Block, 2_000), Err(CertificateError::Expired { valid_to, at: valid_to }));
+        for role in [KeyRole::Handshake, KeyRole::Log] {
+            let wrong = CertificateError::WrongRole { expected: role, got: KeyRole::Block };
             assert_eq!(check(role, 1_500), Err(wrong));
         }
     }

@@ -10,14 +10,17 @@ mod open_turn;
 mod state;
 
 use crate::{
-    block::{Absence, AbsenceReason, BlockKind, Header, ReadBlock, ReadProvenBlock, SealReason, absent_root, body_root},
-    certificate::{Role, SignedCertificate, VerifiedCertificate},
+    block::{
+        Absence, AbsenceReason, BlockKind, Header, ReadBlock, ReadProvenBlock, ReopenReason, SealReason,
+        absent_root, body_root,
+    },
+    certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
     genesis::{Genesis, SeatHolder, TurnMode},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::EnrolledKey,
     merkle::Frontier,
-    setup::{Executed, Standing},
+    setup::{Executed, Orders, Standing},
     transaction::TransactionBody,
 };
 
@@ -80,8 +83,8 @@ impl CheckedBlock {
     }
 
     /// The commands to execute, in order; `None` when the block executes no turn.
-    pub fn orders(&self) -> Option<Vec<(Seat, &[u8])>> {
-        (self.block.header().kind == BlockKind::Turn).then(|| draft::orders(self.block.entries()))
+    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
+        self.block.orders()
     }
 
     /// Seats that signed another state root than the chain has: they computed another state.
@@ -123,7 +126,7 @@ impl Chain {
         let signer = state
             .signer
             .verify(&root)
-            .and_then(|signer| signer.check(Role::Block, state.head.server_time).map(|()| signer))
+            .and_then(|signer| signer.check(KeyRole::Block, state.head.server_time).map(|()| signer))
             .map_err(GenesisError::Certificate)?;
         let identities = genesis
             .seats
@@ -238,12 +241,13 @@ impl Chain {
         OpenTurn::new(self)
     }
 
-    /// Checks a block that came with the server's proof.
+    /// Checks a block that came with the server's proof. The proof must hold under the signer that the chain
+    /// has, or that the block puts in force.
     ///
     /// # Errors
     ///
-    /// [`BlockError::BadProof`] or [`BlockError::KeyChange`] when the proof does not hold under the signer
-    /// that the chain has, or that the block puts in force; else as [`Chain::check`].
+    /// In the order of [`BlockError`]'s variants; the first that applies. A block without the proof says
+    /// nothing about the server.
     pub fn check_proven(&self, mut proven: ReadProvenBlock) -> Result<CheckedBlock, BlockError> {
         let header = proven.block().header();
         let next_signer = self.next_signer(header)?;
@@ -259,13 +263,13 @@ impl Chain {
     /// In the order of [`BlockError`]'s variants; the first that applies.
     pub fn check(&self, block: ReadBlock) -> Result<CheckedBlock, BlockError> {
         let header = block.header();
-        self.check_place(header)?;
         let signer = self.next_signer(header)?;
+        self.check_place(header)?;
         self.check_header(header, signer.as_ref().map_or(&self.signer, |(_, signer)| signer))?;
         if header.body_root != body_root(&block.entries) || header.absent_root != absent_root(&block.absent) {
             return Err(BlockError::BodyRoot);
         }
-        self.check_kind(header)?;
+        self.check_kind(&block)?;
         let open = self.check_entries(&block)?;
         self.check_absent(&block, &open)?;
         let (seats, acted, desynced) = open.into_parts();
@@ -282,7 +286,10 @@ impl Chain {
     pub fn append(&mut self, checked: CheckedBlock, executed: Executed) -> Result<Appended, BlockError> {
         let CheckedBlock { block, seats, acted, desynced, signer } = checked;
         let header = block.header();
-        assert_eq!(header.prev_block, self.state.head.block, "a checked block is appended to what it was checked against");
+        assert_eq!(
+            header.prev_block, self.state.head.block,
+            "a checked block is appended to what it was checked against"
+        );
         if header.state_root != executed.state_root {
             return Err(BlockError::StateRoot { expected: header.state_root, got: executed.state_root });
         }
@@ -311,7 +318,7 @@ impl Chain {
         if header.match_id != self.match_id {
             return Err(BlockError::WrongMatch);
         }
-        let expected = head.height.next().ok_or(BlockError::Exhausted)?;
+        let expected = self.next_height().ok_or(BlockError::Exhausted)?;
         if header.height != expected {
             return Err(BlockError::WrongHeight { expected, got: header.height });
         }
@@ -322,6 +329,11 @@ impl Chain {
             return Err(BlockError::ChainRoot);
         }
         Ok(())
+    }
+
+    /// Height of the next block; `None` when the tree over all blocks could not count it.
+    fn next_height(&self) -> Option<Height> {
+        self.state.head.height.next().filter(|next| next.get() < u64::MAX)
     }
 
     /// The signer that a KeyChange puts in force.
@@ -342,10 +354,10 @@ impl Chain {
         if header.signer_serial != signer.serial() {
             return Err(BlockError::WrongSigner);
         }
+        signer.check(KeyRole::Block, header.server_time).map_err(|_| BlockError::WrongSigner)?;
         if header.server_time < head.server_time {
             return Err(BlockError::ClockBackwards);
         }
-        signer.check(Role::Block, header.server_time).map_err(|_| BlockError::WrongSigner)?;
         if header.attempt != head.attempt {
             return Err(BlockError::WrongAttempt);
         }
@@ -355,23 +367,35 @@ impl Chain {
         Ok(())
     }
 
-    /// What each kind of block fixes about turn, deadline and state.
-    fn check_kind(&self, header: &Header) -> Result<(), BlockError> {
-        let head = &self.state.head;
+    /// What each kind of block fixes about body, turn, deadline and state.
+    fn check_kind(&self, block: &ReadBlock) -> Result<(), BlockError> {
+        let (head, header) = (&self.state.head, block.header());
         let begun = head.height != Height::GENESIS;
         let in_place = match &header.kind {
             BlockKind::Start => !begun,
             BlockKind::Turn => begun && self.seal_due().is_none(),
-            BlockKind::Reopen { .. } => {
-                begun && self.seal_due().is_none() && self.state.seen.len() <= REOPENS_MAX
+            // The other reasons belong to modes that are not played yet.
+            BlockKind::Reopen { reason } => {
+                let may_reopen = begun && self.seal_due().is_none() && self.state.seen.len() <= REOPENS_MAX;
+                may_reopen && *reason == ReopenReason::Restart
             }
             BlockKind::KeyChange { .. } => begun && self.state.seen.len() <= REOPENS_MAX,
+            // The operator cannot call an end his own that was due anyway.
             BlockKind::Seal { reason, .. } => {
-                begun && (*reason == SealReason::Operator || self.seal_due() == Some(*reason))
+                begun && *reason == self.seal_due().unwrap_or(SealReason::Operator)
             }
             BlockKind::Commit | BlockKind::Takeback { .. } => false,
         };
-        if !in_place {
+        let body_fits = match &header.kind {
+            BlockKind::Turn => true,
+            BlockKind::Start => block.absent.is_empty(),
+            BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => block.entries.is_empty() && block.absent.is_empty(),
+        };
+        if !in_place || !body_fits {
             return Err(BlockError::WrongKind);
         }
         let executes = header.kind == BlockKind::Turn;
@@ -415,10 +439,6 @@ impl Chain {
     /// Admits every entry as the server did when it was received, and checks their order.
     fn check_entries(&self, block: &ReadBlock) -> Result<OpenTurn, BlockError> {
         let mut open = self.open_turn();
-        let carries_entries = matches!(block.header().kind, BlockKind::Start | BlockKind::Turn);
-        if !carries_entries && !block.entries.is_empty() {
-            return Err(BlockError::WrongKind);
-        }
         let order = self.seat_order(block.header().randomness);
         let mut last = None;
         for (index, entry) in block.entries.iter().enumerate() {
@@ -442,11 +462,7 @@ impl Chain {
         match block.header().kind {
             BlockKind::Start => {
                 let missing = SeatSet::first(self.genesis.seat_count()).without(open.acted());
-                match missing.iter().next() {
-                    Some(seat) => Err(BlockError::MissingSeat { seat }),
-                    None if block.absent.is_empty() => Ok(()),
-                    None => Err(BlockError::WrongKind),
-                }
+                missing.iter().next().map_or(Ok(()), |seat| Err(BlockError::MissingSeat { seat }))
             }
             BlockKind::Turn => {
                 let expected = self.absences(open.acted());
@@ -454,7 +470,9 @@ impl Chain {
                     let named: SeatSet = block.absent.iter().map(|absence| absence.seat).collect();
                     let should: SeatSet = expected.iter().map(|absence| absence.seat).collect();
                     let seat = should.without(named).iter().chain(named.without(should).iter()).next();
-                    return Err(seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat }));
+                    return Err(
+                        seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat })
+                    );
                 }
                 let waited = head_deadline_passed(&self.state.head, block.header().server_time);
                 let late = block.absent.iter().find(|a| a.reason == AbsenceReason::Deadline);
@@ -467,9 +485,7 @@ impl Chain {
             | BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. }
-            | BlockKind::Seal { .. } => {
-                if block.absent.is_empty() { Ok(()) } else { Err(BlockError::WrongKind) }
-            }
+            | BlockKind::Seal { .. } => Ok(()),
         }
     }
 
@@ -496,11 +512,10 @@ impl Chain {
     /// The place of each seat in the next block.
     fn seat_order(&self, randomness: Digest) -> Vec<usize> {
         let prev = self.state.head.block;
-        let rank = |seat: &Seat| {
-            hash(Context::Order, &[prev.as_bytes(), randomness.as_bytes(), &[seat.get()]])
-        };
+        let rank =
+            |seat: &Seat| hash(Context::Order, &[prev.as_bytes(), randomness.as_bytes(), &[seat.get()]]);
         let mut seats: Vec<Seat> = Seat::first(self.genesis.seat_count()).collect();
-        seats.sort_by_key(rank);
+        seats.sort_by_cached_key(rank);
         let mut places = vec![0; seats.len()];
         for (place, seat) in seats.into_iter().enumerate() {
             places[seat.index()] = place;

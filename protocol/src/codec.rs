@@ -148,9 +148,6 @@ mod tests {
         let fits = Sample { number: 0, bytes: vec![0; 64 - 4 - 8 - 1], flag: None };
         assert_eq!(decode_exact::<Sample>(&encode(&fits)), Ok(fits));
         let over = Sample { number: 0, bytes: vec![0; 64 - 4 - 8], flag: None };
-        assert_eq!(
-            decode_exact::<Sample>(&encode(&over)),
-            Err(CodecError::TooLong { got: 65, max: 64 })
-        );
+        assert_eq!(decode_exact::<Sample>(&encode(&over)), Err(CodecError::TooLong { got: 65, max: 64 }));
     }
 }

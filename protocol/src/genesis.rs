@@ -264,7 +264,9 @@ impl Wire for Genesis {
         if self.seats.is_empty() || self.seats.len() > usize::from(SEATS_MAX) {
             return Err("number of seats");
         }
-        let same = |(i, holder): (usize, &SeatHolder)| *holder != SeatHolder::Open && self.seats[..i].contains(holder);
+        let same = |(i, holder): (usize, &SeatHolder)| {
+            *holder != SeatHolder::Open && self.seats[..i].contains(holder)
+        };
         if self.seats.iter().enumerate().any(same) {
             return Err("one identity on two seats");
         }

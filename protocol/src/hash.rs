@@ -175,7 +175,12 @@ impl Hasher {
 
 /// Hashes the concatenation of `parts` under `context`.
 pub fn hash(context: Context, parts: &[&[u8]]) -> Digest {
-    parts.iter().fold(Hasher::new(context), |hasher, part| hasher.chain(part)).finish()
+    // Not through `Hasher`, whose two kilobytes would move with each part: that costs more than a short hash.
+    let mut hasher = blake3::Hasher::new_from_context_key(context.key());
+    for part in parts {
+        hasher.update(part);
+    }
+    Digest(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]

@@ -120,7 +120,12 @@ impl EnrolledKey {
     /// # Errors
     ///
     /// [`BadSignature`], whatever is wrong with it.
-    pub fn verify(&self, context: Context, digest: Digest, signature: &Signature) -> Result<(), BadSignature> {
+    pub fn verify(
+        &self,
+        context: Context,
+        digest: Digest,
+        signature: &Signature,
+    ) -> Result<(), BadSignature> {
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         self.key.verify_strict(&signed_bytes(context, digest), &signature).map_err(|_| BadSignature)
     }

@@ -3,6 +3,8 @@
 //! No IO, no clock, no randomness of its own, no async: everything here is a value that is fed and asked.
 //! The normative description of every byte is `docs/protocol.md`.
 
+#![deny(clippy::float_arithmetic)]
+
 mod block;
 mod certificate;
 mod chain;
@@ -23,26 +25,34 @@ mod state_tree;
 mod transaction;
 
 pub use block::{
-    Absence, AbsenceReason, Block, BlockKind, Entry, Header, ProvenBlock, ReadBlock, ReadEntry, ReadProvenBlock,
-    ReopenReason, SealReason,
+    Absence, AbsenceReason, Block, BlockKind, Entry, Header, ProvenBlock, ReadBlock, ReadEntry,
+    ReadProvenBlock, ReopenReason, SealReason,
 };
-pub use certificate::{Certificate, CertificateError, Role as KeyRole, SignedCertificate, VerifiedCertificate};
+pub use certificate::{Certificate, CertificateError, KeyRole, SignedCertificate, VerifiedCertificate};
 pub use chain::{
-    Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head, NextTransaction, OpenTurn,
-    REOPENS_MAX, TransactionError, chain_leaf,
+    Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head,
+    NextTransaction, OpenTurn, REOPENS_MAX, TransactionError, chain_leaf,
 };
+pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
 pub use delegation::{Delegation, DelegationError, SignedDelegation, VerifiedDelegation};
 pub use genesis::{
-    AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent, Randomness,
-    SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
+    AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
+    Randomness, SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode,
+    Visibility,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,
     ServerIdentity, ServerIdentityError, ServerSession, Trust,
 };
+pub use hash::{Context, Digest, Hasher, hash};
+pub use ids::{
+    Attempt, BlockHash, Epoch, Height, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot, Turn,
+    TxHash,
+};
+pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signature};
 pub use message::{
-    ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, GoodbyeReason, Limits, Lobby, LobbySeat,
-    REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, RoomName, RoomSpec, ServerMessage,
+    ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, GoodbyeReason, Limits, Lobby,
+    LobbySeat, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, RoomName, RoomSpec, ServerMessage,
 };
 pub use proof::{BATCH_OBJECTS_MAX, ServerProof, block_leaf, receipt_leaf};
 pub use receipt::{ProvenReceipt, Receipt, ReceiptError};
@@ -50,12 +60,8 @@ pub use record::{
     EPOCH_BYTES_MAX, EPOCH_MS_MAX, EPOCH_RECORDS_MAX, MESSAGE_BYTES_MAX, Opener, Padding, RECORD_BYTES_MAX,
     RECORD_PLAINTEXT_BYTES_MAX, RecordError, SealError, Sealer,
 };
-pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};
-pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
-pub use hash::{Context, Digest, Hasher, hash};
-pub use ids::{
-    Attempt, BlockHash, Epoch, Height, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot, Turn, TxHash,
+pub use setup::{
+    COMMANDS_BYTES_MAX, Executed, OPTIONS_BYTES_MAX, Orders, RULES_NAME_BYTES_MAX, RulesId, Setup, Standing,
 };
-pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signature};
-pub use setup::{COMMANDS_BYTES_MAX, Executed, OPTIONS_BYTES_MAX, RULES_NAME_BYTES_MAX, RulesId, Setup, Standing};
 pub use state_tree::{ChunkId, ChunkProof, STATE_TREE_DEPTH, StateTree};
+pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};

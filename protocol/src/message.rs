@@ -11,7 +11,7 @@ use crate::{
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
     keys::PublicKey,
     receipt::ProvenReceipt,
-    setup::RULES_NAME_BYTES_MAX,
+    setup::{RULES_NAME_BYTES_MAX, is_rules_name},
     transaction::SignedTransaction,
 };
 
@@ -172,6 +172,8 @@ pub enum ServerMessage {
         genesis: Vec<u8>,
         /// How the players are called, by seat.
         names: Vec<DisplayName>,
+        /// Does it run already? If not, the server waits for the Joins of all seats.
+        begun: bool,
     },
     /// The next block.
     Block(ProvenBlock),
@@ -329,7 +331,11 @@ impl Wire for ClientMessage {
                 if rules_fit { Ok(()) } else { Err("rules name") }
             }
             Self::Enter { room, name, .. } => {
-                if room.is_valid() && name.is_valid() { Ok(()) } else { Err("room or display name") }
+                if room.is_valid() && name.is_valid() {
+                    Ok(())
+                } else {
+                    Err("room or display name")
+                }
             }
             Self::Ready(_) | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => Ok(()),
         }
@@ -342,7 +348,8 @@ impl Wire for ServerMessage {
     fn validate(&self) -> Result<(), &'static str> {
         match self {
             Self::Lobby(lobby) => {
-                let names_fit = lobby.room.is_valid() && lobby.seats.iter().all(|seat| seat.name.is_valid());
+                let players_fit = lobby.seats.iter().all(|seat| seat.name.is_valid());
+                let names_fit = lobby.room.is_valid() && is_rules_name(&lobby.spec.rules) && players_fit;
                 let seats = lobby.seats.iter().map(|seat| seat.seat);
                 if names_fit && crate::codec::strictly_ascending(seats) { Ok(()) } else { Err("lobby") }
             }
@@ -351,7 +358,11 @@ impl Wire for ServerMessage {
                 if fits { Ok(()) } else { Err("display names") }
             }
             Self::Created { room } => {
-                if room.is_valid() { Ok(()) } else { Err("room name") }
+                if room.is_valid() {
+                    Ok(())
+                } else {
+                    Err("room name")
+                }
             }
             Self::Refused { refusal: Refusal::Command { reason, .. }, .. }
                 if reason.len() > REASON_BYTES_MAX || reason.chars().any(char::is_control) =>

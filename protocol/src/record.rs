@@ -24,11 +24,11 @@
 
 use crate::hash::Context;
 
+pub(crate) use self::secret::{Secret, TAG_BYTES};
 pub use self::{
     opener::{Opener, RecordError},
     sealer::{SealError, Sealer},
 };
-pub(crate) use self::secret::{Secret, TAG_BYTES};
 
 mod opener;
 mod sealer;
@@ -210,10 +210,9 @@ mod tests {
 
     #[test]
     fn the_opener_refuses_a_record_beyond_its_epoch() {
-        for over in [
-            (|traffic| traffic.records = EPOCH_RECORDS_MAX) as fn(&mut Traffic),
-            |traffic| traffic.bytes = EPOCH_BYTES_MAX - 80,
-        ] {
+        let records_full = |traffic: &mut Traffic| traffic.records = EPOCH_RECORDS_MAX;
+        let bytes_full = |traffic: &mut Traffic| traffic.bytes = EPOCH_BYTES_MAX - 80;
+        for over in [records_full as fn(&mut Traffic), bytes_full] {
             let (mut sealer, mut opener) = pair();
             let record = sealer.update_key().unwrap();
             advance(&mut sealer, &mut opener, over);
@@ -234,7 +233,8 @@ mod tests {
 
     #[test]
     fn padding_knows_only_its_classes() {
-        let sizes = |padding: Padding| [0, 60, 61, 508, 509, 8188].map(|bytes| padding.plaintext_bytes(bytes));
+        let sizes =
+            |padding: Padding| [0, 60, 61, 508, 509, 8188].map(|bytes| padding.plaintext_bytes(bytes));
         assert_eq!(sizes(Padding::Submission), [512, 512, 512, 512, 1024, 8192]);
         assert_eq!(sizes(Padding::Block64), [64, 64, 128, 512, 576, 8192]);
     }

@@ -28,14 +28,13 @@ pub struct RulesId {
 
 impl RulesId {
     pub(crate) fn validate(&self) -> Result<(), &'static str> {
-        let length_fits = (1..=RULES_NAME_BYTES_MAX).contains(&self.name.len());
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if length_fits && self.name.bytes().all(plain) && self.version > 0 {
-            Ok(())
-        } else {
-            Err("rules name or version")
-        }
+        if is_rules_name(&self.name) && self.version > 0 { Ok(()) } else { Err("rules name or version") }
     }
+}
+
+pub(crate) fn is_rules_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=RULES_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(plain)
 }
 
 impl std::fmt::Display for RulesId {
@@ -55,6 +54,15 @@ pub struct Setup {
     pub seats: u8,
     /// Where all of the game's randomness comes from.
     pub seed: Digest,
+}
+
+/// The commands of one seat for one turn, as they stand in its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orders<'a> {
+    /// Who commands.
+    pub seat: Seat,
+    /// Any number of commands in the game's own encoding. Empty means to do nothing.
+    pub commands: &'a [u8],
 }
 
 /// How a seat stands. Equal places are a draw between their seats.

@@ -1,11 +1,13 @@
 //! The handshake: committed vectors, and everything that must not lead to a session.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod reference;
 
 use cadastre_protocol::{
-    AwaitM3, Certificate, CertificateError, ClientHandshake, ClientSession, CodecError, HandshakeError, KeyError,
-    KeyRole, M1_BYTES, M2_BYTES, M3_BYTES, Millis, Padding, PublicKey, SecretKey, ServerHandshake, ServerIdentity,
-    ServerIdentityError, ServerSession, SignedCertificate, Signature, Trust,
+    AwaitM3, Certificate, CertificateError, ClientHandshake, ClientSession, CodecError, HandshakeError,
+    KeyError, KeyRole, M1_BYTES, M2_BYTES, M3_BYTES, Millis, Padding, PublicKey, SecretKey, ServerHandshake,
+    ServerIdentity, ServerIdentityError, ServerSession, Signature, SignedCertificate, Trust,
 };
 use ed25519_dalek::SigningKey;
 use reference::{FixedRandom, Records, Server, WHOLE, assert_committed, name, ramp};
@@ -78,7 +80,11 @@ fn the_committed_handshake_is_what_both_implementations_give() {
     client.sealer.seal(b"and on", Padding::Block64, &mut to_server).unwrap();
     assert_eq!(
         hex_each(&to_server),
-        [vector.first_record_to_server, vector.key_update_to_server, vector.record_to_server_after_key_update]
+        [
+            vector.first_record_to_server,
+            vector.key_update_to_server,
+            vector.record_to_server_after_key_update
+        ]
     );
     let opened: Vec<_> = to_server.into_iter().map(|record| server.opener.open(record).unwrap()).collect();
     assert_eq!(opened, [Some(b"submission".to_vec()), None, Some(b"and on".to_vec())]);
@@ -664,7 +670,11 @@ fn certificates() -> Vec<CertificateCase> {
         at("first millisecond", VALID_FROM, Ok(())),
         at("last millisecond", Millis::new(VALID_TO.get() - 1), Ok(())),
         signed("one byte short", bent(|body| body.truncate(56)), malformed(CodecError::Malformed)),
-        signed("one byte longer", bent(|body| body.push(0)), malformed(CodecError::TooLong { got: 58, max: 57 })),
+        signed(
+            "one byte longer",
+            bent(|body| body.push(0)),
+            malformed(CodecError::TooLong { got: 58, max: 57 }),
+        ),
         signed("role 3", bent(|body| body[1] = 3), malformed(CodecError::Malformed)),
         signed("version 0", bent(|body| body[0] = 0), malformed(CodecError::Invalid("certificate version"))),
         signed("version 2", bent(|body| body[0] = 2), malformed(CodecError::Invalid("certificate version"))),

@@ -1,11 +1,13 @@
 //! Records: committed vectors, and everything that must end a session instead of giving a message.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod reference;
 
 use cadastre_protocol::{
     Certificate, ClientHandshake, ClientSession, KeyRole, MESSAGE_BYTES_MAX, Millis, Opener, Padding,
-    RECORD_BYTES_MAX, RecordError, SealError, Sealer, SecretKey, ServerHandshake, ServerIdentity, ServerSession,
-    SignedCertificate, Trust,
+    RECORD_BYTES_MAX, RecordError, SealError, Sealer, SecretKey, ServerHandshake, ServerIdentity,
+    ServerSession, SignedCertificate, Trust,
 };
 use ed25519_dalek::SigningKey;
 use proptest::prelude::*;
@@ -30,9 +32,16 @@ fn the_committed_records_are_what_both_implementations_give() {
         Step::Message(7, Padding::Block64),
     ];
     let key = keys().0;
+    let first = |after: After| hex::encode(after.seal(&mut Records::new(key)).unwrap());
     let vector = RecordVector {
         key: hex::encode(key),
-        sealed: steps.iter().zip(reference_records(key)).map(|(step, records)| step.vector(&records)).collect(),
+        sealed: steps
+            .iter()
+            .zip(reference_records(key))
+            .map(|(step, records)| step.vector(&records))
+            .collect(),
+        first_part: first(After::FirstPart),
+        key_update: first(After::KeyUpdate),
         refused: refused().iter().map(RefusedVector::of).collect(),
     };
     assert_committed("record.json", include_str!("vectors/record.json"), &vector);
@@ -54,13 +63,12 @@ fn the_committed_records_are_what_both_implementations_give() {
 
 #[test]
 fn the_committed_refusals_are_refused_and_end_the_session() {
-    for Refused { name, records, error } in refused() {
+    for Refused { name, after, record, error } in refused() {
         let mut opener = to_server().1;
-        let (last, before) = records.split_last().unwrap();
-        for record in before {
-            assert_eq!(opener.open(record.clone()), Ok(None), "{name}");
+        if let Some(before) = after.seal(&mut Records::new(keys().0)) {
+            assert_eq!(opener.open(before), Ok(None), "{name}");
         }
-        assert_eq!(opener.open(last.clone()), Err(error), "{name}");
+        assert_eq!(opener.open(record), Err(error), "{name}");
         let good = Records::new(keys().0).padded(WHOLE, b"", 64);
         assert_eq!(opener.open(good), Err(RecordError::Ended), "{name}");
     }
@@ -188,19 +196,6 @@ fn a_lower_limit_of_the_opener_holds_at_the_limit_and_one_over() {
         let over = through(&mut sealer, &mut opener, &message(max + 1), padding);
         assert_eq!(over, Err(RecordError::MessageLength { got: max + 1, max }));
     }
-}
-
-#[test]
-fn an_announced_length_occupies_no_memory() {
-    let (_, mut opener) = to_server();
-    let total = u32::try_from(MESSAGE_BYTES_MAX).unwrap();
-    let first = Records::new(keys().0).part(total, 0, &message(PART_BYTES_MAX), 8192);
-    assert_eq!(opener.open(first), Ok(None));
-    // One byte more than the most is refused with the first part.
-    let (_, mut opener) = to_server();
-    let first = Records::new(keys().0).part(total + 1, 0, &message(PART_BYTES_MAX), 8192);
-    let (got, max) = (MESSAGE_BYTES_MAX + 1, MESSAGE_BYTES_MAX);
-    assert_eq!(opener.open(first), Err(RecordError::MessageLength { got, max }));
 }
 
 proptest! {
@@ -352,100 +347,120 @@ fn reference_records(key: [u8; 32]) -> Vec<Vec<Vec<u8>>> {
     all
 }
 
+/// What the opener took before the record that it refuses.
+#[derive(Clone, Copy, Debug)]
+enum After {
+    Nothing,
+    /// The first of two parts of a message of 8189 bytes.
+    FirstPart,
+    KeyUpdate,
+}
+
+impl After {
+    fn seal(self, to: &mut Records) -> Option<Vec<u8>> {
+        match self {
+            Self::Nothing => None,
+            Self::FirstPart => Some(to.part(8189, 0, &[7; 8180], 8192)),
+            Self::KeyUpdate => Some(to.key_update()),
+        }
+    }
+}
+
 struct Refused {
     name: &'static str,
-    /// All but the last are accepted, and none of them completes a message.
-    records: Vec<Vec<u8>>,
+    after: After,
+    record: Vec<u8>,
     error: RecordError,
 }
 
-/// Records under the key of the vector, from the start of the direction, in the order of the errors.
+/// Records under the key of the vector, in the order of the errors.
 fn refused() -> Vec<Refused> {
     use RecordError as E;
 
-    let case = |name, error, make: fn(&mut Records) -> Vec<Vec<u8>>| {
-        let records = make(&mut Records::new(keys().0));
-        Refused { name, records, error }
+    let after = |after: After, name, error, make: fn(&mut Records) -> Vec<u8>| {
+        let mut to = Records::new(keys().0);
+        after.seal(&mut to);
+        Refused { name, after, record: make(&mut to), error }
     };
+    let first = |name, error, make| after(After::Nothing, name, error, make);
+    let second_part = |name, make| after(After::FirstPart, name, E::Part, make);
+    let max = MESSAGE_BYTES_MAX;
     vec![
-        case("empty", E::Length { got: 0 }, |_| vec![vec![]]),
-        case("kind 0", E::Kind { got: 0 }, |to| vec![to.padded(0, b"", 64)]),
-        case("kind 4", E::Kind { got: 4 }, |to| vec![to.padded(4, b"", 64)]),
-        case("no plaintext", E::Length { got: 17 }, |to| vec![to.seal(WHOLE, &[])]),
-        case("plaintext not of whole blocks", E::Length { got: 82 }, |to| vec![to.padded(WHOLE, b"", 65)]),
-        case("plaintext of 8256 bytes", E::Length { got: 8273 }, |to| vec![to.padded(WHOLE, b"", 8256)]),
-        case("other kind than sealed", E::Unauthentic, |to| {
+        first("kind 0", E::Kind { got: 0 }, |to| to.padded(0, b"", 64)),
+        first("kind 4", E::Kind { got: 4 }, |to| to.padded(4, b"", 64)),
+        first("empty", E::Length { got: 0 }, |_| vec![]),
+        first("no plaintext", E::Length { got: 17 }, |to| to.seal(WHOLE, &[])),
+        first("plaintext not of whole blocks", E::Length { got: 82 }, |to| to.padded(WHOLE, b"", 65)),
+        first("plaintext of 8256 bytes", E::Length { got: 8273 }, |to| to.padded(WHOLE, b"", 8256)),
+        first("other kind than sealed", E::Unauthentic, |to| {
             let mut record = to.padded(WHOLE, b"", 64);
             record[0] = KEY_UPDATE;
-            vec![record]
+            record
         }),
-        case("sequence number 1 first", E::Unauthentic, |to| {
+        first("sequence number 1 first", E::Unauthentic, |to| {
             to.padded(WHOLE, b"", 64);
-            vec![to.padded(WHOLE, b"", 64)]
+            to.padded(WHOLE, b"", 64)
         }),
-        case("next key without a key update", E::Unauthentic, |to| {
+        first("next key without a key update", E::Unauthentic, |to| {
             to.rekey();
-            vec![to.padded(WHOLE, b"", 64)]
+            to.padded(WHOLE, b"", 64)
         }),
-        case("old key after a key update", E::Unauthentic, |to| {
-            let update = to.clone().key_update();
-            to.padded(KEY_UPDATE, b"", 64);
-            vec![update, to.padded(WHOLE, b"", 64)]
+        after(After::KeyUpdate, "old key after a key update", E::Unauthentic, |_| {
+            let mut old = Records::new(keys().0);
+            old.padded(KEY_UPDATE, b"", 64);
+            old.padded(WHOLE, b"", 64)
         }),
-        case("content one byte longer than its record", E::ContentLength, |to| {
+        after(After::KeyUpdate, "sequence goes on after a key update", E::Unauthentic, |to| {
+            to.padded(WHOLE, b"", 64);
+            to.padded(WHOLE, b"", 64)
+        }),
+        first("content one byte longer than its record", E::ContentLength, |to| {
             let mut plaintext = reference::plaintext(b"", 64);
             plaintext[0] = 61;
-            vec![to.seal(WHOLE, &plaintext)]
+            to.seal(WHOLE, &plaintext)
         }),
-        case("content of 4 GiB", E::ContentLength, |to| {
+        first("content of 4 GiB", E::ContentLength, |to| {
             let mut plaintext = reference::plaintext(b"", 64);
             plaintext[..4].fill(0xff);
-            vec![to.seal(WHOLE, &plaintext)]
+            to.seal(WHOLE, &plaintext)
         }),
-        case("first byte of the padding not zero", E::Padding, |to| {
+        first("first byte of the padding not zero", E::Padding, |to| {
             let mut plaintext = reference::plaintext(b"ab", 64);
             plaintext[6] = 1;
-            vec![to.seal(WHOLE, &plaintext)]
+            to.seal(WHOLE, &plaintext)
         }),
-        case("last byte of the padding not zero", E::Padding, |to| {
+        first("last byte of the padding not zero", E::Padding, |to| {
             let mut plaintext = reference::plaintext(b"ab", 64);
             plaintext[63] = 0x80;
-            vec![to.seal(WHOLE, &plaintext)]
+            to.seal(WHOLE, &plaintext)
         }),
-        case("one block more than needed", E::Padding, |to| vec![to.padded(WHOLE, &[7; 60], 128)]),
-        case("one doubling more than needed", E::Padding, |to| vec![to.padded(WHOLE, &[7; 508], 1024)]),
-        case("whole message between parts", E::Interleaved, |to| {
-            vec![to.part(8189, 0, &[7; 8180], 8192), to.padded(WHOLE, b"", 64)]
+        first("one block more than needed", E::Padding, |to| to.padded(WHOLE, &[7; 60], 128)),
+        first("one doubling more than needed", E::Padding, |to| to.padded(WHOLE, &[7; 508], 1024)),
+        after(After::FirstPart, "whole message between parts", E::Interleaved, |to| {
+            to.padded(WHOLE, b"", 64)
         }),
-        case("total over the limit", E::MessageLength { got: 131_073, max: 131_072 }, |to| {
-            vec![to.part(131_073, 0, &[7; 8180], 8192)]
+        first("total over the limit", E::MessageLength { got: max + 1, max }, |to| {
+            to.part(131_073, 0, &[7; 8], 64)
         }),
-        case("total of 4 GiB", E::MessageLength { got: 0xffff_ffff, max: 131_072 }, |to| {
-            vec![to.part(u32::MAX, 0, &[7; 8180], 8192)]
+        first("total of 4 GiB", E::MessageLength { got: 0xffff_ffff, max }, |to| {
+            to.part(u32::MAX, 0, &[7; 8], 64)
         }),
-        case("part without its header", E::Part, |to| vec![to.padded(PART, &[7; 7], 64)]),
-        case("parts of a message that fits one record", E::Part, |to| vec![to.part(8188, 0, &[7; 8180], 8192)]),
-        case("message of nothing in parts", E::Part, |to| vec![to.part(0, 0, &[], 64)]),
-        case("first part not at offset 0", E::Part, |to| vec![to.part(16_361, 8180, &[7; 8180], 8192)]),
-        case("short first part", E::Part, |to| vec![to.part(8189, 0, &[7; 8179], 8192)]),
-        case("empty part", E::Part, |to| vec![to.part(8189, 0, &[7; 8180], 8192), to.part(8189, 8180, &[], 64)]),
-        case("same part twice", E::Part, |to| {
-            vec![to.part(16_361, 0, &[7; 8180], 8192), to.part(16_361, 0, &[7; 8180], 8192)]
-        }),
-        case("part left out", E::Part, |to| {
-            vec![to.part(16_361, 0, &[7; 8180], 8192), to.part(16_361, 16_360, &[7; 1], 64)]
-        }),
-        case("total changes", E::Part, |to| {
-            vec![to.part(8189, 0, &[7; 8180], 8192), to.part(8190, 8180, &[7; 10], 64)]
-        }),
-        case("last part too short", E::Part, |to| {
-            vec![to.part(8189, 0, &[7; 8180], 8192), to.part(8189, 8180, &[7; 8], 64)]
-        }),
-        case("last part too long", E::Part, |to| {
-            vec![to.part(8189, 0, &[7; 8180], 8192), to.part(8189, 8180, &[7; 10], 64)]
-        }),
-        case("key update with content", E::KeyUpdate, |to| vec![to.padded(KEY_UPDATE, b"a", 64)]),
-        case("key update of 512 bytes", E::KeyUpdate, |to| vec![to.padded(KEY_UPDATE, b"", 512)]),
+        first("part without its header", E::Part, |to| to.padded(PART, &[7; 7], 64)),
+        first("part of a message that fits one record", E::Part, |to| to.part(48, 0, &[7; 48], 64)),
+        first("part of an empty message", E::Part, |to| to.part(0, 0, &[], 64)),
+        first("last part first", E::Part, |to| to.part(8189, 8180, &[7; 9], 64)),
+        first("short first part", E::Part, |to| to.part(8189, 0, &[7; 8], 64)),
+        first("empty first part", E::Part, |to| to.part(8189, 0, &[], 64)),
+        second_part("first part again", |to| to.part(8189, 0, &[7; 8180], 8192)),
+        second_part("empty last part", |to| to.part(8189, 8180, &[], 64)),
+        second_part("last part too short", |to| to.part(8189, 8180, &[7; 8], 64)),
+        second_part("last part too long", |to| to.part(8189, 8180, &[7; 10], 64)),
+        second_part("byte left out", |to| to.part(8189, 8181, &[7; 8], 64)),
+        second_part("byte repeated", |to| to.part(8189, 8179, &[7; 10], 64)),
+        second_part("offset beyond the total", |to| to.part(8189, u32::MAX, &[7; 9], 64)),
+        second_part("total grows", |to| to.part(8190, 8180, &[7; 10], 64)),
+        first("key update with content", E::KeyUpdate, |to| to.padded(KEY_UPDATE, b"a", 64)),
+        first("key update of 512 bytes", E::KeyUpdate, |to| to.padded(KEY_UPDATE, b"", 512)),
     ]
 }
 
@@ -453,6 +468,8 @@ fn refused() -> Vec<Refused> {
 struct RecordVector {
     key: String,
     sealed: Vec<StepVector>,
+    first_part: String,
+    key_update: String,
     refused: Vec<RefusedVector>,
 }
 
@@ -479,13 +496,18 @@ impl Step {
 #[derive(Serialize)]
 struct RefusedVector {
     name: &'static str,
-    records: Vec<String>,
+    after: String,
+    record: String,
     error: String,
 }
 
 impl RefusedVector {
     fn of(refused: &Refused) -> Self {
-        let records = refused.records.iter().map(hex::encode).collect();
-        Self { name: refused.name, records, error: name(&refused.error) }
+        Self {
+            name: refused.name,
+            after: name(&refused.after),
+            record: hex::encode(&refused.record),
+            error: name(&refused.error),
+        }
     }
 }

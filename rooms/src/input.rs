@@ -1,8 +1,9 @@
 //! What a room is told, and what it wants done.
 
 use cadastre_protocol::{
-    BlockError, BlockHash, ChainState, Digest, DisplayName, EnterAs, GoodbyeReason, Height, MatchId, Millis,
-    PublicKey, RoomName, Seat, SealReason, SeatSet, Seq, ServerMessage, ServerProof, SignedTransaction, Turn,
+    BlockError, BlockHash, ChainState, Digest, DisplayName, EnterAs, Failure, GoodbyeReason, Height, MatchId,
+    Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq, ServerMessage, ServerProof,
+    SignedTransaction, Turn,
 };
 use cadastre_simulations::Snapshot;
 
@@ -109,6 +110,13 @@ pub enum Output {
         /// The last that is on disk.
         to: Height,
     },
+    /// Tell a connection that it was not admitted. It will not be mentioned again.
+    Refuse {
+        /// Whom.
+        guest: GuestId,
+        /// Why.
+        failure: Failure,
+    },
     /// Part with a guest. It will not be mentioned again.
     Dismiss {
         /// Whom.
@@ -123,7 +131,7 @@ pub enum Output {
 }
 
 /// Everything that has to be on disk together, or not at all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Records {
     /// Whose.
     pub match_id: MatchId,
@@ -132,7 +140,7 @@ pub struct Records {
 }
 
 /// One thing to remember.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Record {
     /// A match begins.
     Begin {
@@ -169,7 +177,7 @@ pub enum Record {
         block: Vec<u8>,
         /// What the server's proof contains for it.
         leaf: Digest,
-        /// Does it take up all accepted transactions?
+        /// Does it take up all accepted transactions, or come instead of the block that would?
         closes_turn: bool,
         /// Is it the last one?
         seals: bool,

@@ -1,13 +1,14 @@
 //! A room before its match: who sits where, who is ready, and the genesis that comes of it.
 
 use cadastre_protocol::{
-    AbsencePolicy, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, DoubleTransactionPolicy,
-    Genesis, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness, RoomName, RoomSpec, RulesId, Seat,
-    SeatHolder, SpectatorPolicy, TakebackPolicy, TurnRules, Visibility, hash,
+    AbsencePolicy, Admission, Chain, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName,
+    DoubleTransactionPolicy, Genesis, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness,
+    ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, SpectatorPolicy,
+    TakebackPolicy, TurnRules, Visibility, hash,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
-use crate::room::Host;
+use crate::{playing::Judged, room::Host};
 
 /// Turns in a row without any action after which a match is abandoned.
 const ABANDON_AFTER_TURNS: u16 = 100;
@@ -61,10 +62,21 @@ impl Seats {
         }
     }
 
-    pub(crate) fn set_ready(&mut self, identity: PublicKey, ready: bool) {
-        if let Some(sitter) = self.position(identity).and_then(|index| self.seats[index].as_mut()) {
-            sitter.ready = ready;
+    /// Leaves only those seats taken whose players `stays` says to stay.
+    pub(crate) fn keep(&mut self, stays: impl Fn(PublicKey) -> bool) {
+        for seat in &mut self.seats {
+            seat.take_if(|sitter| !stays(sitter.identity));
         }
+    }
+
+    /// `true` when that changed anything.
+    pub(crate) fn set_ready(&mut self, identity: PublicKey, ready: bool) -> bool {
+        let sitter = self.position(identity).and_then(|index| self.seats[index].as_mut());
+        sitter.is_some_and(|sitter| std::mem::replace(&mut sitter.ready, ready) != ready)
+    }
+
+    pub(crate) fn set_none_ready(&mut self) {
+        self.seats.iter_mut().flatten().for_each(|sitter| sitter.ready = false);
     }
 
     pub(crate) fn all_ready(&self) -> bool {
@@ -85,11 +97,8 @@ impl Seats {
 
     /// Freezes the lobby into a genesis. `None` while a seat is free.
     pub(crate) fn genesis(&self, host: &Host, room: &RoomName, now: Millis) -> Option<Genesis> {
-        let seats: Option<Vec<_>> = self
-            .seats
-            .iter()
-            .map(|sitter| Some(SeatHolder::Player(sitter.as_ref()?.identity)))
-            .collect();
+        let seats: Option<Vec<_>> =
+            self.seats.iter().map(|sitter| Some(SeatHolder::Player(sitter.as_ref()?.identity))).collect();
         let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes()];
         let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
         let (_, usual_size, _) = self.rules.sizes;
@@ -132,8 +141,25 @@ impl Seats {
 #[derive(Debug)]
 pub(crate) struct Joining {
     pub(crate) seats: Seats,
-    pub(crate) chain: cadastre_protocol::Chain,
+    pub(crate) chain: Chain,
     pub(crate) game: Game,
     pub(crate) open: OpenTurn,
     pub(crate) until: Millis,
+}
+
+impl Joining {
+    /// Judges a transaction that its sender may hand in for its seat.
+    pub(crate) fn judge(&self, read: ReadTransaction, now: Millis) -> Result<Judged, Refusal> {
+        if self.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash()) {
+            return Ok(Judged::Again(None));
+        }
+        let admission = self.open.check(&self.chain, read, now).map_err(Refusal::Chain)?;
+        Ok(Judged::New(Box::new(admission)))
+    }
+
+    /// Accepts a judged Join. `true` when it was the last one.
+    pub(crate) fn accept(&mut self, admission: Admission) -> bool {
+        self.open.accept(admission);
+        self.open.acted() == SeatSet::first(self.chain.genesis().seat_count())
+    }
 }

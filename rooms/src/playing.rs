@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError, Height,
-    Millis, OpenTurn, ProvenBlock, ProvenReceipt, ReadBlock, ReadTransaction, Receipt, Refusal, ReopenReason,
-    SealReason, Seat, ServerMessage, ServerProof, SignedTransaction, TransactionBody, Turn, TxHash, block_leaf,
-    encode,
+    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError,
+    Height, Millis, OpenTurn, ProvenBlock, ProvenReceipt, ReadBlock, ReadTransaction, Receipt, Refusal,
+    ReopenReason, SealReason, Seat, ServerMessage, ServerProof, TransactionBody, TxHash, block_leaf, encode,
 };
-use cadastre_simulations::{Game, Orders};
+use cadastre_simulations::Game;
 
 use crate::{
     input::{Event, Record, Records},
@@ -28,7 +27,9 @@ pub(crate) struct Playing {
     pub(crate) committed: Height,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Vec<Release>>,
-    keyframe_turn: Turn,
+    /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
+    /// soon.
+    closed: Vec<TxHash>,
     events: Vec<Event>,
 }
 
@@ -55,6 +56,7 @@ impl Playing {
         names: Vec<DisplayName>,
         now: Millis,
     ) -> Result<(Self, Record), BlockError> {
+        let closed = hashes_of(&joins);
         let draft = chain.draft_start(joins, now).ok_or(BlockError::Exhausted)?;
         let mut playing = Self {
             open: chain.open_turn(),
@@ -64,7 +66,7 @@ impl Playing {
             receipts: Vec::new(),
             committed: Height::GENESIS,
             outstanding: VecDeque::new(),
-            keyframe_turn: Turn::START,
+            closed,
             events: Vec::new(),
         };
         let record = playing.append(draft)?;
@@ -89,13 +91,19 @@ impl Playing {
             receipts.push((read.get().seat, read.hash(), receipt));
             open.accept(admission);
         }
-        let (committed, keyframe_turn) = (chain.head().height, chain.head().turn);
-        let outstanding = VecDeque::new();
-        Ok(Self { chain, game, open, names, receipts, committed, outstanding, keyframe_turn, events: Vec::new() })
+        let committed = chain.head().height;
+        let (outstanding, closed, events) = (VecDeque::new(), Vec::new(), Vec::new());
+        Ok(Self { chain, game, open, names, receipts, committed, outstanding, closed, events })
+    }
+
+    /// The latest time that stands in the match.
+    pub(crate) fn latest(&self) -> Millis {
+        let received = self.open.entries().iter().map(|entry| entry.received);
+        received.fold(self.chain.head().server_time, Millis::max)
     }
 
     /// Opens the turn again after the server was away, so that nobody's time ran out meanwhile; or ends the
-    /// match if only the Seal was missing.
+    /// match if only the Seal was missing. A turn that was opened again too often keeps its deadline.
     pub(crate) fn reopen(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
         if self.chain.sealed().is_some() {
             return Ok(Vec::new());
@@ -104,32 +112,31 @@ impl Playing {
             return Ok(vec![self.seal(reason, now)?]);
         }
         let draft = self.chain.draft_reopen(ReopenReason::Restart, now).ok_or(BlockError::Exhausted)?;
-        Ok(vec![self.append(draft)?])
+        match self.append(draft) {
+            Ok(record) => Ok(vec![record]),
+            Err(BlockError::WrongKind) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Judges a transaction. `Ok(None)`: it was accepted before, and its receipt is under way.
-    pub(crate) fn judge(
-        &self,
-        seat: Seat,
-        transaction: SignedTransaction,
-        now: Millis,
-    ) -> Result<Judged, Refusal> {
-        let read = transaction.read().map_err(|_| Refusal::Malformed)?;
-        if read.get().seat != seat {
-            return Err(Refusal::NotYourSeat);
+    /// Judges a transaction that its sender may hand in for its seat.
+    pub(crate) fn judge(&self, read: ReadTransaction, now: Millis) -> Result<Judged, Refusal> {
+        if self.closed.contains(&read.hash()) {
+            return Ok(Judged::Again(None));
         }
         if self.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash()) {
             let receipt = self.receipts.iter().find(|(_, hash, _)| *hash == read.hash());
             return Ok(Judged::Again(receipt.map(|(_, _, receipt)| receipt.clone())));
         }
         let admission = self.open.check(&self.chain, read, now).map_err(Refusal::Chain)?;
-        if let TransactionBody::Turn(commands) = &admission.transaction().get().body {
-            self.game.check(seat, commands).map_err(|refused| Refusal::Command {
+        let tx = admission.transaction().get();
+        if let TransactionBody::Turn(commands) = &tx.body {
+            self.game.check(tx.seat, commands).map_err(|refused| Refusal::Command {
                 command: refused.command,
                 reason: refused.reason.to_owned(),
             })?;
         }
-        Ok(Judged::New(admission))
+        Ok(Judged::New(Box::new(admission)))
     }
 
     /// Accepts a judged transaction, and closes the turn if it was the last one that the turn waited for.
@@ -155,17 +162,9 @@ impl Playing {
             receipt: encode(&receipt),
         };
         self.open.accept(admission);
-        if self.open.is_closable(&self.chain, now) {
-            // The block says all that the receipt would.
-            return self.close_turn(now);
-        }
-        Ok(vec![record])
-    }
-
-    /// Closes the turn if its time is up.
-    pub(crate) fn tick(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
-        let open = self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now);
-        if open { self.close_turn(now) } else { Ok(Vec::new()) }
+        let records = self.close_turns(now)?;
+        // Where there is a block, it says all that the receipt would.
+        Ok(if records.is_empty() { vec![record] } else { records })
     }
 
     /// Ends the match because the operator wants it.
@@ -176,19 +175,24 @@ impl Playing {
         Ok(vec![self.seal(SealReason::Operator, now)?])
     }
 
-    fn close_turn(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
-        let fresh = self.chain.open_turn();
-        let open = std::mem::replace(&mut self.open, fresh);
-        let draft = self.chain.draft_turn(open, now).ok_or(BlockError::Exhausted)?;
-        let mut records = vec![self.append(draft)?];
-        if let Some(reason) = self.chain.seal_due() {
-            records.push(self.seal(reason, now)?);
-        } else if self.chain.head().turn.get() >= self.keyframe_turn.get().saturating_add(KEYFRAME_TURNS) {
-            self.keyframe_turn = self.chain.head().turn;
-            records.push(Record::Keyframe {
-                state: self.chain.state().clone(),
-                snapshot: self.game.snapshot(),
-            });
+    /// Closes the open turn if it waits for nobody or its time is up, and so on with those after it: where
+    /// whoever is to move has resigned, nobody is waited for.
+    pub(crate) fn close_turns(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+        let mut records = Vec::new();
+        while self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now) {
+            let fresh = self.chain.open_turn();
+            let open = std::mem::replace(&mut self.open, fresh);
+            if !open.entries().is_empty() {
+                self.closed = hashes_of(&open);
+            }
+            let draft = self.chain.draft_turn(open, now).ok_or(BlockError::Exhausted)?;
+            records.push(self.append(draft)?);
+            if let Some(reason) = self.chain.seal_due() {
+                records.push(self.seal(reason, now)?);
+            } else if self.chain.head().turn.get().is_multiple_of(KEYFRAME_TURNS) {
+                let (state, snapshot) = (self.chain.state().clone(), self.game.snapshot());
+                records.push(Record::Keyframe { state, snapshot });
+            }
         }
         Ok(records)
     }
@@ -201,7 +205,6 @@ impl Playing {
     /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
         if let Some(orders) = draft.orders() {
-            let orders: Vec<_> = orders.iter().map(|&(seat, commands)| Orders { seat, commands }).collect();
             self.game.apply(&orders);
         }
         let executed = self.game.executed();
@@ -296,9 +299,13 @@ impl Playing {
 #[derive(Debug)]
 pub(crate) enum Judged {
     /// It can be accepted.
-    New(Admission),
+    New(Box<Admission>),
     /// It was accepted before; its receipt, if that is on disk already.
     Again(Option<ProvenReceipt>),
+}
+
+fn hashes_of(open: &OpenTurn) -> Vec<TxHash> {
+    open.entries().iter().map(|entry| entry.transaction.hash()).collect()
 }
 
 fn record_of(block: &ReadBlock) -> Record {
@@ -308,7 +315,7 @@ fn record_of(block: &ReadBlock) -> Record {
         hash: block.hash(),
         block: block.to_bytes(),
         leaf: block_leaf(block.hash()),
-        closes_turn: kind.closes_turn(),
+        closes_turn: kind.closes_turn() || kind.seals(),
         seals: kind.seals(),
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    BlockError, Chain, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, Height, MatchId, Millis,
-    ProvenReceipt, PublicKey, Refusal, RoomName, RoomSpec, Seat, SeatSet, ServerMessage, SignedCertificate,
+    BlockError, Chain, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, Height, MatchId,
+    Millis, ProvenReceipt, PublicKey, Refusal, RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate,
     SignedTransaction, SpectatorPolicy, encode,
 };
 use cadastre_simulations::Game;
@@ -19,7 +19,7 @@ use crate::{
 pub const JOIN_MS_MAX: u64 = 10_000;
 
 /// Turns between two keyframes of a running match in the store.
-pub const KEYFRAME_TURNS: u32 = 256;
+pub const KEYFRAME_TURNS: u32 = 64;
 
 /// What a room needs to know of the service it is in.
 #[derive(Clone, Debug)]
@@ -57,6 +57,8 @@ pub struct Room {
     phase: Phase,
     guests: BTreeMap<GuestId, Guest>,
     outputs: VecDeque<Output>,
+    /// The latest time there was.
+    latest: Millis,
 }
 
 #[derive(Debug)]
@@ -86,20 +88,32 @@ impl Room {
     /// # Errors
     ///
     /// What the store had contradicts itself.
-    pub fn restore(name: RoomName, host: Host, restored: Restored, now: Millis) -> Result<Self, GenesisError> {
+    pub fn restore(
+        name: RoomName,
+        host: Host,
+        restored: Restored,
+        now: Millis,
+    ) -> Result<Self, GenesisError> {
         let playing = Playing::restore(restored)?;
+        let now = now.max(playing.latest());
         let mut room = Self::with_phase(name, host, Phase::Playing(Box::new(playing)));
+        room.latest = now;
         room.play(now, |playing| playing.reopen(now));
         Ok(room)
     }
 
     fn with_phase(name: RoomName, host: Host, phase: Phase) -> Self {
-        Self { name, host, phase, guests: BTreeMap::new(), outputs: VecDeque::new() }
+        let (guests, outputs) = (BTreeMap::new(), VecDeque::new());
+        Self { name, host, phase, guests, outputs, latest: Millis::default() }
     }
 
     /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
     /// before the next call.
     pub fn handle(&mut self, now: Millis, input: Input) {
+        // The machine's clock may be set back. That of a room stands still meanwhile: no block may be older
+        // than what is in it.
+        self.latest = self.latest.max(now);
+        let now = self.latest;
         match input {
             Input::Enter { guest, identity, enter_as, name } => self.enter(guest, identity, enter_as, name),
             Input::Resume { guest, identity, enter_as, height, known } => {
@@ -150,6 +164,26 @@ impl Room {
         }
     }
 
+    /// What the room is to play, while it is in the lobby.
+    pub fn spec(&self) -> Option<&RoomSpec> {
+        match &self.phase {
+            Phase::Lobby(seats) => Some(seats.spec()),
+            Phase::Joining(joining) => Some(joining.seats.spec()),
+            Phase::Playing(_) | Phase::Broken => None,
+        }
+    }
+
+    /// How many seats the room has.
+    pub fn seat_count(&self) -> u8 {
+        let of_genesis = self.genesis().map(Genesis::seat_count);
+        of_genesis.or_else(|| self.spec().map(|spec| spec.seats)).unwrap_or(0)
+    }
+
+    /// How many players are in the room now.
+    pub fn seats_taken(&self) -> usize {
+        self.guests.values().filter(|guest| matches!(guest, Guest::Player(_))).count()
+    }
+
     /// Has nobody come yet, or have all gone again, before a match began?
     pub fn is_deserted(&self) -> bool {
         matches!(self.phase, Phase::Lobby(_)) && self.guests.is_empty()
@@ -157,27 +191,31 @@ impl Room {
 
     fn enter(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, name: DisplayName) {
         let admitted = match (enter_as, &mut self.phase) {
+            (_, Phase::Broken) => {
+                let reason = GoodbyeReason::RoomClosed;
+                return self.outputs.push_back(Output::Dismiss { guest, reason });
+            }
             (EnterAs::Spectator, _) => self.may_watch(),
             (EnterAs::Player, Phase::Lobby(seats)) => {
                 seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
             }
-            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_) | Phase::Broken) => {
+            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => {
                 let seat = self.genesis().and_then(|genesis| genesis.seat_of(identity));
                 seat.map(|_| ()).ok_or(Failure::NotSeated)
             }
         };
         if let Err(failure) = admitted {
-            return self.send(guest, ServerMessage::Failed(failure));
+            return self.outputs.push_back(Output::Refuse { guest, failure });
         }
         self.admit(guest, identity, enter_as);
         match &self.phase {
             Phase::Lobby(_) => self.announce_lobby(),
             Phase::Joining(joining) => {
-                let message = genesis_message(&joining.chain, joining.seats.names());
+                let message = genesis_message(&joining.chain, joining.seats.names(), false);
                 self.send(guest, message);
             }
             Phase::Playing(playing) => {
-                let message = genesis_message(&playing.chain, playing.names.clone());
+                let message = genesis_message(&playing.chain, playing.names.clone(), true);
                 self.send(guest, message);
                 self.catch_up(guest, Height::GENESIS);
             }
@@ -185,14 +223,26 @@ impl Room {
         }
     }
 
-    fn resume(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, height: Height, known: bool) {
+    fn resume(
+        &mut self,
+        guest: GuestId,
+        identity: PublicKey,
+        enter_as: EnterAs,
+        height: Height,
+        known: bool,
+    ) {
         let (committed, seated) = match &self.phase {
             Phase::Playing(playing) => {
                 (playing.committed, playing.chain.genesis().seat_of(identity).is_some())
             }
+            Phase::Broken => {
+                let reason = GoodbyeReason::RoomClosed;
+                return self.outputs.push_back(Output::Dismiss { guest, reason });
+            }
             // A lobby frozen again has another match id: the one asked for is gone.
-            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => {
-                return self.send(guest, ServerMessage::Failed(Failure::NoSuchMatch));
+            Phase::Lobby(_) | Phase::Joining(_) => {
+                let failure = Failure::NoSuchMatch;
+                return self.outputs.push_back(Output::Refuse { guest, failure });
             }
         };
         let admitted = match enter_as {
@@ -200,9 +250,10 @@ impl Room {
             EnterAs::Player => Ok(()),
             EnterAs::Spectator => self.may_watch(),
         };
-        let admitted = admitted.and(if known && height <= committed { Ok(()) } else { Err(Failure::UnknownHead) });
+        let admitted =
+            admitted.and(if known && height <= committed { Ok(()) } else { Err(Failure::UnknownHead) });
         if let Err(failure) = admitted {
-            return self.send(guest, ServerMessage::Failed(failure));
+            return self.outputs.push_back(Output::Refuse { guest, failure });
         }
         self.admit(guest, identity, enter_as);
         self.catch_up(guest, height);
@@ -226,7 +277,8 @@ impl Room {
         self.outputs.push_back(Output::CatchUp { guest, after, to: playing.committed });
         if let Some(seat) = self.seat_of(guest) {
             let receipts = playing.receipts_of(seat).cloned();
-            let messages = receipts.map(|receipt| Output::Send { to: guest, message: ServerMessage::Receipt(receipt) });
+            let messages =
+                receipts.map(|receipt| Output::Send { to: guest, message: ServerMessage::Receipt(receipt) });
             self.outputs.extend(messages.collect::<Vec<_>>());
         }
     }
@@ -237,8 +289,12 @@ impl Room {
             // Too late, or not a player: whoever is late learns from the genesis that it has begun.
             return;
         };
-        seats.set_ready(*identity, ready);
-        if seats.all_ready() { self.freeze(now) } else { self.announce_lobby() }
+        let changed = seats.set_ready(*identity, ready);
+        if seats.all_ready() {
+            self.freeze(now);
+        } else if changed {
+            self.announce_lobby();
+        }
     }
 
     /// Freezes the lobby and asks everybody for the Join.
@@ -256,66 +312,68 @@ impl Room {
         };
         let until = now.after(JOIN_MS_MAX);
         self.outputs.push_back(Output::WakeAt(until));
-        self.broadcast(genesis_message(&chain, seats.names()));
+        self.broadcast(genesis_message(&chain, seats.names(), false));
         let open = chain.open_turn();
         self.phase = Phase::Joining(Box::new(Joining { seats, chain, game, open, until }));
     }
 
-    /// Gives up waiting for Joins: whoever has not joined loses the seat.
+    /// Gives up waiting for Joins: back to the lobby, where nobody is ready any more.
     fn unfreeze(&mut self) {
         let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let Joining { mut seats, chain, open, .. } = *joining;
-        let missing = SeatSet::first(chain.genesis().seat_count()).without(open.acted());
-        let (gone, staying): (Vec<_>, Vec<_>) = self
-            .guests
-            .iter()
-            .filter_map(|(guest, entry)| match entry {
-                Guest::Player(identity) => Some((*guest, *identity)),
-                Guest::Spectator => None,
-            })
-            .partition(|(_, identity)| {
-                chain.genesis().seat_of(*identity).is_none_or(|seat| missing.contains(seat))
-            });
-        for (guest, identity) in gone {
-            seats.rise(identity);
-            self.guests.remove(&guest);
-            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
-        }
-        for (_, identity) in staying {
-            seats.set_ready(identity, false);
-        }
+        let mut seats = joining.seats;
+        seats.set_none_ready();
         self.phase = Phase::Lobby(seats);
         self.announce_lobby();
     }
 
-    fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
-        let hash = transaction.hash();
-        let refusal = match self.seat_of(guest) {
-            None => Some(Refusal::NotYourSeat),
-            Some(seat) => match &mut self.phase {
-                Phase::Lobby(_) | Phase::Broken => Some(Refusal::NoMatch),
-                Phase::Joining(joining) => {
-                    let joined = join(joining, seat, transaction, now);
-                    if joined.is_ok() && joining.open.acted().len() == u32::from(joining.chain.genesis().seat_count()) {
-                        return self.begin(now);
-                    }
-                    joined.err()
-                }
-                Phase::Playing(playing) => match playing.judge(seat, transaction, now) {
-                    Ok(Judged::New(admission)) => {
-                        return self.play(now, |playing| playing.accept(admission, now));
-                    }
-                    Ok(Judged::Again(Some(receipt))) => {
-                        return self.send(guest, ServerMessage::Receipt(receipt));
-                    }
-                    Ok(Judged::Again(None)) => None,
-                    Err(refusal) => Some(refusal),
-                },
-            },
+    /// The time for the Joins is up: whoever has not joined loses the seat.
+    fn part_with_silent(&mut self) {
+        let Phase::Joining(joining) = &mut self.phase else { return };
+        let (genesis, joined) = (joining.chain.genesis(), joining.open.acted());
+        let is_silent = |entry: &Guest| match entry {
+            Guest::Player(identity) => genesis.seat_of(*identity).is_none_or(|seat| !joined.contains(seat)),
+            Guest::Spectator => false,
         };
-        if let Some(refusal) = refusal {
-            self.outputs.push_back(Output::Observed(Event::Refused { guest, kind: kind_of(&refusal) }));
-            self.send(guest, ServerMessage::Refused { transaction: hash, refusal });
+        for (guest, _) in self.guests.extract_if(.., |_, entry| is_silent(entry)) {
+            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
+        }
+        joining.seats.keep(|identity| genesis.seat_of(identity).is_some_and(|seat| joined.contains(seat)));
+        self.unfreeze();
+    }
+
+    fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
+        // Whoever was parted with is not mentioned again.
+        let Some(&entry) = self.guests.get(&guest) else { return };
+        let hash = transaction.hash();
+        match (self.judge(entry, transaction, now), &mut self.phase) {
+            (Ok(Judged::New(admission)), Phase::Joining(joining)) => {
+                if joining.accept(*admission) {
+                    self.begin(now);
+                }
+            }
+            (Ok(Judged::New(admission)), _) => self.play(now, |playing| playing.accept(*admission, now)),
+            (Ok(Judged::Again(Some(receipt))), _) => self.send(guest, ServerMessage::Receipt(receipt)),
+            (Ok(Judged::Again(None)), _) => {}
+            (Err(refusal), _) => {
+                self.outputs.push_back(Output::Observed(Event::Refused { guest, kind: kind_of(&refusal) }));
+                self.send(guest, ServerMessage::Refused { transaction: hash, refusal });
+            }
+        }
+    }
+
+    /// Refuses in the order of [`Refusal`]'s variants; a player in the lobby holds no seat of any match, and
+    /// is told that there is none.
+    fn judge(&self, entry: Guest, transaction: SignedTransaction, now: Millis) -> Result<Judged, Refusal> {
+        let read = transaction.read().map_err(|_| Refusal::Malformed)?;
+        let Guest::Player(identity) = entry else { return Err(Refusal::NotYourSeat) };
+        let genesis = self.genesis().ok_or(Refusal::NoMatch)?;
+        if genesis.seat_of(identity) != Some(read.get().seat) {
+            return Err(Refusal::NotYourSeat);
+        }
+        match &self.phase {
+            Phase::Joining(joining) => joining.judge(read, now),
+            Phase::Playing(playing) => playing.judge(read, now),
+            Phase::Lobby(_) | Phase::Broken => Err(Refusal::NoMatch),
         }
     }
 
@@ -357,8 +415,8 @@ impl Room {
             Phase::Joining(joining) if now < joining.until => {
                 self.outputs.push_back(Output::WakeAt(joining.until));
             }
-            Phase::Joining(_) => self.unfreeze(),
-            Phase::Playing(_) => self.play(now, |playing| playing.tick(now)),
+            Phase::Joining(_) => self.part_with_silent(),
+            Phase::Playing(_) => self.play(now, |playing| playing.close_turns(now)),
         }
     }
 
@@ -440,25 +498,16 @@ impl Room {
 
     /// Names the match, if there is one.
     pub fn match_id(&self) -> Option<MatchId> {
-        self.genesis().map(Genesis::match_id)
+        match &self.phase {
+            Phase::Lobby(_) | Phase::Broken => None,
+            Phase::Joining(joining) => Some(joining.chain.match_id()),
+            Phase::Playing(playing) => Some(playing.chain.match_id()),
+        }
     }
 }
 
-fn join(joining: &mut Joining, seat: Seat, transaction: SignedTransaction, now: Millis) -> Result<(), Refusal> {
-    let read = transaction.read().map_err(|_| Refusal::Malformed)?;
-    if read.get().seat != seat {
-        return Err(Refusal::NotYourSeat);
-    }
-    let again = joining.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash());
-    if !again {
-        let admission = joining.open.check(&joining.chain, read, now).map_err(Refusal::Chain)?;
-        joining.open.accept(admission);
-    }
-    Ok(())
-}
-
-fn genesis_message(chain: &Chain, names: Vec<DisplayName>) -> ServerMessage {
-    ServerMessage::Genesis { genesis: encode(chain.genesis()), names }
+fn genesis_message(chain: &Chain, names: Vec<DisplayName>, begun: bool) -> ServerMessage {
+    ServerMessage::Genesis { genesis: encode(chain.genesis()), names, begun }
 }
 
 fn kind_of(refusal: &Refusal) -> &'static str {

@@ -9,11 +9,11 @@ mod picture;
 use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
-use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
+use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
 
 use crate::{
     picture::Picture,
-    simulation::{Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void},
+    simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 use board::{Board, Edge};
 
@@ -195,7 +195,8 @@ impl Simulation for Boxes {
 
     fn suggest(&self, seat: Seat) -> Vec<u8> {
         if self.to_move().contains(seat) {
-            bot::edge(&self.board, self.globals.edges_drawn).map_or_else(Vec::new, |number| encode(&Draw(number)))
+            bot::edge(&self.board, self.globals.edges_drawn)
+                .map_or_else(Vec::new, |number| encode(&Draw(number)))
         } else {
             Vec::new()
         }
@@ -314,9 +315,17 @@ mod tests {
             boxes.chunk_ids().into_iter().map(|id| (id, boxes.chunk(id).unwrap())).collect();
         assert!(Boxes::restore(&setup, &snapshot).is_ok());
         // Size, seats, seat to move, edges drawn, a score; then in the tiles an edge, an owner, a padding bit.
-        for (chunk, at, value) in
-            [(0, 0, 6), (0, 2, 3), (0, 3, 2), (0, 4, 4), (0, 6, 1), (1, 1, 1), (1, 0, 0x13), (1, 15, 1), (1, 0, 7)]
-        {
+        for (chunk, at, value) in [
+            (0, 0, 6),
+            (0, 2, 3),
+            (0, 3, 2),
+            (0, 4, 4),
+            (0, 6, 1),
+            (1, 1, 1),
+            (1, 0, 0x13),
+            (1, 15, 1),
+            (1, 0, 7),
+        ] {
             let mut bad = snapshot.clone();
             bad[chunk].1[at] = value;
             assert_eq!(Boxes::restore(&setup, &bad).unwrap_err(), SetupError::Snapshot, "{chunk} {at}");

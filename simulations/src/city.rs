@@ -17,11 +17,11 @@ mod tile;
 use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
-use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
+use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
 
 use crate::{
     picture::Picture,
-    simulation::{Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void},
+    simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 use budget::{Holdings, Player};
 use draft::{Draft, Outcome};
@@ -110,13 +110,14 @@ impl City {
         if (globals.size, globals.seats) != (size, seats) {
             return None;
         }
-        let players = chunks.by_ref().take(usize::from(seats)).map(|bytes| decode_exact::<Player>(bytes).ok());
+        let players =
+            chunks.by_ref().take(usize::from(seats)).map(|bytes| decode_exact::<Player>(bytes).ok());
         let players: Vec<_> = players.collect::<Option<_>>()?;
         let map = Map::from_chunks(size, seats, globals.turn, &chunks.collect::<Vec<_>>())?;
         let counted = players.iter().zip(count_holdings(&map));
-        let adds_up = counted.into_iter().all(|(player, holdings)| {
-            player.holdings == holdings && player.score == player.count_score()
-        });
+        let adds_up = counted
+            .into_iter()
+            .all(|(player, holdings)| player.holdings == holdings && player.score == player.count_score());
         (adds_up && halls_stand(&map, &players)).then(|| Self::derive(globals, players, map))
     }
 
@@ -364,7 +365,9 @@ fn count_holdings(map: &Map) -> [Holdings; 8] {
 fn halls_stand(map: &Map, players: &[Player]) -> bool {
     let stands = |(seat, player): (Seat, &Player)| {
         let place = map.place(player.hall.0, player.hall.1);
-        place.map(|place| map.tile(place)).is_some_and(|tile| tile.kind == Kind::Hall && tile.owner == Some(seat))
+        place
+            .map(|place| map.tile(place))
+            .is_some_and(|tile| tile.kind == Kind::Hall && tile.owner == Some(seat))
     };
     let halls = map.iter().filter(|(_, tile)| tile.kind == Kind::Hall).count();
     halls == players.len() && Seat::first(8).zip(players).all(stands)
@@ -378,3 +381,80 @@ const TILES: u16 = 16;
 /// Every zone is surveyed once in so many turns.
 const SURVEY_TURNS: u32 = 8;
 const NO_SUCH_SEAT: &str = "no such seat";
+
+#[cfg(test)]
+mod tests {
+    use cadastre_protocol::{Digest, RulesId};
+
+    use super::*;
+
+    fn setup() -> Setup {
+        let rules = RulesId { name: "city".into(), version: 1 };
+        Setup { rules, options: (RULES.options)(64), seats: 2, seed: Digest::new([1; 32]) }
+    }
+
+    fn snapshot(city: &City) -> Snapshot {
+        city.chunk_ids().into_iter().map(|id| (id, city.chunk(id).unwrap())).collect()
+    }
+
+    #[test]
+    fn options_round_the_size_up_to_whole_chunks() {
+        assert_eq!((RULES.options)(64), [64, 0]);
+        assert_eq!((RULES.options)(65), [80, 0]);
+        assert_eq!((RULES.options)(512), [0, 2]);
+    }
+
+    #[test]
+    fn snapshots_that_contradict_themselves_are_refused() {
+        let city = City::start(&setup()).unwrap();
+        let good = snapshot(&city);
+        assert!(City::restore(&setup(), &good).is_ok());
+        let (x, y) = city.players[0].hall;
+        let hall_chunk = 3 + usize::from(y / 16 * 4 + x / 16);
+        let hall_byte = 16 * usize::from(y % 16 * 16 + x % 16);
+        for (chunk, byte, value, what) in [
+            (0, 0, 80, "size"),
+            (0, 2, 3, "seats"),
+            (1, 7, 1, "treasury out of range"),
+            (1, 8, 21, "tax"),
+            (1, 9, 0, "hall elsewhere"),
+            (1, 13, 1, "residents that live nowhere"),
+            (1, 25, 80, "land"),
+            (1, 57, 0, "score"),
+            (hall_chunk, hall_byte + 4, 2, "no hall"),
+            (hall_chunk, hall_byte + 3, 2, "a hall of another seat"),
+            (hall_chunk, hall_byte + 12, 1, "built in the future"),
+        ] {
+            let mut bad = good.clone();
+            assert_ne!(bad[chunk].1[byte], value, "{what}");
+            bad[chunk].1[byte] = value;
+            assert_eq!(City::restore(&setup(), &bad).unwrap_err(), SetupError::Snapshot, "{what}");
+        }
+    }
+
+    #[test]
+    fn every_zone_is_surveyed_once_in_eight_turns() {
+        let mut city = City::start(&setup()).unwrap();
+        let zone = |tile: &Tile| Tile { kind: Kind::Zone(Zone::Commercial), survey: Survey::NEW, ..*tile };
+        city.map = Map::generate(64, |x, y| zone(city.map.tile(city.map.place(x, y).unwrap())));
+        city.zones.fill(256);
+        let mut surveyed = BTreeSet::new();
+        for turn in 90..90 + SURVEY_TURNS {
+            city.globals.turn = turn;
+            for (place, _) in city.due_zones() {
+                assert!(surveyed.insert(place), "twice");
+            }
+        }
+        assert_eq!(surveyed.len(), 64 * 64);
+    }
+
+    #[test]
+    fn a_seat_that_the_match_does_not_have_can_do_nothing() {
+        let mut city = City::start(&setup()).unwrap();
+        let stranger = Seat::new(5).unwrap();
+        assert_eq!(city.check(stranger, &[]).unwrap_err().reason, NO_SUCH_SEAT);
+        let voids = city.run_phase(0, &[Orders { seat: stranger, commands: &[] }]);
+        assert_eq!(voids, [Void { seat: stranger, command: 0, reason: NO_SUCH_SEAT }]);
+        assert_eq!(city.suggest(stranger), []);
+    }
+}

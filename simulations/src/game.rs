@@ -1,10 +1,10 @@
 //! A simulation together with the tree that commits to its state.
 
-use cadastre_protocol::{ChunkId, Executed, Seat, Setup, StateRoot, StateTree};
+use cadastre_protocol::{ChunkId, Executed, Orders, Seat, Setup, StateRoot, StateTree};
 
 use crate::{
     RULES,
-    simulation::{Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void},
+    simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 
 /// A running game, whichever it is.

@@ -10,11 +10,10 @@ mod game;
 mod picture;
 mod simulation;
 
+pub use cadastre_protocol::Orders;
 pub use game::{Applied, Game, find_rules, newest_rules};
 pub use picture::{Cell, Picture, Rgb, SEAT_COLOURS};
-pub use simulation::{
-    CHUNK_BYTES_MAX, Orders, Refusal, Rules, SetupError, Simulation, Snapshot, Void,
-};
+pub use simulation::{CHUNK_BYTES_MAX, Refusal, Rules, SetupError, Simulation, Snapshot, Void};
 
 /// Every set of rules that this build can run. Old versions stay, so that old replays stay playable.
 pub const RULES: &[Rules] = &[boxes::RULES, city::RULES];

@@ -1,17 +1,8 @@
 //! What a game is to everything around it.
 
-use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing};
+use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing};
 
 use crate::picture::Picture;
-
-/// The commands of one seat for one turn, as they stand in its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Orders<'a> {
-    /// Who commands.
-    pub seat: Seat,
-    /// Any number of commands in the game's own encoding. Empty means to do nothing.
-    pub commands: &'a [u8],
-}
 
 /// A game: deterministic rules over a state that lies in numbered chunks.
 ///
@@ -100,10 +91,13 @@ pub struct Rules {
     /// Encodes the options of a match of a size between the smallest and the largest.
     pub options: fn(size: u16) -> Vec<u8>,
     /// Makes the state before the first turn.
-    pub start: fn(&Setup) -> Result<Box<dyn Simulation>, SetupError>,
+    pub start: fn(&Setup) -> Started,
     /// Makes the state that these chunks are; they are untrusted.
-    pub restore: fn(&Setup, &Snapshot) -> Result<Box<dyn Simulation>, SetupError>,
+    pub restore: fn(&Setup, &Snapshot) -> Started,
 }
+
+/// A game that was made from a setup.
+pub(crate) type Started = Result<Box<dyn Simulation>, SetupError>;
 
 /// A whole state: every chunk with its number, ascending.
 pub type Snapshot = Vec<(ChunkId, Vec<u8>)>;

@@ -1,11 +1,14 @@
 //! How the server puts the next block of a chain together.
 
 use crate::{
-    block::{Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root},
+    block::{
+        Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root,
+        orders,
+    },
     chain::{Chain, open_turn::OpenTurn},
     hash::Digest,
-    ids::{Millis, Seat, StateRoot, Turn},
-    transaction::TransactionBody,
+    ids::{Millis, StateRoot, Turn},
+    setup::Orders,
 };
 
 /// A block that wants only its state root.
@@ -18,8 +21,8 @@ pub struct Draft {
 
 impl Draft {
     /// The commands to execute, in order; `None` when the block executes no turn.
-    pub fn orders(&self) -> Option<Vec<(Seat, &[u8])>> {
-        (self.header.kind == BlockKind::Turn).then(|| orders(&self.entries))
+    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
+        orders(&self.header.kind, &self.entries)
     }
 
     /// Completes the block with the root of the state after its orders.
@@ -69,11 +72,12 @@ impl Chain {
             (order[tx.seat.index()], tx.seq)
         });
         // The clock of the machine may have been set back; that of the chain never goes back.
-        let server_time = now.max(head.server_time);
+        let received = entries.iter().map(|entry| entry.received);
+        let server_time = received.fold(now.max(head.server_time), Millis::max);
         let header = Header {
             version: Header::VERSION,
             match_id: self.match_id(),
-            height: head.height.next()?,
+            height: self.next_height()?,
             prev_block: head.block,
             deadline: self.deadline_after(&kind, server_time),
             kind,
@@ -89,23 +93,4 @@ impl Chain {
         };
         Some(Draft { header, entries, absent })
     }
-}
-
-/// The commands among `entries`, in their order.
-pub(super) fn orders(entries: &[ReadEntry]) -> Vec<(Seat, &[u8])> {
-    entries
-        .iter()
-        .filter_map(|entry| {
-            let tx = entry.transaction.get();
-            match &tx.body {
-                TransactionBody::Turn(commands) => Some((tx.seat, commands.as_slice())),
-                TransactionBody::Join(_)
-                | TransactionBody::Delegate(_)
-                | TransactionBody::Commit(_)
-                | TransactionBody::Reveal { .. }
-                | TransactionBody::Takeback { .. }
-                | TransactionBody::Resign => None,
-            }
-        })
-        .collect()
 }

@@ -31,14 +31,20 @@ pub enum GenesisError {
 /// Why a block cannot be the next. Always the fault of whoever made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BlockError {
+    /// Its certificate is not of the root key, not newer than the one in force, or malformed.
+    #[error("key change is not authorised by the root key")]
+    KeyChange,
+    /// The server's proof does not hold.
+    #[error("the server's proof of the block does not hold")]
+    BadProof,
     /// The match has been sealed.
     #[error("block after the seal")]
     AfterSeal,
     /// It is of another match.
     #[error("block of another match")]
     WrongMatch,
-    /// No further block can be numbered.
-    #[error("the block numbers are exhausted")]
+    /// No further block or turn can be numbered. Checked where the number is needed.
+    #[error("the numbers of blocks or turns are exhausted")]
     Exhausted,
     /// Not the next height.
     #[error("block has height {got}, the next is {expected}")]
@@ -54,9 +60,6 @@ pub enum BlockError {
     /// Its tree over the earlier blocks is another.
     #[error("block commits to another history")]
     ChainRoot,
-    /// Its certificate is not of the root key, not newer than the one in force, or malformed.
-    #[error("key change is not authorised by the root key")]
-    KeyChange,
     /// Not of the signer in force, or outside the time of its certificate.
     #[error("block is of another signer, or the signer's certificate was not valid then")]
     WrongSigner,
@@ -86,7 +89,8 @@ pub enum BlockError {
     /// Not the deadline that the genesis fixes.
     #[error("block sets another deadline than the genesis says")]
     WrongDeadline,
-    /// Executing gives another state.
+    /// A block that executes nothing changes the state; or, found only after everything else, executing the
+    /// turn gives another state.
     #[error("block commits to state {expected}, executing it gives {got}")]
     StateRoot {
         /// The header's.
@@ -125,22 +129,20 @@ pub enum BlockError {
         /// The seat.
         seat: Seat,
     },
-    /// The server's proof does not hold.
-    #[error("the server's proof of the block does not hold")]
-    BadProof,
 }
 
 impl BlockError {
     /// One word for the kind of violation, for tables and machine-readable reports.
     pub const fn kind(&self) -> &'static str {
         match self {
+            Self::KeyChange => "key-change",
+            Self::BadProof => "bad-proof",
             Self::AfterSeal => "after-seal",
             Self::WrongMatch => "wrong-match",
             Self::Exhausted => "exhausted",
             Self::WrongHeight { .. } => "wrong-height",
             Self::WrongLink => "wrong-link",
             Self::ChainRoot => "chain-root",
-            Self::KeyChange => "key-change",
             Self::WrongSigner => "wrong-signer",
             Self::ClockBackwards => "clock-backwards",
             Self::WrongAttempt => "wrong-attempt",
@@ -156,21 +158,23 @@ impl BlockError {
             Self::MissingSeat { .. } => "missing-seat",
             Self::WrongAbsence => "wrong-absence",
             Self::EarlyAbsence { .. } => "early-absence",
-            Self::BadProof => "bad-proof",
         }
     }
 
     /// The seat concerned, where it is one.
     pub const fn seat(&self) -> Option<Seat> {
         match self {
-            Self::Entry { seat, .. } | Self::MissingSeat { seat } | Self::EarlyAbsence { seat } => Some(*seat),
-            Self::AfterSeal
+            Self::Entry { seat, .. } | Self::MissingSeat { seat } | Self::EarlyAbsence { seat } => {
+                Some(*seat)
+            }
+            Self::KeyChange
+            | Self::BadProof
+            | Self::AfterSeal
             | Self::WrongMatch
             | Self::Exhausted
             | Self::WrongHeight { .. }
             | Self::WrongLink
             | Self::ChainRoot
-            | Self::KeyChange
             | Self::WrongSigner
             | Self::ClockBackwards
             | Self::WrongAttempt
@@ -182,8 +186,7 @@ impl BlockError {
             | Self::StateRoot { .. }
             | Self::WrongStandings
             | Self::WrongOrder
-            | Self::WrongAbsence
-            | Self::BadProof => None,
+            | Self::WrongAbsence => None,
         }
     }
 }
@@ -248,8 +251,8 @@ pub enum TransactionError {
     /// A hash chain element in a match without.
     #[error("hash chain element in a match without")]
     UnexpectedChainElement,
-    /// Received before the turn was open.
-    #[error("transaction was received before its turn was open")]
+    /// Received before the block that it has seen was made, or before the seat's transaction before it.
+    #[error("transaction was received before it can have been sent")]
     Early,
     /// Received after the deadline.
     #[error("transaction was received after the deadline")]
@@ -263,7 +266,7 @@ pub enum TransactionError {
     /// Not signed by the session key in force.
     #[error("signature does not match the seat's session key")]
     BadSignature,
-    /// The numbers of turns, epochs or transactions have run out.
+    /// The numbers of turns, epochs or transactions have run out. Checked where the number is needed.
     #[error("numbers are exhausted")]
     Exhausted,
 }

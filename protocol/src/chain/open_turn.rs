@@ -3,12 +3,13 @@
 use crate::{
     block::ReadEntry,
     chain::{
-        Chain, is_action,
+        Chain,
         error::TransactionError,
+        is_action,
         state::{SeatState, Session},
     },
     delegation::SignedDelegation,
-    ids::{Epoch, Height, Millis, SeatSet, Turn},
+    ids::{Epoch, Height, Millis, Seat, SeatSet, Turn},
     transaction::{ReadTransaction, Transaction, TransactionBody},
 };
 
@@ -70,13 +71,13 @@ impl OpenTurn {
         let Some(state) = self.seats.get(seat.index()) else { return Err(TransactionError::NoSuchSeat) };
         self.check_turn(chain, tx)?;
         check_link(state, tx)?;
-        if !chain.state.has_seen(tx.seen_height, tx.seen_block) {
-            return Err(TransactionError::UnknownSeenBlock);
-        }
+        let seen =
+            chain.state.seen(tx.seen_height, tx.seen_block).ok_or(TransactionError::UnknownSeenBlock)?;
         if tx.chain_element.is_some() {
             return Err(TransactionError::UnexpectedChainElement);
         }
-        if received < chain.state.opened {
+        // Nobody has seen a block before it was made, nor sent what goes on from a transaction before that one.
+        if received < self.last_received(seat).unwrap_or(seen).max(seen) {
             return Err(TransactionError::Early);
         }
         if chain.state.head.deadline.is_some_and(|deadline| received > deadline) {
@@ -99,6 +100,11 @@ impl OpenTurn {
         let prev_tx = transaction.hash();
         let after = SeatState { session: Some(session), next_seq, prev_tx, resigned };
         Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
+    }
+
+    fn last_received(&self, seat: Seat) -> Option<Millis> {
+        let of_seat = self.entries.iter().rev().find(|entry| entry.transaction.get().seat == seat);
+        of_seat.map(|entry| entry.received)
     }
 
     /// Takes up a transaction that passed [`OpenTurn::check`] of this same turn, with nothing accepted since.
@@ -134,7 +140,8 @@ impl OpenTurn {
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. } => return Err(TransactionError::WrongKind),
         }
-        let expected = if begun { chain.next_turn().ok_or(TransactionError::Exhausted)? } else { Turn::START };
+        let expected =
+            if begun { chain.next_turn().ok_or(TransactionError::Exhausted)? } else { Turn::START };
         if tx.turn != expected {
             return Err(TransactionError::WrongTurn { expected, got: tx.turn });
         }

@@ -18,11 +18,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainState {
     pub(super) head: Head,
-    /// When the open turn was opened first.
-    pub(super) opened: Millis,
     /// The block that opened the turn, and the Reopens and KeyChanges after it: what a transaction of this
     /// turn may name as seen.
-    pub(super) seen: Vec<BlockHash>,
+    pub(super) seen: Vec<Seen>,
     /// Height of the first of `seen`.
     pub(super) seen_from: Height,
     pub(super) peaks: Vec<Digest>,
@@ -31,6 +29,13 @@ pub struct ChainState {
     pub(super) silent_turns: u16,
     pub(super) sealed: Option<SealReason>,
     pub(super) signer: SignedCertificate,
+}
+
+/// A block that was the head in the open turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Seen {
+    pub(super) block: BlockHash,
+    pub(super) server_time: Millis,
 }
 
 /// How far a seat's transactions have come.
@@ -63,12 +68,8 @@ impl SeatState {
 impl ChainState {
     pub(super) fn begin(genesis: &Genesis, state_root: StateRoot) -> Self {
         let match_id = genesis.match_id();
-        let seat = SeatState {
-            session: None,
-            next_seq: Seq::JOIN,
-            prev_tx: match_id.as_tx(),
-            resigned: false,
-        };
+        let seat =
+            SeatState { session: None, next_seq: Seq::JOIN, prev_tx: match_id.as_tx(), resigned: false };
         let mut history = Frontier::new(Context::ChainNode);
         history.push(chain_leaf(match_id.as_block()));
         Self {
@@ -81,8 +82,7 @@ impl ChainState {
                 deadline: None,
                 state_root,
             },
-            opened: genesis.created,
-            seen: vec![match_id.as_block()],
+            seen: vec![Seen { block: match_id.as_block(), server_time: genesis.created }],
             seen_from: Height::GENESIS,
             peaks: history.peaks().to_vec(),
             seats: vec![seat; genesis.seats.len()],
@@ -103,13 +103,11 @@ impl ChainState {
         Frontier::from_peaks(Context::ChainNode, self.peaks.clone(), size)
     }
 
-    /// Is `block` one that a transaction of the open turn may name as seen?
-    pub(super) fn has_seen(&self, height: Height, block: BlockHash) -> bool {
-        let index = height.get().checked_sub(self.seen_from.get()).map(usize::try_from);
-        match index {
-            Some(Ok(index)) => self.seen.get(index) == Some(&block),
-            Some(Err(_)) | None => false,
-        }
+    /// When `block` was made, if a transaction of the open turn may name it as seen.
+    pub(super) fn seen(&self, height: Height, block: BlockHash) -> Option<Millis> {
+        let index = height.get().checked_sub(self.seen_from.get())?;
+        let seen = self.seen.get(usize::try_from(index).ok()?)?;
+        (seen.block == block).then_some(seen.server_time)
     }
 
     pub(super) fn advance(&mut self, header: &Header, block: BlockHash, acted: SeatSet) {
@@ -124,7 +122,6 @@ impl ChainState {
         };
         match &header.kind {
             BlockKind::Start | BlockKind::Turn => {
-                self.opened = header.server_time;
                 self.seen_from = header.height;
                 self.seen.clear();
                 self.silent_turns = if acted.is_empty() { self.silent_turns.saturating_add(1) } else { 0 };
@@ -135,7 +132,7 @@ impl ChainState {
             | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. } => {}
         }
-        self.seen.push(block);
+        self.seen.push(Seen { block, server_time: header.server_time });
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     transcript::{HandshakeKeys, Label, SessionKeys, Transcript, contributory},
 };
 use crate::{
-    certificate::{CERTIFICATE_BYTES, Role, SignedCertificate},
+    certificate::{CERTIFICATE_BYTES, KeyRole, SignedCertificate},
     hash::Context,
     ids::Millis,
     keys::{PublicKey, SecretKey, Signature},
@@ -79,9 +79,7 @@ impl ClientHandshake {
         let th = transcript.absorb(Label::M2Clear, &[clear]);
         let keys = HandshakeKeys::derive(&transcript, &shared);
         let mut opened = *sealed;
-        keys.server
-            .open(NONCE, th.as_bytes(), &mut opened, tag)
-            .ok_or(HandshakeError::Unauthentic)?;
+        keys.server.open(NONCE, th.as_bytes(), &mut opened, tag).ok_or(HandshakeError::Unauthentic)?;
         let Proof { root, certificate, signature, mac } = Proof::parse(&opened)?;
 
         match trust {
@@ -93,7 +91,7 @@ impl ClientHandshake {
         let verified = certificate
             .verify(&root.enroll().map_err(HandshakeError::Root)?)
             .map_err(HandshakeError::Certificate)?;
-        verified.check(Role::Handshake, now).map_err(HandshakeError::Certificate)?;
+        verified.check(KeyRole::Handshake, now).map_err(HandshakeError::Certificate)?;
 
         let th = transcript.absorb(
             Label::ServerCertificate,

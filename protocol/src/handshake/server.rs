@@ -6,7 +6,7 @@ use super::{
     transcript::{HandshakeKeys, Label, SessionKeys, Transcript, contributory},
 };
 use crate::{
-    certificate::{CERTIFICATE_BYTES, CertificateError, Role, SignedCertificate},
+    certificate::{CERTIFICATE_BYTES, CertificateError, KeyRole, SignedCertificate},
     codec::strictly_ascending,
     hash::Context,
     ids::Millis,
@@ -37,7 +37,7 @@ impl ServerIdentity {
     ) -> Result<Self, ServerIdentityError> {
         let enrolled = root.enroll().map_err(ServerIdentityError::Root)?;
         let verified = certificate.verify(&enrolled).map_err(ServerIdentityError::Certificate)?;
-        verified.check(Role::Handshake, now).map_err(ServerIdentityError::Certificate)?;
+        verified.check(KeyRole::Handshake, now).map_err(ServerIdentityError::Certificate)?;
         if verified.key().public() != key.public() {
             return Err(ServerIdentityError::OtherKey);
         }
@@ -157,7 +157,12 @@ impl AwaitM3 {
     }
 }
 
-fn seal_proof(identity: &ServerIdentity, keys: &HandshakeKeys, transcript: &mut Transcript, m2: &mut Vec<u8>) {
+fn seal_proof(
+    identity: &ServerIdentity,
+    keys: &HandshakeKeys,
+    transcript: &mut Transcript,
+    m2: &mut Vec<u8>,
+) {
     let ServerIdentity { root, certificate, key } = identity;
     let associated_data = transcript.digest();
     let sealed_at = m2.len();
@@ -251,8 +256,14 @@ mod tests {
     fn an_offer_has_one_form() {
         assert_eq!(list(&[2, 1, 7, 0, 0]), Some([1, 7].as_slice()));
         assert_eq!(list(&[4, 1, 2, 3, 255]), Some([1, 2, 3, 255].as_slice()));
-        for bad in [[0, 0, 0, 0, 0], [5, 1, 2, 3, 4], [1, 0, 0, 0, 0], [1, 1, 2, 0, 0], [2, 2, 1, 0, 0], [2, 1, 1, 0, 0]]
-        {
+        for bad in [
+            [0, 0, 0, 0, 0],
+            [5, 1, 2, 3, 4],
+            [1, 0, 0, 0, 0],
+            [1, 1, 2, 0, 0],
+            [2, 2, 1, 0, 0],
+            [2, 1, 1, 0, 0],
+        ] {
             assert_eq!(list(&bad), None, "{bad:?}");
         }
     }

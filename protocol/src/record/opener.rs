@@ -1,6 +1,6 @@
 use super::{
-    CONTENT_BYTES_MAX, KEY_UPDATE_PLAINTEXT_BYTES, Kind, LENGTH_BYTES, PART_BYTES_MAX,
-    Padding, RECORD_PLAINTEXT_BYTES_MAX, Traffic, associated_data,
+    CONTENT_BYTES_MAX, KEY_UPDATE_PLAINTEXT_BYTES, Kind, LENGTH_BYTES, PART_BYTES_MAX, Padding,
+    RECORD_PLAINTEXT_BYTES_MAX, Traffic, associated_data,
 };
 use crate::record::secret::{Secret, TAG_BYTES};
 
@@ -201,4 +201,29 @@ fn content_bytes(plaintext: &[u8]) -> Result<usize, RecordError> {
 /// On a machine where this does not fit, the value stands for "too long", which it is.
 fn usize_of(bytes: [u8; 4]) -> usize {
     usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        hash::Context,
+        record::{MESSAGE_BYTES_MAX, Sealer},
+    };
+
+    #[test]
+    fn memory_grows_with_the_parts_that_came_and_not_with_the_announced_total() {
+        let key = || Secret::derive(Context::ClientTraffic, &[b"test"]);
+        let (mut sealer, mut opener) = (Sealer::new(key()), Opener::new(key(), MESSAGE_BYTES_MAX));
+        let mut records = Vec::new();
+        sealer.seal(&[7; MESSAGE_BYTES_MAX], Padding::Block64, &mut records).unwrap();
+        let last = records.pop().unwrap();
+        for (parts, record) in (1..).zip(records) {
+            assert_eq!(opener.open(record), Ok(None));
+            let bytes = &opener.0.as_ref().unwrap().partial.as_ref().unwrap().bytes;
+            assert_eq!(bytes.len(), parts * PART_BYTES_MAX);
+            assert!(bytes.capacity() <= 2 * bytes.len());
+        }
+        assert_eq!(opener.open(last), Ok(Some(vec![7; MESSAGE_BYTES_MAX])));
+    }
 }

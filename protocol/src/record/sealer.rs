@@ -1,6 +1,6 @@
 use super::{
-    CONTENT_BYTES_MAX, KEY_UPDATE_BYTES, Kind, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Padding,
-    RECORD_BYTES_MAX, Traffic, associated_data, u32_of,
+    CONTENT_BYTES_MAX, KEY_UPDATE_BYTES, Kind, MESSAGE_BYTES_MAX, PART_BYTES_MAX, Padding, RECORD_BYTES_MAX,
+    Traffic, associated_data, u32_of,
 };
 use crate::record::secret::{Secret, TAG_BYTES};
 

@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod objects;
+
 use std::convert::Infallible;
 
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, aead::Aead, aead::Payload};
@@ -153,12 +155,17 @@ impl Server {
         transcript.absorb(&mac);
 
         let length = u16::try_from(body.len()).unwrap().to_le_bytes();
-        let mut plaintext =
-            [self.root.as_slice(), &length, body, body_signature, &signature, &mac].concat();
+        let mut plaintext = [self.root.as_slice(), &length, body, body_signature, &signature, &mac].concat();
         bend(&mut plaintext);
         let m2 = [clear, aead_seal(&server_handshake, [0; 12], &th, &plaintext)].concat();
-        let answered =
-            Answered { transcript, shared, server_handshake, client_handshake, server_finished, client_finished };
+        let answered = Answered {
+            transcript,
+            shared,
+            server_handshake,
+            client_handshake,
+            server_finished,
+            client_finished,
+        };
         (m2, answered)
     }
 }

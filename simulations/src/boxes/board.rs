@@ -144,12 +144,7 @@ impl Board {
 
     /// The four sides of a box.
     pub(super) const fn sides_of(x: u16, y: u16) -> [Edge; 4] {
-        [
-            Edge::Across { x, y },
-            Edge::Across { x, y: y + 1 },
-            Edge::Down { x, y },
-            Edge::Down { x: x + 1, y },
-        ]
+        [Edge::Across { x, y }, Edge::Across { x, y: y + 1 }, Edge::Down { x, y }, Edge::Down { x: x + 1, y }]
     }
 
     /// How many sides of a box are drawn.

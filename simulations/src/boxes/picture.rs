@@ -32,16 +32,26 @@ fn cell(board: &Board, column: u16, row: u16) -> Cell {
     let line = |edge, glyph| if board.is_drawn(edge) { (glyph, LINE) } else { (' ', LINE) };
     let (glyph, ink) = match (column % 2, row % 2) {
         (0, 0) => ('·', DOT),
-        (_, 0) => line(Edge::Across { x, y }, '─'),
-        (0, _) => line(Edge::Down { x, y }, '│'),
-        (_, _) => return boxed(board.owner(x, y)),
+        (_, 0) => line(Edge::Across { x, y }, '━'),
+        (0, _) => line(Edge::Down { x, y }, '┃'),
+        (_, _) => (' ', DOT),
     };
-    Cell { glyph, ink, ground: PAPER }
+    Cell { glyph, ink, ground: ground(board, column, row) }
 }
 
-fn boxed(owner: Option<Seat>) -> Cell {
-    match owner {
-        Some(seat) => Cell { glyph: ' ', ink: PAPER, ground: SEAT_COLOURS[seat.index()] },
-        None => Cell { glyph: ' ', ink: DOT, ground: PAPER },
+/// The mean of the boxes that a place touches, so that neighbouring boxes of one owner become one field.
+fn ground(board: &Board, column: u16, row: u16) -> Rgb {
+    // A box lies at an odd place; at an even one, the boxes before and after it.
+    let before = |place: u16| place.checked_sub(1).map(|place| place / 2);
+    let colour = |x: Option<u16>, y: Option<u16>| {
+        let boxed = x.zip(y).filter(|(x, y)| *x < board.size() && *y < board.size());
+        boxed.and_then(|(x, y)| board.owner(x, y)).map_or(PAPER, |owner| SEAT_COLOURS[owner.index()])
+    };
+    let columns = [before(column), Some(column / 2)];
+    let rows = [before(row), Some(row / 2)];
+    let mut sums = [0_u16; 3];
+    for (x, y) in columns.into_iter().flat_map(|x| rows.map(|y| (x, y))) {
+        sums.iter_mut().zip(colour(x, y)).for_each(|(sum, part)| *sum += u16::from(part));
     }
+    sums.map(|sum| u8::try_from(sum / 4).expect("a mean of bytes"))
 }

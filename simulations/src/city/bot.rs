@@ -12,7 +12,7 @@ use super::{
     draft::{Draft, claim_price},
     map::{Map, Place},
     network::{Networks, PLANT_POWER},
-    tile::{Kind, TREES_MAX, Terrain, Zone},
+    tile::{Kind, TREES_MAX, Terrain, Tile, Zone},
 };
 
 /// What `seat` would do. Every command was tried on `draft`, so all of them are legal.
@@ -62,8 +62,6 @@ struct Block {
     plants: i64,
     /// With nothing on them, the seat's own.
     own: i64,
-    /// With nothing on them, nobody's.
-    open: i64,
     /// Does a road beside it lead to the town hall?
     linked: bool,
 }
@@ -84,31 +82,34 @@ impl Mayor<'_> {
 
     /// What to build and where, if anything is needed and can be paid for.
     fn next_project(&self) -> Option<(Project, Site)> {
+        let player = self.draft.player();
+        let block_price = TILES_OF_BLOCK * claim_price(player.holdings.land) + BUILDINGS_PRICE;
+        let to_spend = player.treasury - 10 * player.upkeep.max(0) - block_price;
+        if to_spend < 0 {
+            return None;
+        }
         let blocks: BTreeMap<_, _> = Site::all().filter_map(|site| Some((site, self.block(site)?))).collect();
-        let project = self.needed(&blocks)?;
-        let suits = |block: &Block| match project {
+        let project = self.needed(&blocks, to_spend)?;
+        let suits = |site: Site, block: &Block| match project {
             Project::Power if block.plants < PLANT_LOTS && block.works > 0 => block.own > 0,
             Project::Homes | Project::Shops | Project::Works | Project::Power => {
-                block.linked && !block.is_built() && block.own + block.open >= LOTS_MIN
+                block.linked && !block.is_built() && self.lots_in_reach(site) >= LOTS_MIN
             }
         };
-        let sites = blocks.iter().filter(|(_, block)| suits(block)).map(|(site, _)| *site);
+        let sites = blocks.iter().filter(|(site, block)| suits(**site, block)).map(|(site, _)| *site);
         let best = sites.min_by_key(|site| (site.cost_of(project, &blocks), *site))?;
         Some((project, best))
     }
 
-    fn needed(&self, blocks: &BTreeMap<Site, Block>) -> Option<Project> {
+    /// What the town wants most, if it can have it for the price of a block and `to_spend` coins.
+    fn needed(&self, blocks: &BTreeMap<Site, Block>, to_spend: i64) -> Option<Project> {
         let player = self.draft.player();
-        let reserve = 10 * player.upkeep.max(0);
-        let block_price = TILES_OF_BLOCK * claim_price(player.holdings.land) + BUILDINGS_PRICE;
-        let can_pay = |price| player.treasury >= price + reserve;
-
         let grid = self.networks.grid(self.hall);
         let short_of_power = u64::from(grid.demand) * 5 >= u64::from(grid.supply) * 4;
         // Plants that were built this turn or stand elsewhere are not on the grid.
         let enough_plants = player.holdings.plants > grid.supply / PLANT_POWER;
         if short_of_power && !enough_plants {
-            return can_pay(PLANT_PRICE + block_price).then_some(Project::Power);
+            return (to_spend >= PLANT_PRICE).then_some(Project::Power);
         }
         let mut town = Block::default();
         for block in blocks.values() {
@@ -119,7 +120,7 @@ impl Mayor<'_> {
         let people = i64::from(player.holdings.population + player.holdings.jobs());
         let filled = people * 2 >= (town.homes + town.shops + town.works) * PEOPLE_EXPECTED;
         let young = town.homes + town.works < 6 * LOTS;
-        if !can_pay(block_price) || !(filled || young) {
+        if !(filled || young) {
             return None;
         }
         // Six homes want two works and one shop.
@@ -141,7 +142,7 @@ impl Mayor<'_> {
             self.attempt_over(corner, extent, |area| Command::Road { area });
             self.attempt_over(corner, extent, |area| Command::Line { area });
         }
-        let linked = self.linked_roads(site);
+        let linked = self.in_reach(site, |tile| tile.kind.is_road() && tile.owner == Some(self.seat));
         let left = 1..BLOCK_WIDTH / 2 + 1;
         let right = BLOCK_WIDTH / 2 + 1..BLOCK_WIDTH;
         let works = PLANT_COLUMNS + 1..BLOCK_WIDTH;
@@ -163,18 +164,36 @@ impl Mayor<'_> {
         }
     }
 
-    /// The roads around a block that lead to the town hall, if only through others of them.
-    fn linked_roads(&self, site: Site) -> BTreeSet<Place> {
-        let roads = site.rim().filter_map(|at| self.own_road(at));
-        let roads: BTreeSet<_> = roads.collect();
-        let mut next: Vec<_> = roads.iter().copied().filter(|place| self.is_linked(*place)).collect();
-        let mut linked = BTreeSet::new();
+    /// How many lots could be built upon and have a road if the block were developed.
+    fn lots_in_reach(&self, site: Site) -> usize {
+        let streets = self.in_reach(site, |tile| {
+            let open = tile.owner.is_none() && tile.terrain == Terrain::Land;
+            open || (tile.owner == Some(self.seat) && (tile.kind == Kind::Nothing || tile.kind.is_road()))
+        });
+        let buildable = |lot: &(i32, i32)| {
+            self.place(*lot).is_some_and(|place| {
+                let tile = self.draft.tile(place);
+                let free =
+                    tile.terrain == Terrain::Land && tile.trees < TREES_MAX && tile.kind == Kind::Nothing;
+                free && tile.owner.is_none_or(|owner| owner == self.seat) && self.is_beside(place, &streets)
+            })
+        };
+        site.lots().filter(buildable).count()
+    }
+
+    /// The places around a block that satisfy `passable` and that such places lead to from a road that leads to
+    /// the town hall.
+    fn in_reach(&self, site: Site, passable: impl Fn(&Tile) -> bool) -> BTreeSet<Place> {
+        let around = site.rim().filter_map(|at| self.place(at));
+        let around: BTreeSet<_> = around.filter(|place| passable(self.draft.tile(*place))).collect();
+        let mut next: Vec<_> = around.iter().copied().filter(|place| self.is_linked(*place)).collect();
+        let mut reached = BTreeSet::new();
         while let Some(place) = next.pop() {
-            if linked.insert(place) {
-                next.extend(self.map.neighbours(place).filter(|beside| roads.contains(beside)));
+            if reached.insert(place) {
+                next.extend(self.map.neighbours(place).filter(|beside| around.contains(beside)));
             }
         }
-        linked
+        reached
     }
 
     /// Makes zones of those lots of a row that have a road; among homes the dense woods stay.
@@ -194,7 +213,11 @@ impl Mayor<'_> {
     fn suits(&self, zone: Zone, lot: (i32, i32), linked: &BTreeSet<Place>) -> bool {
         let Some(place) = self.place(lot) else { return false };
         let wood = zone == Zone::Residential && self.draft.tile(place).trees == TREES_MAX;
-        !wood && self.map.neighbours(place).any(|beside| linked.contains(&beside))
+        !wood && self.is_beside(place, linked)
+    }
+
+    fn is_beside(&self, place: Place, others: &BTreeSet<Place>) -> bool {
+        self.map.neighbours(place).any(|beside| others.contains(&beside))
     }
 
     fn attempt_over(&mut self, corner: (i32, i32), extent: (i32, i32), command: impl Fn(Area) -> Command) {
@@ -213,45 +236,35 @@ impl Mayor<'_> {
     fn block(&self, site: Site) -> Option<Block> {
         let mut block = Block::default();
         for at in site.rim() {
-            let place = self.place(at)?;
-            block.linked |= self.own_road(at).is_some() && self.is_linked(place);
+            block.linked |= self.is_linked(self.place(at)?);
         }
         for lot in site.lots() {
             let tile = self.draft.tile(self.place(lot)?);
-            let count = match (tile.owner, tile.kind) {
-                (None, _) if tile.terrain == Terrain::Land && tile.trees < TREES_MAX => &mut block.open,
-                (Some(owner), kind) if owner == self.seat => match kind {
-                    Kind::Zone(Zone::Residential) => &mut block.homes,
-                    Kind::Zone(Zone::Commercial) => &mut block.shops,
-                    Kind::Zone(Zone::Industrial) => &mut block.works,
-                    Kind::Plant => &mut block.plants,
-                    Kind::Nothing if tile.trees < TREES_MAX => &mut block.own,
-                    Kind::Nothing | Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad => continue,
-                },
-                (None | Some(_), _) => continue,
-            };
-            *count += 1;
+            if tile.owner == Some(self.seat) {
+                match tile.kind {
+                    Kind::Zone(Zone::Residential) => block.homes += 1,
+                    Kind::Zone(Zone::Commercial) => block.shops += 1,
+                    Kind::Zone(Zone::Industrial) => block.works += 1,
+                    Kind::Plant => block.plants += 1,
+                    Kind::Nothing => block.own += 1,
+                    Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad => {}
+                }
+            }
         }
         Some(block)
     }
 
-    /// The place of a road of the seat's own, or of its town hall.
-    fn own_road(&self, at: (i32, i32)) -> Option<Place> {
-        self.place(at).filter(|place| {
-            let tile = self.draft.tile(*place);
-            tile.kind.is_road() && tile.owner == Some(self.seat)
-        })
-    }
-
-    /// Did the road at `place` lead to the town hall when the turn began?
+    /// Did a road of the seat's own, or its hall, at `place` lead to the town hall when the turn began?
     fn is_linked(&self, place: Place) -> bool {
-        self.map.tile(place).kind.is_road() && self.networks.are_linked(place, self.hall)
+        let tile = self.map.tile(place);
+        tile.owner == Some(self.seat) && tile.kind.is_road() && self.networks.are_linked(place, self.hall)
     }
 
     fn is_free(&self, (x, y): (u16, u16)) -> bool {
-        self.map.place(x, y).map(|place| self.draft.tile(place)).is_some_and(|tile| {
-            tile.owner == Some(self.seat) && tile.kind == Kind::Nothing
-        })
+        self.map
+            .place(x, y)
+            .map(|place| self.draft.tile(place))
+            .is_some_and(|tile| tile.owner == Some(self.seat) && tile.kind == Kind::Nothing)
     }
 
     fn place(&self, at: (i32, i32)) -> Option<Place> {
@@ -361,7 +374,7 @@ const PLANT_LOTS: i64 = 2;
 const PROJECTS_A_TURN: u32 = 2;
 
 /// Fewest lots for which a block is worth its roads.
-const LOTS_MIN: i64 = 5;
+const LOTS_MIN: usize = 5;
 
 /// Blocks that a town reaches from its hall.
 const REACH_ACROSS: i32 = 7;

@@ -127,7 +127,10 @@ impl Player {
     /// Two points a resident, one a job and a tile of land, one for every hundred coins.
     pub(super) fn count_score(&self) -> i64 {
         let Holdings { population, land, .. } = self.holdings;
-        2 * i64::from(population) + i64::from(self.holdings.jobs()) + i64::from(land) + self.treasury.max(0) / 100
+        2 * i64::from(population)
+            + i64::from(self.holdings.jobs())
+            + i64::from(land)
+            + self.treasury.max(0) / 100
     }
 }
 

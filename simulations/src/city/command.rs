@@ -13,6 +13,9 @@ pub(super) const COMMANDS_MAX: usize = 256;
 /// Most tiles that one command covers.
 pub(super) const AREA_TILES_MAX: u16 = 256;
 
+/// Most tiles that all commands of a list cover together: a bound on the work that a player can ask for.
+const LIST_TILES_MAX: u32 = 8_192;
+
 /// Highest tax, in per cent.
 pub(super) const TAX_MAX: u8 = 20;
 
@@ -33,6 +36,20 @@ pub(super) enum Command {
     Bulldoze { area: Area },
     /// Sets the tax, in per cent, 0 to [`TAX_MAX`].
     SetTax { percent: u8 },
+}
+
+impl Command {
+    fn tiles(&self) -> u32 {
+        match self {
+            Self::Claim { area }
+            | Self::Zone { area, .. }
+            | Self::Road { area }
+            | Self::Line { area }
+            | Self::Bulldoze { area } => u32::from(area.width) * u32::from(area.height),
+            Self::Plant { .. } => 1,
+            Self::SetTax { .. } => 0,
+        }
+    }
 }
 
 /// A rectangle of tiles.
@@ -70,7 +87,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Command>, &'static str> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
-    decode_exact(bytes).map(|CommandList(commands)| commands).map_err(|_| "not the encoding of commands")
+    let CommandList(commands) = decode_exact(bytes).map_err(|_| "not the encoding of commands")?;
+    let tiles: u32 = commands.iter().map(Command::tiles).sum();
+    if tiles <= LIST_TILES_MAX { Ok(commands) } else { Err("commands that cover too many tiles") }
 }
 
 /// Writes a command list.
@@ -109,6 +128,17 @@ mod tests {
         assert!(list(COMMANDS_MAX).len() <= COMMANDS_BYTES_MAX);
         assert_eq!(read(&list(COMMANDS_MAX)).map(|commands| commands.len()), Ok(COMMANDS_MAX));
         assert!(read(&list(COMMANDS_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn a_list_covers_a_limited_number_of_tiles() {
+        let largest = Command::Bulldoze { area: Area { x: 0, y: 0, width: 16, height: 16 } };
+        let mut commands = vec![largest; 32];
+        assert!(read(&write(commands.clone())).is_ok());
+        commands.push(Command::SetTax { percent: 1 });
+        assert!(read(&write(commands.clone())).is_ok());
+        commands.push(Command::Plant { x: 0, y: 0 });
+        assert_eq!(read(&write(commands)), Err("commands that cover too many tiles"));
     }
 
     #[test]

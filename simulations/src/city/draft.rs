@@ -100,7 +100,10 @@ impl<'a> Draft<'a> {
             }
             let (kind, price) = rule(tile)?;
             let survey = kind.zone().map_or(Survey::NONE, |_| Survey::NEW);
-            Ok((Tile { kind, trees: 0, survey, since: turn, ..*tile }, price + i64::from(tile.trees) * FELLING_PRICE))
+            Ok((
+                Tile { kind, trees: 0, survey, since: turn, ..*tile },
+                price + i64::from(tile.trees) * FELLING_PRICE,
+            ))
         })
     }
 
@@ -172,7 +175,9 @@ fn zoned(tile: &Tile, zone: Zone) -> Changed {
     match tile.kind {
         Kind::Nothing => Ok((Kind::Zone(zone), ZONE_PRICE)),
         Kind::Zone(old) if old == zone => Err("such a zone already"),
-        Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad | Kind::Plant | Kind::Zone(_) => Err(BUILT_UPON),
+        Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad | Kind::Plant | Kind::Zone(_) => {
+            Err(BUILT_UPON)
+        }
     }
 }
 
@@ -197,7 +202,9 @@ fn wired(tile: &Tile) -> Changed {
 fn with_plant(tile: &Tile) -> Changed {
     match tile.kind {
         Kind::Nothing => Ok((Kind::Plant, PLANT_PRICE)),
-        Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad | Kind::Plant | Kind::Zone(_) => Err(BUILT_UPON),
+        Kind::Hall | Kind::Road | Kind::Line | Kind::WiredRoad | Kind::Plant | Kind::Zone(_) => {
+            Err(BUILT_UPON)
+        }
     }
 }
 
@@ -226,3 +233,142 @@ const PLANT_PRICE: i64 = 1_000;
 const BULLDOZE_PRICE: i64 = 2;
 /// For each degree of trees.
 const FELLING_PRICE: i64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEAT: Seat = match Seat::new(0) {
+        Some(seat) => seat,
+        None => unreachable!(),
+    };
+
+    /// Seat 0 owns the columns 0 to 3, seat 1 the columns 8 to 11; water is at column 6, trees are in row 2.
+    fn map() -> Map {
+        Map::generate(16, |x, y| {
+            let owner = match x {
+                0..4 => Some(SEAT),
+                8..12 => Seat::new(1),
+                _ => None,
+            };
+            let terrain = if x == 6 { Terrain::Water } else { Terrain::Land };
+            let trees = if y == 2 && x != 6 { 2 } else { 0 };
+            Tile { terrain, height: 0, trees, owner, kind: Kind::Nothing, since: 0, survey: Survey::NONE }
+        })
+    }
+
+    fn area(x: u16, y: u16, width: u8, height: u8) -> Area {
+        Area { x, y, width, height }
+    }
+
+    /// Carries out one command after others on a fresh map with a full treasury: its result and what it cost.
+    fn try_after(others: &[Command], command: Command) -> (Result<(), &'static str>, i64) {
+        let map = map();
+        let mut draft = Draft::new(&map, SEAT, &Player::new((0, 0)), 7);
+        draft.player.holdings.land = 64;
+        others.iter().for_each(|other| assert_eq!(draft.execute(*other), Ok(())));
+        let before = draft.player.treasury;
+        let result = draft.execute(command);
+        (result, before - draft.player.treasury)
+    }
+
+    #[test]
+    fn claims_want_free_land_that_touches_ones_own() {
+        let claim = |x, width| try_after(&[], Command::Claim { area: area(x, 0, width, 1) });
+        assert_eq!(claim(4, 1), (Ok(()), 6));
+        assert_eq!(claim(2, 8), (Ok(()), 18), "passes over own, strange and wet tiles");
+        assert_eq!(claim(5, 1), (Err("touches no land of yours"), 0));
+        assert_eq!(claim(0, 4), (Err("your land already"), 0));
+        assert_eq!(
+            try_after(
+                &[Command::Claim { area: area(4, 0, 2, 1) }],
+                Command::Claim { area: Area::tile(6, 0) }
+            )
+            .0,
+            Err("water")
+        );
+        let bridge = Command::Claim { area: area(4, 0, 4, 1) };
+        assert_eq!(
+            try_after(&[bridge], Command::Claim { area: Area::tile(8, 0) }).0,
+            Err("land of another seat")
+        );
+    }
+
+    #[test]
+    fn buildings_want_empty_own_land_and_fell_the_trees() {
+        let zone = Zone::Residential;
+        let homes = |y| Command::Zone { area: area(0, y, 3, 1), zone };
+        assert_eq!(try_after(&[], homes(0)), (Ok(()), 30));
+        assert_eq!(try_after(&[], homes(2)), (Ok(()), 30 + 3 * 4));
+        assert_eq!(try_after(&[homes(0)], homes(0)), (Err("such a zone already"), 0));
+        let shops = Command::Zone { area: area(0, 0, 4, 1), zone: Zone::Commercial };
+        assert_eq!(try_after(&[homes(0)], shops), (Ok(()), 10), "only the fourth tile is empty");
+        assert_eq!(try_after(&[homes(0)], Command::Plant { x: 1, y: 0 }), (Err("built upon"), 0));
+        assert_eq!(try_after(&[], Command::Plant { x: 4, y: 0 }), (Err("not your land"), 0));
+        assert_eq!(try_after(&[], Command::Plant { x: 1, y: 0 }), (Ok(()), 1_000));
+        assert_eq!(
+            try_after(&[homes(0)], Command::Bulldoze { area: area(0, 0, 4, 4) }),
+            (Ok(()), 6 + 8 + 4 * 4)
+        );
+        assert_eq!(
+            try_after(&[], Command::Bulldoze { area: Area::tile(0, 0) }),
+            (Err("nothing to clear"), 0)
+        );
+    }
+
+    #[test]
+    fn roads_and_lines_share_tiles() {
+        let (row, column) = (area(0, 1, 4, 1), area(1, 0, 1, 2));
+        let road = Command::Road { area: row };
+        let line = Command::Line { area: column };
+        assert_eq!(try_after(&[], road), (Ok(()), 40));
+        assert_eq!(try_after(&[road], line), (Ok(()), 10));
+        assert_eq!(try_after(&[line], road), (Ok(()), 40));
+        assert_eq!(try_after(&[road], road), (Err("a road already"), 0));
+        assert_eq!(try_after(&[line], line), (Err("a power line already"), 0));
+        assert_eq!(
+            try_after(&[], Command::Road { area: area(0, 0, 2, 2) }).0,
+            Err("roads and lines are one tile wide")
+        );
+    }
+
+    #[test]
+    fn areas_lie_on_the_map_and_are_not_too_large() {
+        let claim =
+            |x, y, width, height| try_after(&[], Command::Claim { area: area(x, y, width, height) }).0;
+        assert_eq!(claim(0, 0, 16, 16), Ok(()));
+        assert_eq!(claim(0, 0, 0, 5), Err("area of no or too many tiles"));
+        assert_eq!(claim(0, 0, 17, 16), Err("area of no or too many tiles"));
+        assert_eq!(claim(0, 0, 17, 1), Err("outside the map"));
+        assert_eq!(claim(u16::MAX, 0, 2, 1), Err("outside the map"));
+    }
+
+    #[test]
+    fn money_must_reach_for_the_whole_command() {
+        let plants: Vec<_> = (0..5).map(|y| Command::Plant { x: 0, y: y + 3 }).collect();
+        let zone = |height| Command::Zone { area: area(1, 0, 3, height), zone: Zone::Industrial };
+        assert_eq!(try_after(&plants, zone(16)), (Ok(()), 3 * 160 + 3 * 4));
+        let all: Vec<_> = plants.into_iter().chain([Command::Plant { x: 0, y: 0 }]).collect();
+        assert_eq!(try_after(&all, zone(1)), (Err("not enough money"), 0));
+        assert_eq!(try_after(&all, Command::SetTax { percent: 20 }), (Ok(()), 0));
+        assert_eq!(try_after(&all, Command::SetTax { percent: 21 }), (Err("tax above 20 per cent"), 0));
+    }
+
+    #[test]
+    fn a_draft_leaves_the_map_alone_and_keeps_the_sums() {
+        let map = map();
+        let mut player = Player::new((0, 0));
+        map.iter()
+            .filter(|(_, tile)| tile.owner == Some(SEAT))
+            .for_each(|(_, tile)| player.holdings.add(tile));
+        let mut draft = Draft::new(&map, SEAT, &player, 7);
+        draft.execute(Command::Claim { area: area(4, 0, 2, 1) }).unwrap();
+        draft.execute(Command::Road { area: area(0, 0, 6, 1) }).unwrap();
+        draft.execute(Command::Line { area: area(2, 0, 1, 3) }).unwrap();
+        let outcome = draft.finish();
+        let holdings = outcome.player.holdings;
+        assert_eq!((holdings.land, holdings.roads, holdings.lines), (66, 6, 3));
+        assert_eq!(outcome.changed.len(), 8);
+        assert!(outcome.changed.values().all(|tile| tile.since == 7));
+    }
+}

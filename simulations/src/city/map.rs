@@ -36,7 +36,9 @@ impl Map {
     /// Puts chunks of [`CHUNK_BYTES`] together, given in order. `None` when their number or length is wrong
     /// or a tile is not one ([`Tile::from_bytes`]).
     pub(super) fn from_chunks(size: u16, seats: u8, turn: u32, chunks: &[&[u8]]) -> Option<Self> {
-        if chunks.len() != usize::from(chunk_count(size)) || chunks.iter().any(|chunk| chunk.len() != CHUNK_BYTES) {
+        if chunks.len() != usize::from(chunk_count(size))
+            || chunks.iter().any(|chunk| chunk.len() != CHUNK_BYTES)
+        {
             return None;
         }
         let mut tiles = Vec::with_capacity(chunks.len() * CHUNK_BYTES / TILE_BYTES);
@@ -105,7 +107,10 @@ impl Map {
         rows.flat_map(move |row| {
             let start = usize::from(row) * usize::from(self.size);
             let tiles = &self.tiles[start..][usize::from(*columns.start())..=usize::from(*columns.end())];
-            columns.clone().zip(tiles).map(move |(column, tile)| (column.abs_diff(x).max(row.abs_diff(y)), tile))
+            columns
+                .clone()
+                .zip(tiles)
+                .map(move |(column, tile)| (column.abs_diff(x).max(row.abs_diff(y)), tile))
         })
     }
 

@@ -50,7 +50,8 @@ impl Networks {
             self.redraw(place, before, after);
             return true;
         }
-        let kept = (!before.kind.conducts() || after.kind.conducts()) && (!before.kind.is_road() || after.kind.is_road());
+        let kept = (!before.kind.conducts() || after.kind.conducts())
+            && (!before.kind.is_road() || after.kind.is_road());
         if kept && before.kind.zone().is_none() && before.kind != Kind::Plant {
             self.join(map, place);
             return true;
@@ -159,5 +160,111 @@ impl Sets {
         }
         self.parents[place.index()] = at;
         at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cadastre_protocol::Seat;
+
+    use super::*;
+    use crate::city::tile::{Survey, Terrain, Zone};
+
+    /// A map of 16 × 16 tiles whose first row looks like `row`: `H`all, `=` road, `-` line, `#` wired road,
+    /// `P`lant, `z`one with ten people, all of seat 0; `o` is a wired road of seat 1.
+    fn map(row: &str) -> Map {
+        let kinds: Vec<_> = row.chars().collect();
+        Map::generate(16, |x, y| {
+            let mark = if y == 0 { kinds.get(usize::from(x)).copied().unwrap_or(' ') } else { ' ' };
+            let kind = match mark {
+                'H' => Kind::Hall,
+                '=' => Kind::Road,
+                '-' => Kind::Line,
+                '#' | 'o' => Kind::WiredRoad,
+                'P' => Kind::Plant,
+                'z' => Kind::Zone(Zone::Residential),
+                _ => Kind::Nothing,
+            };
+            let survey = kind.zone().map_or(Survey::NONE, |_| Survey { people: 10, ..Survey::NEW });
+            let owner = Seat::new(u8::from(mark == 'o'));
+            Tile { terrain: Terrain::Land, height: 0, trees: 0, owner, kind, since: 0, survey }
+        })
+    }
+
+    fn place(map: &Map, x: u16) -> Place {
+        map.place(x, 0).unwrap()
+    }
+
+    #[test]
+    fn power_passes_through_all_but_plain_roads_and_strangers() {
+        for (row, powered) in [
+            ("P-z", true),
+            ("P#z", true),
+            ("PHz", true),
+            ("Pzz", true),
+            ("P=z", false),
+            ("P z", false),
+            ("Poz", false),
+        ] {
+            let map = map(row);
+            let grid = Networks::build(&map).grid(place(&map, 2));
+            assert_eq!(grid.supply > 0, powered, "{row}");
+            assert!(grid.demand >= 11, "{row}");
+        }
+    }
+
+    #[test]
+    fn plants_and_zones_of_a_grid_add_up() {
+        let map = map("zP-Pz  Pz");
+        let networks = Networks::build(&map);
+        assert_eq!(networks.grid(place(&map, 2)), Grid { supply: 2 * PLANT_POWER, demand: 22 });
+        assert_eq!(networks.grid(place(&map, 8)), Grid { supply: PLANT_POWER, demand: 11 });
+        assert_eq!(networks.grid(place(&map, 6)), Grid::default());
+    }
+
+    #[test]
+    fn roads_lead_to_the_hall_through_roads_of_the_same_seat_only() {
+        for (row, leads) in
+            [("H=z", true), ("H#z", true), ("H-z", false), ("Hoz", false), ("H z", false), (" Hz", true)]
+        {
+            let map = map(row);
+            let hall = place(&map, u16::from(row.starts_with(' ')));
+            assert_eq!(Networks::build(&map).leads_to(&map, place(&map, 2), hall), leads, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_joins_and_what_is_taken_away_must_be_built_anew() {
+        for (before, after, joins) in [
+            ("P z", "P-z", true),
+            ("H =", "H==", true),
+            ("z=P", "z#P", true),
+            ("H-=", "H#=", true),
+            ("Pz", "Pzz", true),
+            ("P-z", "P z", false),
+            ("P#z", "P=z", false),
+            ("H#z", "H-z", false),
+            ("P-", "  -", false),
+        ] {
+            let (old, new) = (map(before), map(after));
+            let mut networks = Networks::build(&old);
+            let mut moving = old.clone();
+            let mut joined = true;
+            for (place, tile) in new.iter().filter(|(place, tile)| old.tile(*place) != *tile) {
+                moving.put(place, *tile);
+                joined &= networks.change(&moving, place, old.tile(place));
+            }
+            assert_eq!(joined, joins, "{before:?} to {after:?}");
+            let built = Networks::build(&new);
+            for x in 0..if joins { 3 } else { 0 } {
+                assert_eq!(
+                    networks.grid(place(&new, x)),
+                    built.grid(place(&new, x)),
+                    "{before:?} to {after:?}"
+                );
+                let linked = |networks: &Networks| networks.are_linked(place(&new, 0), place(&new, x));
+                assert_eq!(linked(&networks), linked(&built), "{before:?} to {after:?}");
+            }
+        }
     }
 }

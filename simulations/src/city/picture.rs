@@ -21,7 +21,9 @@ pub(super) fn draw(map: &Map, players: &[Player]) -> Picture {
 fn cell(map: &Map, place: Place, tile: &Tile) -> Cell {
     match tile.kind {
         Kind::Nothing => nature(map, place, tile),
-        Kind::Hall => Cell { glyph: '★', ink: [20, 20, 20], ground: tinted([255, 255, 255], tile.owner, 230) },
+        Kind::Hall => {
+            Cell { glyph: '★', ink: [20, 20, 20], ground: tinted([255, 255, 255], tile.owner, 230) }
+        }
         Kind::Road | Kind::WiredRoad => {
             let ink = if tile.kind.is_wired() { [226, 202, 120] } else { [186, 186, 190] };
             Cell { glyph: road_glyph(map, place), ink, ground: tinted(ASPHALT, tile.owner, 60) }
@@ -105,7 +107,8 @@ fn road_glyph(map: &Map, place: Place) -> char {
 
 fn describe(map: &Map, seat: Seat, player: &Player) -> String {
     let Player { treasury, tax, holdings, income, upkeep, score, .. } = player;
-    let complaint = complaint(map, seat).map_or_else(String::new, |reason| format!(", most often: {}", reason.text()));
+    let complaint =
+        complaint(map, seat).map_or_else(String::new, |reason| format!(", most often: {}", reason.text()));
     format!(
         "seat {seat}: {} residents, {} jobs, {treasury} coins ({:+} a turn), tax {tax} %, score {score}{complaint}",
         holdings.population,
@@ -118,7 +121,8 @@ fn describe(map: &Map, seat: Seat, player: &Player) -> String {
 fn complaint(map: &Map, seat: Seat) -> Option<Reason> {
     let mut reasons: BTreeMap<Reason, u32> = BTreeMap::new();
     for (_, tile) in map.iter() {
-        let content = matches!(tile.survey.reason, Reason::None | Reason::New | Reason::Growing | Reason::Full);
+        let content =
+            matches!(tile.survey.reason, Reason::None | Reason::New | Reason::Growing | Reason::Full);
         if tile.owner == Some(seat) && !content {
             *reasons.entry(tile.survey.reason).or_default() += 1;
         }

@@ -123,8 +123,14 @@ mod tests {
             seed[8 * word] = u8::try_from(word + 1).unwrap();
         }
         let mut random = Random::new(Digest::new(seed));
-        let expected: [u64; 6] =
-            [11_520, 0, 1_509_978_240, 1_215_971_899_390_074_240, 1_216_172_134_540_287_360, 607_988_272_756_665_600];
+        let expected: [u64; 6] = [
+            11_520,
+            0,
+            1_509_978_240,
+            1_215_971_899_390_074_240,
+            1_216_172_134_540_287_360,
+            607_988_272_756_665_600,
+        ];
         assert_eq!([(); 6].map(|()| random.next()), expected);
         assert_eq!(Random::new(Digest::ZERO).next(), 11_520);
     }
@@ -155,7 +161,7 @@ mod tests {
         }
     }
 
-    const VECTOR_BELOW: [u32; 6] = [0, 0, 0, 0, 0, 0];
-    const VECTOR_SHUFFLE: [i32; 8] = [0; 8];
-    const VECTOR_NOISE: [u32; 4] = [0; 4];
+    const VECTOR_BELOW: [u32; 6] = [0, 0, 0, 1, 23, 3_284_757_472];
+    const VECTOR_SHUFFLE: [i32; 8] = [5, 1, 0, 7, 6, 3, 4, 2];
+    const VECTOR_NOISE: [u32; 4] = [50_970, 40_426, 48_809, 37_131];
 }

@@ -80,7 +80,15 @@ impl Land {
             Some(_) | None => Kind::Nothing,
         };
         let owner = claimant.map(|(seat, _)| seat);
-        Tile { terrain, height: height.max(if wet { 0 } else { sea }), trees, owner, kind, since: 0, survey: Survey::NONE }
+        Tile {
+            terrain,
+            height: height.max(if wet { 0 } else { sea }),
+            trees,
+            owner,
+            kind,
+            since: 0,
+            survey: Survey::NONE,
+        }
     }
 
     /// Highest at the sites, so that lakes keep away from them.
@@ -119,7 +127,8 @@ impl Land {
     }
 
     fn distance_squared(&self, x: u16, y: u16) -> u32 {
-        let from = |site: &(u16, u16)| u32::from(site.0.abs_diff(x)).pow(2) + u32::from(site.1.abs_diff(y)).pow(2);
+        let from =
+            |site: &(u16, u16)| u32::from(site.0.abs_diff(x)).pow(2) + u32::from(site.1.abs_diff(y)).pow(2);
         self.sites.iter().map(from).min().unwrap_or(u32::MAX)
     }
 }
@@ -135,8 +144,8 @@ mod tests {
 
     #[test]
     fn every_seat_has_room_whatever_the_seed() {
-        for seed in 0..40 {
-            for (size, seats) in [(64, 8), (64, 4), (80, 5), (128, 3), (256, 1)] {
+        for seed in 0..20 {
+            for (size, seats) in [(64, 8), (64, 4), (80, 5), (96, 1)] {
                 let (map, sites) = generate(Digest::new([seed; 32]), size, seats);
                 assert_eq!(sites.len(), usize::from(seats));
                 for &site in &sites {
@@ -151,8 +160,8 @@ mod tests {
 
     #[test]
     fn sites_keep_their_distance() {
-        for seed in 0..40 {
-            let (_, sites) = generate(Digest::new([seed; 32]), 64, 8);
+        for seed in 0..=255 {
+            let sites = sites(&mut Random::new(Digest::new([seed; 32])), 64, 8);
             for (n, a) in sites.iter().enumerate() {
                 for b in &sites[..n] {
                     let distance = a.0.abs_diff(b.0).max(a.1.abs_diff(b.1));
@@ -164,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_map_has_water_and_woods_and_mostly_land() {
-        for seed in 0..40 {
+        for seed in 0..8 {
             let (map, _) = generate(Digest::new([seed; 32]), 128, 4);
             let water = map.iter().filter(|(_, tile)| tile.terrain == Terrain::Water).count();
             let woods = map.iter().filter(|(_, tile)| tile.trees > 0).count();

@@ -93,7 +93,8 @@ impl Tile {
     /// `seats` is how many seats the match has and `turn` the current turn: an owner or a date beyond them is
     /// refused, as is every contradiction within the tile.
     pub(super) fn from_bytes(bytes: &[u8; TILE_BYTES], seats: u8, turn: u32) -> Option<Self> {
-        let [terrain, height, trees, owner, kind, flags, people, reason, pollution, appeal, 0, 0, since @ ..] = *bytes
+        let [terrain, height, trees, owner, kind, flags, people, reason, pollution, appeal, 0, 0, since @ ..] =
+            *bytes
         else {
             return None;
         };
@@ -133,7 +134,24 @@ impl Tile {
         let owner = self.owner.map_or(0, |seat| seat.get() + 1);
         let [a, b, c, d] = self.since.to_le_bytes();
         let (terrain, kind, reason) = (self.terrain.code(), self.kind.code(), reason.code());
-        [terrain, self.height, self.trees, owner, kind, flags, people, reason, pollution, appeal, 0, 0, a, b, c, d]
+        [
+            terrain,
+            self.height,
+            self.trees,
+            owner,
+            kind,
+            flags,
+            people,
+            reason,
+            pollution,
+            appeal,
+            0,
+            0,
+            a,
+            b,
+            c,
+            d,
+        ]
     }
 
     fn is_consistent(&self) -> bool {

@@ -1,0 +1,500 @@
+//! One player or spectator in one match, over any number of connections.
+
+use std::collections::VecDeque;
+
+use cadastre_protocol::{
+    BlockKind, ClientMessage, Delegation, DisplayName, EnterAs, Epoch, Failure, GoodbyeReason, Head, Height,
+    Lobby, MatchId, Millis, NextTransaction, ProvenBlock, ProvenReceipt, PublicKey, Receipt, ReceiptError,
+    Refusal, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation,
+    SignedTransaction, Standing, Transaction, TransactionBody, Turn, TxHash,
+};
+use cadastre_simulations::Void;
+
+use crate::follower::{FollowError, Follower};
+
+/// Who takes part, where, and as what.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Key of the player or spectator.
+    pub identity: SecretKey,
+    /// The room.
+    pub room: RoomName,
+    /// As what.
+    pub enter_as: EnterAs,
+    /// Shown to the others.
+    pub name: DisplayName,
+    /// Opens the room with these settings if there is none of its name.
+    pub open: Option<RoomSpec>,
+}
+
+/// What a session has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Logged in on a new connection.
+    Connected {
+        /// The service's root key: pinned, or to be pinned now.
+        root: PublicKey,
+    },
+    /// The connection is lost. The session goes on with the next one.
+    Lost {
+        /// Why, for a log.
+        reason: String,
+    },
+    /// The lobby changed.
+    Lobby(Lobby),
+    /// The match is known. The own seat, if the session has one.
+    Match {
+        /// Names the match.
+        match_id: MatchId,
+        /// The own seat.
+        seat: Option<Seat>,
+    },
+    /// A block was verified and executed.
+    Block {
+        /// The new head.
+        head: Head,
+        /// What it did.
+        kind: BlockKind,
+        /// Commands that had no effect.
+        voids: Vec<Void>,
+        /// Seats that had computed another state.
+        desynced: SeatSet,
+    },
+    /// Everything the server has was verified; what follows is news.
+    CaughtUp,
+    /// The match waits for the own commands. Repeated after every new connection, until they are handed in.
+    YourTurn {
+        /// Which turn.
+        turn: Turn,
+        /// Until when, by the server's clock.
+        deadline: Millis,
+    },
+    /// The server has a transaction of ours on disk.
+    Receipt(Receipt),
+    /// The server refused a transaction of ours. Nothing else can be handed in for its turn: the turn has what
+    /// another process of this identity did, or is over.
+    Refused {
+        /// Which.
+        transaction: TxHash,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The match is over. Nothing follows.
+    Ended {
+        /// Why.
+        reason: SealReason,
+        /// How it came out.
+        standings: Vec<Standing>,
+    },
+    /// The server cannot do what was asked.
+    Failed(Failure),
+    /// The server closes the connection in good order.
+    Goodbye {
+        /// Why.
+        reason: GoodbyeReason,
+        /// Not to come back before, in milliseconds.
+        retry_after_ms: u32,
+    },
+}
+
+/// A session. Feed it the server's messages; ask it for messages to send and for events.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    follower: Option<Follower>,
+    seat: Option<Seat>,
+    /// Epoch of the delegation that this process made; another process may have made others.
+    own_epoch: Option<Epoch>,
+    /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
+    /// the same bytes.
+    pending: Vec<SignedTransaction>,
+    caught_up: bool,
+    opened: bool,
+    outbox: VecDeque<ClientMessage>,
+    events: VecDeque<Event>,
+}
+
+impl Session {
+    /// A session that has not been connected yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            follower: None,
+            seat: None,
+            own_epoch: None,
+            pending: Vec::new(),
+            caught_up: false,
+            opened: false,
+            outbox: VecDeque::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// The client is logged in on a new connection.
+    pub fn connected(&mut self, root: PublicKey) {
+        self.events.push_back(Event::Connected { root });
+        self.outbox.clear();
+        self.caught_up = false;
+        match &self.follower {
+            Some(follower) if self.has_blocks() => {
+                let head = follower.chain().head();
+                self.outbox.push_back(ClientMessage::Resume {
+                    match_id: follower.chain().match_id(),
+                    enter_as: self.config.enter_as,
+                    height: head.height,
+                    block: head.block,
+                });
+            }
+            Some(_) | None => self.enter(),
+        }
+    }
+
+    /// The connection is lost. What was signed for the open turn is kept, and sent again on the next one.
+    pub fn disconnected(&mut self, reason: String) {
+        self.outbox.clear();
+        self.caught_up = false;
+        self.events.push_back(Event::Lost { reason });
+    }
+
+    /// Was a block shown? From then on this session knows one match only, and nothing makes it forget that.
+    fn has_blocks(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.chain().head().height > Height::GENESIS)
+    }
+
+    fn enter(&mut self) {
+        self.follower = None;
+        self.seat = None;
+        self.pending.clear();
+        self.outbox.push_back(ClientMessage::Enter {
+            room: self.config.room.clone(),
+            enter_as: self.config.enter_as,
+            name: self.config.name.clone(),
+        });
+    }
+
+    /// Takes a message of the server at `root`.
+    ///
+    /// # Errors
+    ///
+    /// The server broke the protocol, forged something, or lost its history. Do not go on with it.
+    pub fn receive(&mut self, message: ServerMessage, root: PublicKey) -> Result<(), SessionError> {
+        match message {
+            ServerMessage::Accept { .. } => return Err(SessionError::Unexpected),
+            ServerMessage::Created { .. } | ServerMessage::Lobby(_) | ServerMessage::Genesis { .. }
+                if self.has_blocks() =>
+            {
+                return Err(SessionError::Unexpected);
+            }
+            ServerMessage::Created { .. } => self.enter(),
+            ServerMessage::Lobby(lobby) => self.lobby(lobby),
+            ServerMessage::Genesis { genesis, names, begun } => self.begin(&genesis, names, begun, root)?,
+            ServerMessage::Block(block) => self.block(block)?,
+            ServerMessage::CaughtUp { height } => self.caught_up(height)?,
+            ServerMessage::Receipt(receipt) => self.receipt(&receipt)?,
+            ServerMessage::Refused { transaction, refusal } => {
+                // It stays pending. Nothing else could be taken in its place: another process of this identity
+                // was faster, or the turn is over; and two bodies for one turn would look like cheating.
+                self.events.push_back(Event::Refused { transaction, refusal });
+            }
+            ServerMessage::Failed(failure) => self.failed(failure)?,
+            ServerMessage::Pong(_) => {}
+            ServerMessage::Goodbye { reason, retry_after_ms } => {
+                self.events.push_back(Event::Goodbye { reason, retry_after_ms });
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message to send.
+    pub fn poll_send(&mut self) -> Option<ClientMessage> {
+        self.outbox.pop_front()
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// The match as far as it was verified.
+    pub const fn follower(&self) -> Option<&Follower> {
+        self.follower.as_ref()
+    }
+
+    /// The own seat.
+    pub const fn seat(&self) -> Option<Seat> {
+        self.seat
+    }
+
+    /// Signs commands for the open turn and hands them in. They are sent again by themselves after a lost
+    /// connection, as the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`SubmitError`]'s variants; the first that applies. Nothing was signed.
+    pub fn submit(&mut self, commands: Vec<u8>) -> Result<TxHash, SubmitError> {
+        self.asked().ok_or(SubmitError::NotPlaying)?;
+        let (seat, follower) = self.playing()?;
+        follower.game().check(seat, &commands).map_err(SubmitError::Illegal)?;
+        self.act(TransactionBody::Turn(commands))
+    }
+
+    /// Gives up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::submit`].
+    pub fn resign(&mut self) -> Result<TxHash, SubmitError> {
+        self.playing()?;
+        self.act(TransactionBody::Resign)
+    }
+
+    fn playing(&self) -> Result<(Seat, &Follower), SubmitError> {
+        match (self.seat, &self.follower) {
+            (Some(seat), Some(follower)) if self.caught_up && follower.chain().next_turn().is_some() => {
+                if !self.pending.is_empty() {
+                    return Err(SubmitError::AlreadySubmitted);
+                }
+                Ok((seat, follower))
+            }
+            _ => Err(SubmitError::NotPlaying),
+        }
+    }
+
+    /// Signs an action, and before it a delegation if another process of this identity made the last one:
+    /// what that one may have signed for this turn is lost, and two transactions of one epoch for one turn
+    /// would look like cheating.
+    fn act(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
+        let (seat, follower) = self.playing()?;
+        let next = follower.chain().next_of(seat).ok_or(SubmitError::NotPlaying)?;
+        let in_force = next.epoch.ok_or(SubmitError::NotPlaying)?;
+        let draft = Transaction {
+            epoch: in_force,
+            seq: next.seq,
+            prev_tx: next.prev_tx,
+            ..self.blank(seat, follower, body)
+        };
+        let signed = if self.own_epoch == Some(in_force) {
+            vec![self.sign(&draft)]
+        } else {
+            let epoch = in_force.next().ok_or(SubmitError::NotPlaying)?;
+            let delegation = self.delegate(follower, seat, epoch);
+            let opening = self.sign(&Transaction {
+                epoch,
+                body: TransactionBody::Delegate(delegation),
+                ..draft.clone()
+            });
+            let seq = next.seq.next().ok_or(SubmitError::NotPlaying)?;
+            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft });
+            self.own_epoch = Some(epoch);
+            vec![opening, action]
+        };
+        let hash = signed.last().expect("an action was signed").hash();
+        self.outbox.extend(signed.iter().cloned().map(ClientMessage::Submit));
+        self.pending = signed;
+        Ok(hash)
+    }
+
+    /// A transaction on top of the own head; the first of its seat, unless more is said.
+    fn blank(&self, seat: Seat, follower: &Follower, body: TransactionBody) -> Transaction {
+        let head = follower.chain().head();
+        Transaction {
+            version: Transaction::VERSION,
+            match_id: follower.chain().match_id(),
+            seat,
+            epoch: Epoch::FIRST,
+            seq: cadastre_protocol::Seq::JOIN,
+            prev_tx: follower.chain().match_id().as_tx(),
+            turn: follower.chain().next_turn().unwrap_or(Turn::START),
+            attempt: head.attempt,
+            seen_height: head.height,
+            seen_block: head.block,
+            seen_state_root: follower.game().state_root(),
+            chain_element: None,
+            body,
+        }
+    }
+
+    fn delegate(&self, follower: &Follower, seat: Seat, epoch: Epoch) -> SignedDelegation {
+        let match_id = follower.chain().match_id();
+        let session = self.config.identity.session(match_id, epoch).public();
+        let delegation =
+            Delegation { version: Delegation::VERSION, match_id, seat, epoch, session, valid_to: None };
+        SignedDelegation::sign(&self.config.identity, &delegation)
+    }
+
+    fn sign(&self, transaction: &Transaction) -> SignedTransaction {
+        let session = self.config.identity.session(transaction.match_id, transaction.epoch);
+        SignedTransaction::sign(&session, transaction)
+    }
+
+    fn lobby(&mut self, lobby: Lobby) {
+        // Back in the lobby: the match that was about to begin did not.
+        self.follower = None;
+        self.seat = None;
+        self.pending.clear();
+        let me = self.config.identity.public();
+        if lobby.seats.iter().any(|seat| seat.identity == me && !seat.ready) {
+            self.outbox.push_back(ClientMessage::Ready(true));
+        }
+        self.events.push_back(Event::Lobby(lobby));
+    }
+
+    fn begin(
+        &mut self,
+        genesis: &[u8],
+        names: Vec<DisplayName>,
+        begun: bool,
+        root: PublicKey,
+    ) -> Result<(), SessionError> {
+        let follower = Follower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        self.pending.clear();
+        self.own_epoch = None;
+        self.seat = match self.config.enter_as {
+            EnterAs::Player => follower.chain().genesis().seat_of(self.config.identity.public()),
+            EnterAs::Spectator => None,
+        };
+        self.events.push_back(Event::Match { match_id: follower.chain().match_id(), seat: self.seat });
+        if let (Some(seat), false) = (self.seat, begun) {
+            let delegation = self.delegate(&follower, seat, Epoch::FIRST);
+            let join = self.sign(&self.blank(seat, &follower, TransactionBody::Join(delegation)));
+            self.own_epoch = Some(Epoch::FIRST);
+            self.outbox.push_back(ClientMessage::Submit(join));
+        }
+        if !begun {
+            self.caught_up = true;
+        }
+        self.follower = Some(follower);
+        Ok(())
+    }
+
+    fn block(&mut self, block: ProvenBlock) -> Result<(), SessionError> {
+        let before = self.next();
+        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
+        let followed = follower.follow(block).map_err(SessionError::Follow)?;
+        if followed.kind.closes_turn() {
+            self.forget_turn(before);
+        }
+        self.events.push_back(Event::Block {
+            head: followed.head,
+            kind: followed.kind,
+            voids: followed.voids,
+            desynced: followed.desynced,
+        });
+        if let Some((reason, standings)) = self.follower.as_ref().and_then(Follower::result) {
+            self.events.push_back(Event::Ended { reason, standings });
+        }
+        self.announce_turn();
+        Ok(())
+    }
+
+    /// The turn that `before` was the next transaction for is closed.
+    fn forget_turn(&mut self, before: Option<NextTransaction>) {
+        let pending = std::mem::take(&mut self.pending);
+        if let (Some(before), Some(after)) = (before, self.next()) {
+            let ours = pending.iter().any(|transaction| transaction.hash() == after.prev_tx);
+            if before.epoch.is_some() && before.epoch != after.epoch && !ours {
+                // The delegation of another process of this identity, though ours may have the same number.
+                self.own_epoch = None;
+            }
+        }
+    }
+
+    /// What the next transaction of the own seat has to say.
+    fn next(&self) -> Option<NextTransaction> {
+        self.follower.as_ref()?.chain().next_of(self.seat?)
+    }
+
+    fn caught_up(&mut self, height: Height) -> Result<(), SessionError> {
+        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
+        if follower.chain().head().height < height {
+            return Err(SessionError::Unexpected);
+        }
+        self.caught_up = true;
+        self.events.push_back(Event::CaughtUp);
+        self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
+        self.announce_turn();
+        Ok(())
+    }
+
+    /// The open turn and its deadline, if the match waits for the own commands.
+    fn asked(&self) -> Option<(Turn, Millis)> {
+        let chain = self.follower.as_ref()?.chain();
+        let waited_for = chain.required().contains(self.seat?) && chain.seal_due().is_none();
+        let asked = chain.next_turn().zip(chain.head().deadline);
+        asked.filter(|_| self.caught_up && waited_for)
+    }
+
+    /// Says that the match waits for us, if it does.
+    fn announce_turn(&mut self) {
+        if let Some((turn, deadline)) = self.asked().filter(|_| self.pending.is_empty()) {
+            self.events.push_back(Event::YourTurn { turn, deadline });
+        }
+    }
+
+    fn receipt(&mut self, receipt: &ProvenReceipt) -> Result<(), SessionError> {
+        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
+        let signer = follower.chain().signer();
+        let receipt = receipt.verify(signer.serial(), signer.key()).map_err(SessionError::Receipt)?;
+        if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
+            return Err(SessionError::Unexpected);
+        }
+        self.events.push_back(Event::Receipt(receipt));
+        Ok(())
+    }
+
+    fn failed(&mut self, failure: Failure) -> Result<(), SessionError> {
+        let resumed = self.has_blocks();
+        match (failure, &self.config.open) {
+            (Failure::NoSuchMatch | Failure::UnknownHead, _) if resumed => {
+                return Err(SessionError::HistoryLost);
+            }
+            // Somebody else opened the room at the same moment.
+            (Failure::RoomExists, Some(_)) if !resumed => {
+                self.opened = true;
+                self.enter();
+            }
+            (Failure::NotSeated, Some(_)) if self.opened => {
+                self.events.push_back(Event::Failed(failure));
+            }
+            // No room, or one whose match was another's and is over.
+            (Failure::NoSuchRoom | Failure::NotSeated, Some(spec)) if !resumed => {
+                self.opened |= failure == Failure::NotSeated;
+                let create = ClientMessage::Create { room: self.config.room.clone(), spec: spec.clone() };
+                self.outbox.push_back(create);
+            }
+            _ => self.events.push_back(Event::Failed(failure)),
+        }
+        Ok(())
+    }
+}
+
+/// Why a session cannot go on with this server.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// A message that cannot come here.
+    #[error("the server sent a message that cannot come here")]
+    Unexpected,
+    /// Genesis or block does not stand up to verification.
+    #[error("the match does not stand up to verification")]
+    Follow(#[source] FollowError),
+    /// A receipt does not stand up to verification.
+    #[error("a receipt does not stand up to verification")]
+    Receipt(#[source] ReceiptError),
+    /// The server does not have blocks that it once showed to us: it lost or changed its history.
+    #[error("the server has lost blocks that it had shown before")]
+    HistoryLost,
+}
+
+/// Why commands were not handed in. The caller's fault, or bad luck with the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// No turn is open, or it does not wait for this session, or the session is not connected.
+    #[error("no turn is open for this session")]
+    NotPlaying,
+    /// The open turn has commands of this session already.
+    #[error("commands for this turn were handed in already")]
+    AlreadySubmitted,
+    /// The rules do not allow it.
+    #[error(transparent)]
+    Illegal(cadastre_simulations::Refusal),
+}

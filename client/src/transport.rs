@@ -1,0 +1,462 @@
+//! Drives a [`Session`] over tokio-tungstenite, and comes back by itself when a connection is lost.
+
+use std::{collections::VecDeque, time::Duration};
+
+use cadastre_protocol::{
+    ClientMessage, Failure, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey, RECORD_BYTES_MAX,
+    RoomName, RoomSpec, SecretKey, ServerMessage, Trust, TxHash,
+};
+use futures_util::{SinkExt, StreamExt};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+        protocol::WebSocketConfig,
+    },
+};
+
+use crate::{
+    connection::{Connection, ConnectionError, Received, SUBPROTOCOL},
+    session::{Config, Event, Session, SessionError, SubmitError},
+};
+
+/// Time within which a connection must be open and the client logged in.
+const CONNECT_MS_MAX: u64 = 10_000;
+
+/// Wait before the first new attempt; doubled for each further one.
+const BACKOFF_MS_MIN: u64 = 50;
+
+/// Longest wait between two attempts.
+const BACKOFF_MS_MAX: u64 = 5_000;
+
+/// Time after which a client that was logged in once gives the server up.
+const RETRY_MS_MAX: u64 = 15 * 60 * 1000;
+
+/// How long a traffic key may be in use.
+const KEY_MS_MAX: u64 = cadastre_protocol::EPOCH_MS_MAX;
+
+/// Where a server is: `ws://HOST:PORT` or `http://HOST:PORT`, which mean the same port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerUrl {
+    authority: String,
+}
+
+impl ServerUrl {
+    /// Reads a URL with nothing after the port but an optional `/`.
+    ///
+    /// # Errors
+    ///
+    /// [`UrlError`] for anything else.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
+        let rest = text.strip_prefix("ws://").or_else(|| text.strip_prefix("http://")).ok_or(UrlError)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = authority.rsplit_once(':').ok_or(UrlError)?;
+        let host_fits = !host.is_empty() && !host.contains(['/', '@', '?', '#', ' ']);
+        if host_fits && port.parse::<u16>().is_ok_and(|port| port > 0) {
+            Ok(Self { authority: authority.to_owned() })
+        } else {
+            Err(UrlError)
+        }
+    }
+
+    /// Host and port as they are dialled.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl std::fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ws://{}", self.authority)
+    }
+}
+
+/// A server's URL is not of the form that is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a server URL; it looks like ws://127.0.0.1:7777")]
+pub struct UrlError;
+
+/// A session with its connection.
+pub struct Client {
+    url: ServerUrl,
+    trust: Trust,
+    identity: SecretKey,
+    session: Session,
+    link: Option<Link>,
+    /// When the last connection was lost, and how often it was tried since. `None` before the first.
+    lost: Option<(Instant, u32)>,
+    /// The server asked to stay away for this long.
+    retry_after_ms: u64,
+}
+
+struct Link {
+    socket: WebSocketStream<TcpStream>,
+    connection: Connection,
+    root: PublicKey,
+    limits: Limits,
+    outgoing: VecDeque<Vec<u8>>,
+    last_sent: Instant,
+    last_received: Instant,
+    keyed: Instant,
+}
+
+impl Client {
+    /// A client that connects with the first [`Client::next`].
+    pub fn new(url: ServerUrl, trust: Trust, config: Config) -> Self {
+        Self {
+            url,
+            trust,
+            identity: config.identity.clone(),
+            session: Session::new(config),
+            link: None,
+            lost: None,
+            retry_after_ms: 0,
+        }
+    }
+
+    /// The session.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Signs commands for the open turn; they leave with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::submit`].
+    pub fn submit(&mut self, commands: Vec<u8>) -> Result<TxHash, SubmitError> {
+        self.session.submit(commands)
+    }
+
+    /// Gives up the match; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::resign`].
+    pub fn resign(&mut self) -> Result<TxHash, SubmitError> {
+        self.session.resign()
+    }
+
+    /// Waits for the next event, connecting first if there is no connection, and again with growing pauses
+    /// after one was lost. A future dropped half-way costs at most the connection.
+    ///
+    /// # Errors
+    ///
+    /// The session cannot go on: the server cannot be reached (at the first attempt, or for a quarter of an
+    /// hour later on), or it is not to be trusted.
+    pub async fn next(&mut self) -> Result<Event, ClientError> {
+        loop {
+            if let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Goodbye { reason: GoodbyeReason::Replaced, .. } => {
+                        return Err(ClientError::Replaced);
+                    }
+                    Event::Goodbye { retry_after_ms, .. } => self.retry_after_ms = u64::from(retry_after_ms),
+                    Event::Connected { .. }
+                    | Event::Lost { .. }
+                    | Event::Lobby(_)
+                    | Event::Match { .. }
+                    | Event::Block { .. }
+                    | Event::CaughtUp
+                    | Event::YourTurn { .. }
+                    | Event::Receipt(_)
+                    | Event::Refused { .. }
+                    | Event::Ended { .. }
+                    | Event::Failed(_) => {}
+                }
+                return Ok(event);
+            }
+            let Some(link) = &mut self.link else {
+                self.connect().await?;
+                continue;
+            };
+            match link.step(&mut self.session).await {
+                Ok(()) => {}
+                Err(StepError::Session(error)) => return Err(ClientError::Session(error)),
+                Err(StepError::Lost(reason)) => {
+                    self.link = None;
+                    self.lost = Some((Instant::now(), 0));
+                    self.session.disconnected(reason);
+                }
+            }
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), ClientError> {
+        if let Some((since, attempts)) = &mut self.lost {
+            let pause = backoff_ms(*attempts).max(std::mem::take(&mut self.retry_after_ms));
+            *attempts = attempts.saturating_add(1);
+            if since.elapsed() > Duration::from_millis(RETRY_MS_MAX) {
+                return Err(ClientError::Unreachable("no answer for a quarter of an hour".into()));
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+        let open = Link::open(&self.url, self.trust, &self.identity);
+        let opened = tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), open).await;
+        match opened.unwrap_or_else(|_| Err(OpenError::Failed("no answer in time".into()))) {
+            Ok(link) => {
+                // Whatever was trusted at first use must not change later.
+                self.trust = Trust::Pinned(link.root);
+                self.session.connected(link.root);
+                self.link = Some(link);
+                self.lost = None;
+                Ok(())
+            }
+            Err(OpenError::WrongRoot { pinned, got }) => Err(ClientError::WrongRoot { pinned, got }),
+            Err(OpenError::Failed(reason)) if self.lost.is_none() => Err(ClientError::Unreachable(reason)),
+            Err(OpenError::Failed(_)) => Ok(()),
+        }
+    }
+
+    /// Sends what is queued and closes the connection in good order. What the server makes of it is not
+    /// waited for.
+    pub async fn close(mut self) {
+        let Some(mut link) = self.link.take() else { return };
+        let farewell = async {
+            while let Some(message) = self.session.poll_send() {
+                link.send(message).await?;
+            }
+            link.send(ClientMessage::Leave).await?;
+            link.socket.close(None).await.map_err(|error| error.to_string())
+        };
+        // A server that is gone, or does not read, is left without a farewell.
+        let _ = tokio::time::timeout(Duration::from_millis(CONNECT_MS_MAX), farewell).await;
+    }
+}
+
+impl Link {
+    async fn open(url: &ServerUrl, trust: Trust, identity: &SecretKey) -> Result<Self, OpenError> {
+        let failed = |reason: String| OpenError::Failed(reason);
+        let tcp = TcpStream::connect(url.authority()).await.map_err(|e| failed(e.to_string()))?;
+        tcp.set_nodelay(true).map_err(|e| failed(e.to_string()))?;
+        let mut request = format!("ws://{}/ws", url.authority())
+            .into_client_request()
+            .map_err(|e| failed(e.to_string()))?;
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        let (mut socket, _) = client_async_with_config(request, tcp, Some(websocket_config()))
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+
+        let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+        let (mut connection, m1) = Connection::start(url.authority(), trust, identity, &mut rng);
+        socket.send(Message::binary(m1)).await.map_err(|e| failed(e.to_string()))?;
+        loop {
+            let message = next_binary(&mut socket).await.map_err(failed)?;
+            match connection.receive(message, now()) {
+                Ok(Received::Answer(m3)) => {
+                    socket.send(Message::binary(m3)).await.map_err(|e| failed(e.to_string()))?;
+                }
+                Ok(Received::Accepted { root, limits }) => {
+                    let at = Instant::now();
+                    return Ok(Self {
+                        socket,
+                        connection,
+                        root,
+                        limits,
+                        outgoing: VecDeque::new(),
+                        last_sent: at,
+                        last_received: at,
+                        keyed: at,
+                    });
+                }
+                Ok(Received::Nothing) => {}
+                Ok(Received::Message(_)) => return Err(failed("message before the login".into())),
+                Err(ConnectionError::Handshake(HandshakeError::RootNotPinned { pinned, got })) => {
+                    return Err(OpenError::WrongRoot { pinned, got });
+                }
+                Err(error) => return Err(failed(describe(&error))),
+            }
+        }
+    }
+
+    /// Sends what the session wants sent, then waits for one message of the server or the next heartbeat.
+    async fn step(&mut self, session: &mut Session) -> Result<(), StepError> {
+        while let Some(message) = session.poll_send() {
+            self.send(message).await.map_err(StepError::Lost)?;
+        }
+        let heartbeat = Duration::from_millis(u64::from(self.limits.heartbeat_ms.max(1)));
+        if self.last_received.elapsed() > heartbeat * 3 {
+            return Err(StepError::Lost("the server is silent".into()));
+        }
+        if self.last_sent.elapsed() >= heartbeat {
+            self.send(ClientMessage::Ping(0)).await.map_err(StepError::Lost)?;
+        }
+        let wake = self.last_sent + heartbeat;
+        let message = match tokio::time::timeout_at(wake, next_binary(&mut self.socket)).await {
+            Err(_) => return Ok(()),
+            Ok(message) => message.map_err(StepError::Lost)?,
+        };
+        self.last_received = Instant::now();
+        match self.connection.receive(message, now()) {
+            Ok(Received::Message(message)) => session.receive(message, self.root).map_err(StepError::Session),
+            Ok(Received::Nothing) => Ok(()),
+            Ok(Received::Answer(_) | Received::Accepted { .. }) => {
+                Err(StepError::Lost("a second login".into()))
+            }
+            Err(error) => Err(StepError::Lost(describe(&error))),
+        }
+    }
+
+    async fn send(&mut self, message: ClientMessage) -> Result<(), String> {
+        if self.keyed.elapsed() > Duration::from_millis(KEY_MS_MAX) {
+            self.outgoing.push_back(self.connection.update_key().map_err(|e| describe(&e))?);
+            self.keyed = Instant::now();
+        }
+        self.connection.send(&message, &mut self.outgoing).map_err(|e| describe(&e))?;
+        while let Some(frame) = self.outgoing.pop_front() {
+            self.socket.feed(Message::binary(frame)).await.map_err(|e| e.to_string())?;
+        }
+        self.socket.flush().await.map_err(|e| e.to_string())?;
+        self.last_sent = Instant::now();
+        Ok(())
+    }
+}
+
+/// Opens a room on a connection of its own. Gives the server's root key, and whether the room was opened.
+///
+/// # Errors
+///
+/// The server cannot be reached, or is not the one that is trusted.
+pub async fn create_room(
+    url: &ServerUrl,
+    trust: Trust,
+    identity: &SecretKey,
+    room: &RoomName,
+    spec: RoomSpec,
+) -> Result<(PublicKey, Result<(), Failure>), ClientError> {
+    let limit = Duration::from_millis(CONNECT_MS_MAX);
+    let lost = ClientError::Unreachable;
+    let timed_out = |_| lost("no answer in time".into());
+    let opened = tokio::time::timeout(limit, Link::open(url, trust, identity)).await.map_err(timed_out)?;
+    let mut link = opened.map_err(|error| match error {
+        OpenError::WrongRoot { pinned, got } => ClientError::WrongRoot { pinned, got },
+        OpenError::Failed(reason) => lost(reason),
+    })?;
+    link.send(ClientMessage::Create { room: room.clone(), spec }).await.map_err(lost)?;
+    loop {
+        let next = tokio::time::timeout(limit, next_binary(&mut link.socket)).await.map_err(timed_out)?;
+        let received = link.connection.receive(next.map_err(lost)?, now());
+        let answer = match received.map_err(|error| lost(describe(&error)))? {
+            Received::Message(ServerMessage::Created { .. }) => Ok(()),
+            Received::Message(ServerMessage::Failed(failure)) => Err(failure),
+            Received::Message(_) | Received::Nothing | Received::Answer(_) | Received::Accepted { .. } => {
+                continue;
+            }
+        };
+        // The answer is in hand; how the connection ends changes nothing.
+        let _ = link.socket.close(None).await;
+        return Ok((link.root, answer));
+    }
+}
+
+enum OpenError {
+    WrongRoot { pinned: PublicKey, got: PublicKey },
+    Failed(String),
+}
+
+enum StepError {
+    Session(SessionError),
+    Lost(String),
+}
+
+/// Why a client stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server cannot be reached, or closes before the login.
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The server shows another root key than the one that is trusted.
+    #[error("the server shows the root key {got}, but {pinned} is trusted")]
+    WrongRoot {
+        /// The key that is trusted.
+        pinned: PublicKey,
+        /// The key that the server showed.
+        got: PublicKey,
+    },
+    /// The same identity connected from elsewhere; coming back would only drive that one away.
+    #[error("the same identity connected from elsewhere")]
+    Replaced,
+    /// The server is not to be trusted any more.
+    #[error(transparent)]
+    Session(SessionError),
+}
+
+async fn next_binary(socket: &mut WebSocketStream<TcpStream>) -> Result<Vec<u8>, String> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => return Ok(bytes.into()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err("a text message".into()),
+            Some(Ok(Message::Close(_))) | None => return Err("closed by the server".into()),
+            Some(Err(error)) => return Err(error.to_string()),
+        }
+    }
+}
+
+fn websocket_config() -> WebSocketConfig {
+    tungstenite::protocol::WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(4096)
+        .max_write_buffer_size(256 * 1024)
+        .max_message_size(Some(RECORD_BYTES_MAX))
+        .max_frame_size(Some(RECORD_BYTES_MAX))
+}
+
+/// The clock that the server's certificate is checked against.
+// The transport is the shell around the pure core; here is the one place where it reads the clock.
+#[allow(clippy::disallowed_types)]
+fn now() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis::new(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Doubles up to the longest pause, less a random part, so that clients of a server that was away do not
+/// come back all at once.
+fn backoff_ms(attempts: u32) -> u64 {
+    let longest = BACKOFF_MS_MAX.min(BACKOFF_MS_MIN << attempts.min(10));
+    let mut random = [0; 8];
+    // Without entropy there is no jitter; the handshake that follows will fail and say so.
+    let _ = getrandom::fill(&mut random);
+    longest / 2 + u64::from_le_bytes(random) % (longest / 2 + 1)
+}
+
+/// An error with its sources, on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_name_a_host_and_a_port() {
+        let authority = |text| ServerUrl::parse(text).map(|url| url.authority().to_owned());
+        assert_eq!(authority("ws://127.0.0.1:7777"), Ok("127.0.0.1:7777".into()));
+        assert_eq!(authority("http://localhost:80/"), Ok("localhost:80".into()));
+        assert_eq!(authority("ws://[::1]:9"), Ok("[::1]:9".into()));
+        for bad in
+            ["", "127.0.0.1:7777", "wss://a:1", "ws://a", "ws://a:0", "ws://:1", "ws://a/b:1", "ws://u@a:1"]
+        {
+            assert_eq!(authority(bad), Err(UrlError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        for attempts in 0..100 {
+            let pause = backoff_ms(attempts);
+            assert!((BACKOFF_MS_MIN / 2..=BACKOFF_MS_MAX).contains(&pause), "{pause} after {attempts}");
+        }
+    }
+}

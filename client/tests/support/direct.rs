@@ -1,0 +1,191 @@
+//! Sessions and a server without a network between them: everything arrives at once and in order, but for what
+//! a test holds back.
+
+use cadastre_client::{Config, Event, Session, SessionError};
+use cadastre_protocol::{ClientMessage, Millis, ProvenBlock, ServerMessage};
+use cadastre_rooms::Input;
+
+use super::{
+    root_key,
+    server::{Effect, Server},
+    store::Store,
+};
+
+pub(crate) struct Direct {
+    pub(crate) now: Millis,
+    pub(crate) server: Server,
+    pub(crate) clients: Vec<Client>,
+    /// The store writes nothing until the server is restarted.
+    pub(crate) withholds: bool,
+    last_link: u64,
+}
+
+pub(crate) struct Client {
+    config: Config,
+    pub(crate) session: Session,
+    link: Option<u64>,
+    /// Loses what the client sends from now on.
+    pub(crate) is_deaf: bool,
+    /// Keeps what the server sends from now on.
+    pub(crate) is_held: bool,
+    pub(crate) held: Vec<ServerMessage>,
+    /// What the client has sent, lost or not.
+    pub(crate) sent: Vec<ClientMessage>,
+}
+
+impl Direct {
+    /// Everybody connects; the match begins as soon as the room is full.
+    pub(crate) fn new(configs: impl IntoIterator<Item = Config>) -> Self {
+        let now = Millis::new(1_795_000_000_000);
+        let server = Server::new(Store::default(), [7; 32], now);
+        let mut direct = Self { now, server, clients: Vec::new(), withholds: false, last_link: 0 };
+        for config in configs {
+            direct.add(config);
+        }
+        direct.clients.iter_mut().for_each(|client| client.sent.clear());
+        direct
+    }
+
+    /// Another client connects. Gives its number.
+    pub(crate) fn add(&mut self, config: Config) -> usize {
+        let session = Session::new(config.clone());
+        let (held, sent) = (Vec::new(), Vec::new());
+        let client = Client { config, session, link: None, is_deaf: false, is_held: false, held, sent };
+        self.clients.push(client);
+        self.connect(self.clients.len() - 1);
+        self.clients.len() - 1
+    }
+
+    /// Another process of the same identity connects; the old one is not told, and loses its connection.
+    pub(crate) fn add_process(&mut self, of: usize) -> usize {
+        self.add(self.clients[of].config.clone())
+    }
+
+    pub(crate) fn connect(&mut self, client: usize) {
+        self.last_link += 1;
+        let entry = &mut self.clients[client];
+        entry.link = Some(self.last_link);
+        (entry.is_deaf, entry.is_held) = (false, false);
+        entry.held.clear();
+        entry.session.connected(root_key().public());
+        self.settle();
+    }
+
+    pub(crate) fn disconnect(&mut self, client: usize) {
+        let link = self.clients[client].link.take().expect("it was connected");
+        self.clients[client].session.disconnected("cut".into());
+        self.server.lost(self.now, link);
+        self.settle();
+    }
+
+    pub(crate) fn submit(&mut self, client: usize, commands: Vec<u8>) {
+        self.clients[client].session.submit(commands).unwrap();
+        self.settle();
+    }
+
+    /// What the built-in bot would do.
+    pub(crate) fn act(&mut self, client: usize) {
+        let session = &self.clients[client].session;
+        let commands = session.follower().unwrap().game().simulation().suggest(session.seat().unwrap());
+        self.submit(client, commands);
+    }
+
+    /// Lets the turn's time run out.
+    pub(crate) fn pass_deadline(&mut self) {
+        self.now = self.now.max(self.server.wake.expect("a turn is open"));
+        self.server.feed(self.now, Input::Timeout);
+        self.settle();
+    }
+
+    /// The server dies with its store as it is, and comes back. All connections are lost.
+    pub(crate) fn restart(&mut self) {
+        let mut store = std::mem::take(&mut self.server.store);
+        store.crash();
+        self.server = Server::new(store, [8; 32], self.now);
+        self.withholds = false;
+        for client in 0..self.clients.len() {
+            if self.clients[client].link.take().is_some() {
+                self.clients[client].session.disconnected("restart".into());
+            }
+        }
+        self.settle();
+    }
+
+    pub(crate) fn events(&mut self, client: usize) -> Vec<Event> {
+        std::iter::from_fn(|| self.clients[client].session.poll_event()).collect()
+    }
+
+    /// What a session makes of a message that no room sent. No event comes of an error.
+    pub(crate) fn deliver(&mut self, client: usize, message: ServerMessage) -> Result<(), SessionError> {
+        self.events(client);
+        let received = self.clients[client].session.receive(message, root_key().public());
+        if received.is_err() {
+            assert_eq!(self.events(client), [], "nothing is shown");
+        }
+        received
+    }
+
+    /// The newest block that was held back.
+    pub(crate) fn held_block(&self, client: usize) -> ProvenBlock {
+        match self.clients[client].held.last() {
+            Some(ServerMessage::Block(block)) => block.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Carries messages to and fro, and commits to the disk, until nothing is left to do.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let effects = self.server.take_effects();
+            let mut is_idle = effects.is_empty();
+            for effect in effects {
+                match effect {
+                    Effect::Send { link, message } => self.arrive(link, message),
+                    Effect::Close { link } => self.close(link),
+                    Effect::Commit if self.withholds => {}
+                    Effect::Commit => {
+                        let waiting = self.server.store.waiting();
+                        self.server.store.write(waiting);
+                    }
+                    Effect::WakeAt(_) => {}
+                }
+            }
+            self.server.answer(self.now);
+            for client in 0..self.clients.len() {
+                while let Some(message) = self.clients[client].session.poll_send() {
+                    is_idle = false;
+                    self.send(client, message);
+                }
+            }
+            if is_idle {
+                return;
+            }
+        }
+    }
+
+    /// Hands the server what a client says.
+    pub(crate) fn send(&mut self, client: usize, message: ClientMessage) {
+        let entry = &mut self.clients[client];
+        entry.sent.push(message.clone());
+        if let Some(link) = entry.link.filter(|_| !entry.is_deaf) {
+            let identity = entry.config.identity.public();
+            self.server.receive(self.now, link, identity, message);
+        }
+    }
+
+    fn arrive(&mut self, link: u64, message: ServerMessage) {
+        let Some(client) = self.clients.iter_mut().find(|client| client.link == Some(link)) else { return };
+        if client.is_held {
+            client.held.push(message);
+        } else {
+            assert_eq!(client.session.receive(message, root_key().public()), Ok(()));
+        }
+    }
+
+    fn close(&mut self, link: u64) {
+        if let Some(client) = self.clients.iter_mut().find(|client| client.link == Some(link)) {
+            client.link = None;
+            client.session.disconnected("closed".into());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A server and its clients in one process and in virtual time, with a network, a disk and processes that fail
+//! when told to.
+
+#![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "only in tests")]
+
+pub(crate) mod direct;
+mod random;
+pub(crate) mod server;
+pub(crate) mod store;
+pub(crate) mod world;
+
+use cadastre_client::Config;
+use cadastre_protocol::{DisplayName, EnterAs, RoomSpec, SecretKey, TurnMode};
+
+/// Serial of the block signer's certificate.
+pub(crate) const SERIAL: u32 = 2;
+
+pub(crate) const DEADLINE_MS: u64 = 5_000;
+
+pub(crate) fn root_key() -> SecretKey {
+    SecretKey::from_seed(&[100; 32])
+}
+
+pub(crate) fn block_key() -> SecretKey {
+    SecretKey::from_seed(&[101; 32])
+}
+
+/// Boxes of the smallest size: twelve edges.
+pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
+    RoomSpec {
+        rules: "boxes".into(),
+        size: Some(2),
+        seats,
+        mode,
+        turns_max: None,
+        deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
+        spectators: true,
+    }
+}
+
+/// Player number `index`, who opens the room if it is missing.
+pub(crate) fn player(index: u8, spec: &RoomSpec) -> Config {
+    Config {
+        identity: SecretKey::from_seed(&[index + 1; 32]),
+        room: server::room_name(),
+        enter_as: EnterAs::Player,
+        name: DisplayName::new(&format!("player {index}")).unwrap(),
+        open: Some(spec.clone()),
+    }
+}
+
+/// Somebody who watches, once there is something to watch.
+pub(crate) fn spectator() -> Config {
+    Config {
+        identity: SecretKey::from_seed(&[200; 32]),
+        room: server::room_name(),
+        enter_as: EnterAs::Spectator,
+        name: DisplayName::new("spectator").unwrap(),
+        open: None,
+    }
+}

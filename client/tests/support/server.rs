@@ -1,0 +1,205 @@
+//! The server: one room, its store, and the edge that stands before it.
+
+use std::collections::BTreeSet;
+
+use cadastre_protocol::{
+    Certificate, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, Millis, PublicKey, RoomName,
+    RoomSpec, SecretKey, ServerMessage, SignedCertificate,
+};
+use cadastre_rooms::{GuestId, Host, Input, Output, Room};
+
+use super::{SERIAL, block_key, root_key, store::Store};
+
+/// Everything outside the network.
+pub(crate) struct Server {
+    room: Option<Room>,
+    pub(crate) store: Store,
+    /// Links that the room has let in.
+    inside: BTreeSet<u64>,
+    /// Makes the match ids of each incarnation other ones.
+    entropy: [u8; 32],
+    /// When the room wants to be woken, by the server's clock.
+    pub(crate) wake: Option<Millis>,
+    effects: Vec<Effect>,
+}
+
+/// What the server does to the world.
+pub(crate) enum Effect {
+    Send {
+        link: u64,
+        message: ServerMessage,
+    },
+    /// After all that was sent on it.
+    Close {
+        link: u64,
+    },
+    /// Something waits to be written.
+    Commit,
+    /// [`Server::wake`] has changed.
+    WakeAt(Millis),
+}
+
+impl Server {
+    pub(crate) fn new(store: Store, entropy: [u8; 32], now: Millis) -> Self {
+        let mut server =
+            Self { room: None, store, inside: BTreeSet::new(), entropy, wake: None, effects: Vec::new() };
+        if let Some(restored) = server.store.restored() {
+            server.room = Some(Room::restore(room_name(), server.host(), restored, now).unwrap());
+            server.carry_out();
+        }
+        server
+    }
+
+    /// What there is to do since the last call.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(crate) fn receive(&mut self, now: Millis, link: u64, identity: PublicKey, message: ClientMessage) {
+        let guest = GuestId::new(link);
+        match message {
+            ClientMessage::Create { room, spec } => self.create(link, room, spec),
+            ClientMessage::Enter { enter_as, name, .. } => {
+                self.enter(now, link, Failure::NoSuchRoom, Input::Enter { guest, identity, enter_as, name });
+            }
+            ClientMessage::Resume { match_id, enter_as, height, block } => {
+                let is_here = self.room.as_ref().is_some_and(|room| room.match_id() == Some(match_id));
+                if !is_here {
+                    return self.fail(link, Failure::NoSuchMatch);
+                }
+                let stored = self.store.block(height).map(|block| block.clone().read().unwrap());
+                let known = match stored {
+                    Some(stored) => stored.block().hash() == block,
+                    None => height == Height::GENESIS && block == match_id.as_block(),
+                };
+                let resume = Input::Resume { guest, identity, enter_as, height, known };
+                self.enter(now, link, Failure::NoSuchMatch, resume);
+            }
+            ClientMessage::Ready(ready) => self.say(now, link, Input::Ready { guest, ready }),
+            ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
+            ClientMessage::Leave => self.lost(now, link),
+            ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn lost(&mut self, now: Millis, link: u64) {
+        if self.inside.remove(&link) {
+            self.feed(now, Input::Leave { guest: GuestId::new(link) });
+        }
+    }
+
+    /// The store answers the oldest commit that it has written.
+    pub(crate) fn answer(&mut self, now: Millis) {
+        if let Some(proofs) = self.store.answer() {
+            self.feed(now, Input::Committed { proofs });
+        }
+    }
+
+    pub(crate) fn feed(&mut self, now: Millis, input: Input) {
+        if let Some(room) = &mut self.room {
+            room.handle(now, input);
+        }
+        self.carry_out();
+    }
+
+    fn create(&mut self, link: u64, room: RoomName, spec: RoomSpec) {
+        if self.room.is_some() {
+            return self.fail(link, Failure::RoomExists);
+        }
+        self.room = Some(Room::open(room.clone(), self.host(), spec).unwrap());
+        self.send(link, ServerMessage::Created { room });
+    }
+
+    fn enter(&mut self, now: Millis, link: u64, missing: Failure, input: Input) {
+        if self.room.is_none() {
+            return self.fail(link, missing);
+        }
+        assert!(self.inside.insert(link), "a session enters once");
+        self.feed(now, input);
+    }
+
+    /// Says something to the room, if the link is in it.
+    fn say(&mut self, now: Millis, link: u64, input: Input) {
+        if self.inside.contains(&link) {
+            self.feed(now, input);
+        } else {
+            self.fail(link, Failure::WrongState);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.room.as_mut().and_then(Room::poll) {
+            match output {
+                Output::Commit(records) => {
+                    self.store.hand_over(records);
+                    self.effects.push(Effect::Commit);
+                }
+                Output::Send { to, message } => self.send(to.get(), message),
+                Output::Broadcast { to, message } => {
+                    to.into_iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                }
+                Output::CatchUp { guest, after, to } => {
+                    for height in after.get() + 1..=to.get() {
+                        let block = self.store.block(Height::new(height)).unwrap().clone();
+                        self.send(guest.get(), ServerMessage::Block(block));
+                    }
+                    self.send(guest.get(), ServerMessage::CaughtUp { height: to });
+                }
+                Output::Refuse { guest, failure } => {
+                    self.inside.remove(&guest.get());
+                    self.fail(guest.get(), failure);
+                }
+                Output::Dismiss { guest, reason } => self.dismiss(guest.get(), reason),
+                Output::WakeAt(time) => {
+                    self.wake = Some(time);
+                    self.effects.push(Effect::WakeAt(time));
+                }
+                Output::Observed(event) => {
+                    assert!(!matches!(event, cadastre_rooms::Event::Broken { .. }), "{event:?}");
+                }
+            }
+        }
+    }
+
+    fn dismiss(&mut self, link: u64, reason: GoodbyeReason) {
+        self.inside.remove(&link);
+        self.send(link, ServerMessage::Goodbye { reason, retry_after_ms: 0 });
+        self.effects.push(Effect::Close { link });
+    }
+
+    fn fail(&mut self, link: u64, failure: Failure) {
+        self.send(link, ServerMessage::Failed(failure));
+    }
+
+    fn send(&mut self, link: u64, message: ServerMessage) {
+        self.effects.push(Effect::Send { link, message });
+    }
+
+    fn host(&self) -> Host {
+        Host {
+            root: root_key().public(),
+            signer: certificate(&root_key()),
+            entropy: self.entropy,
+            deadline_ms: 1_000,
+            spectators_max: 4,
+        }
+    }
+}
+
+/// Certificate of the block signer.
+pub(crate) fn certificate(root: &SecretKey) -> SignedCertificate {
+    let certificate = Certificate {
+        version: Certificate::VERSION,
+        role: KeyRole::Block,
+        key: block_key().public(),
+        serial: SERIAL,
+        valid_from: Millis::new(0),
+        valid_to: Millis::new(u64::MAX),
+    };
+    SignedCertificate::issue(root, &certificate)
+}
+
+pub(crate) fn room_name() -> RoomName {
+    RoomName::new("arena").unwrap()
+}

@@ -1,0 +1,113 @@
+//! The server's disk: commits wait, are written in groups under one signature, and answered in their order.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cadastre_protocol::{
+    Chain, DisplayName, Genesis, Height, Millis, ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof,
+    SignedTransaction, decode_exact,
+};
+use cadastre_rooms::{Record, Records, Restored};
+use cadastre_simulations::Game;
+
+use super::{SERIAL, block_key};
+
+#[derive(Default)]
+pub(crate) struct Store {
+    begun: Option<(Genesis, Vec<DisplayName>)>,
+    /// From height 1.
+    blocks: Vec<ProvenBlock>,
+    accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
+    waiting: VecDeque<Records>,
+    written: VecDeque<Vec<ServerProof>>,
+}
+
+impl Store {
+    pub(crate) fn hand_over(&mut self, records: Records) {
+        self.waiting.push_back(records);
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Writes the oldest `count` commits that wait, all under one signature.
+    pub(crate) fn write(&mut self, count: usize) {
+        let group: Vec<_> = self.waiting.drain(..count).collect();
+        let leaves: Vec<_> = group.iter().flat_map(|c| &c.records).filter_map(Record::leaf).collect();
+        if leaves.is_empty() {
+            return;
+        }
+        let mut proofs = ServerProof::sign(&block_key(), SERIAL, &leaves).into_iter();
+        for commit in group {
+            let mut answer = Vec::new();
+            for record in commit.records {
+                let proof = record.leaf().and_then(|_| proofs.next());
+                answer.extend(proof.clone());
+                self.write_record(record, proof);
+            }
+            self.written.push_back(answer);
+        }
+    }
+
+    fn write_record(&mut self, record: Record, proof: Option<ServerProof>) {
+        match record {
+            Record::Begin { genesis, names, .. } => {
+                assert!(self.begun.is_none(), "one match only");
+                self.begun = Some((decode_exact(&genesis).unwrap(), names));
+            }
+            Record::Accepted { seat, seq, received, transaction, receipt, .. } => {
+                let receipt = ProvenReceipt { receipt, proof: proof.unwrap() };
+                let before = self.accepted.insert((seat, seq), (received, transaction, receipt));
+                assert!(before.is_none(), "a second transaction with this number");
+            }
+            Record::Block { height, block, closes_turn, .. } => {
+                assert_eq!(Some(height), self.height().next(), "a second block at a height, or a gap");
+                self.blocks.push(ProvenBlock { block, proof: proof.unwrap() });
+                if closes_turn {
+                    self.accepted.clear();
+                }
+            }
+            Record::Keyframe { .. } => {}
+        }
+    }
+
+    /// The answer to the oldest commit that is written and not answered.
+    pub(crate) fn answer(&mut self) -> Option<Vec<ServerProof>> {
+        self.written.pop_front()
+    }
+
+    /// What waits is lost, and so are the answers.
+    pub(crate) fn crash(&mut self) {
+        self.waiting.clear();
+        self.written.clear();
+    }
+
+    /// What the store has of the match, every block through the chain verifier; `None` when none has begun.
+    pub(crate) fn restored(&self) -> Option<Restored> {
+        let (genesis, names) = self.begun.as_ref()?;
+        let mut game = Game::start(&genesis.setup()).unwrap();
+        let mut chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
+        for block in &self.blocks {
+            let checked = chain.check_proven(block.clone().read().unwrap()).unwrap();
+            if let Some(orders) = checked.orders() {
+                game.apply(&orders);
+            }
+            chain.append(checked, game.executed()).unwrap();
+        }
+        let accepted = self.accepted.values().cloned().collect();
+        Some(Restored { chain, game, names: names.clone(), accepted })
+    }
+
+    pub(crate) fn height(&self) -> Height {
+        Height::new(self.blocks.len() as u64)
+    }
+
+    /// The block at a height above the genesis.
+    pub(crate) fn block(&self, height: Height) -> Option<&ProvenBlock> {
+        self.blocks.get(usize::try_from(height.get()).unwrap().checked_sub(1)?)
+    }
+
+    pub(crate) fn blocks(&self) -> &[ProvenBlock] {
+        &self.blocks
+    }
+}

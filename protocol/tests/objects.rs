@@ -1,0 +1,649 @@
+//! Committed vectors of everything that is hashed or signed, of every message, and of bytes that are refused.
+//! Whoever writes another implementation from `docs/protocol.md` can check it against them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod reference;
+mod support;
+
+use std::collections::BTreeMap;
+
+use cadastre_protocol::{
+    Absence, Block, ChunkId, CodecError, Context, Digest, Entry, Epoch, Genesis, Header, KeyError,
+    ProvenBlock, ProvenReceipt, PublicKey, SecretKey, Signature, SignedCertificate, SignedDelegation,
+    StateTree, block_leaf, chain_leaf, decode_exact, encode, merkle,
+};
+use reference::{assert_committed, objects as by_hand};
+use serde::Serialize;
+use support::{
+    Match, SERIAL, block_key, eventful_match, genesis, identity, key, next_block_key, read, read_block,
+    refused::{Refused, refused},
+    root,
+    samples::{
+        EVENTFUL_NAMES, batch, certificates, client_messages, delegations, headers, other_modes,
+        server_messages, transactions,
+    },
+    seat,
+};
+
+#[test]
+fn the_committed_objects_are_what_both_implementations_give() {
+    let objects = Objects {
+        keys: keys(),
+        session_keys: session_keys(),
+        genesis: geneses(),
+        signed: signed(),
+        receipts: receipts(),
+        batch: batch_vector(),
+        headers: header_vectors(),
+        blocks: block_vectors(),
+        presence: presence(),
+        state_tree: state_tree(),
+        enrolment: enrolment(),
+        signatures: signatures(),
+        refused: refused().iter().map(RefusedVector::of).collect(),
+    };
+    assert_committed("objects.json", include_str!("vectors/objects.json"), &objects);
+}
+
+#[test]
+fn the_committed_messages_are_what_this_build_sends() {
+    let client = client_messages().into_iter().map(|(name, message)| Named::new(name, &encode(&message)));
+    let server = server_messages().into_iter().map(|(name, message)| Named::new(&name, &encode(&message)));
+    let messages = Messages { client: client.collect(), server: server.collect() };
+    assert_committed("messages.json", include_str!("vectors/messages.json"), &messages);
+}
+
+#[test]
+fn the_committed_refusals_are_refused() {
+    for Refused { kind, name, bytes, error } in refused() {
+        assert_eq!(kind.decode(&bytes), Err(error), "{kind:?}, {name}");
+    }
+}
+
+#[test]
+fn the_committed_blocks_make_a_match() {
+    let mut chain = Match::of(3).chain;
+    let toy = eventful_match().toy;
+    for block in block_vectors() {
+        let proven: ProvenBlock = decode_exact(&hex::decode(&block.proven).unwrap()).unwrap();
+        let checked = chain.check_proven(proven.read().unwrap()).unwrap();
+        assert_eq!(checked.block().hash().to_string(), block.hash, "{}", block.name);
+        let executed = toy.after(checked.block().header().turn);
+        chain.append(checked, executed).unwrap();
+        assert_eq!(hex::encode(encode(chain.state())), block.chain_state, "{}", block.name);
+    }
+    assert!(chain.sealed().is_some());
+}
+
+#[derive(Serialize)]
+struct Objects {
+    keys: BTreeMap<&'static str, KeyVector>,
+    session_keys: Vec<SessionKeyVector>,
+    genesis: Vec<GenesisVector>,
+    signed: Vec<SignedVector>,
+    receipts: Vec<ReceiptVector>,
+    batch: BatchVector,
+    headers: Vec<HeaderVector>,
+    blocks: Vec<BlockVector>,
+    presence: PresenceVector,
+    state_tree: StateTreeVector,
+    enrolment: Vec<EnrolmentVector>,
+    signatures: Vec<SignatureVector>,
+    refused: Vec<RefusedVector>,
+}
+
+#[derive(Serialize)]
+struct KeyVector {
+    seed: String,
+    key: String,
+}
+
+fn keys() -> BTreeMap<&'static str, KeyVector> {
+    let vector =
+        |key: &SecretKey| KeyVector { seed: hex::encode(*key.seed()), key: key.public().to_string() };
+    BTreeMap::from([
+        ("root", vector(&root())),
+        ("block signer", vector(&block_key())),
+        ("next block signer", vector(&next_block_key())),
+        ("identity of seat 0", vector(&identity(seat(0)))),
+        ("identity of seat 1", vector(&identity(seat(1)))),
+        ("identity of seat 2", vector(&identity(seat(2)))),
+    ])
+}
+
+#[derive(Serialize)]
+struct SessionKeyVector {
+    identity_seed: String,
+    match_id: String,
+    epoch: u32,
+    seed: String,
+    key: String,
+}
+
+fn session_keys() -> Vec<SessionKeyVector> {
+    let match_id = genesis(3).match_id();
+    let vector = |index, epoch: u32| {
+        let identity = identity(seat(index));
+        let session = identity.session(match_id, Epoch::new(epoch));
+        let parts: [&[u8]; 3] = [&*identity.seed(), match_id.as_bytes(), &epoch.to_le_bytes()];
+        let seed = reference::h("session seed", &parts);
+        assert_eq!(*session.seed(), seed);
+        SessionKeyVector {
+            identity_seed: hex::encode(*identity.seed()),
+            match_id: match_id.to_string(),
+            epoch,
+            seed: hex::encode(seed),
+            key: session.public().to_string(),
+        }
+    };
+    vec![vector(0, 0), vector(1, 0), vector(1, 1), vector(2, 0), vector(2, u32::MAX)]
+}
+
+#[derive(Serialize)]
+struct GenesisVector {
+    name: &'static str,
+    bytes: String,
+    match_id: String,
+    seed: String,
+    /// The first mode that is not played yet.
+    unsupported: Option<&'static str>,
+}
+
+fn geneses() -> Vec<GenesisVector> {
+    let vector = |name, genesis: &Genesis| {
+        let bytes = encode(genesis);
+        assert_eq!(bytes, by_hand::genesis(genesis), "{name}");
+        let match_id = reference::h("genesis", &[&bytes]);
+        assert_eq!(genesis.match_id().as_bytes(), &match_id);
+        let seed = reference::h("seed", &[&match_id]);
+        assert_eq!(genesis.setup().seed.as_bytes(), &seed);
+        let unsupported = genesis.supported().err().map(|mode| mode.0);
+        let (match_id, seed) = (hex::encode(match_id), hex::encode(seed));
+        GenesisVector { name, bytes: hex::encode(bytes), match_id, seed, unsupported }
+    };
+    vec![vector("as played", &genesis(3)), vector("every other mode", &other_modes())]
+}
+
+/// Something whose hash is signed in the context of the hash.
+#[derive(Serialize)]
+struct SignedVector {
+    object: &'static str,
+    name: &'static str,
+    body: String,
+    hash: String,
+    signed_by: String,
+    signature: String,
+    /// Length of the body, body, signature: as it stands inside other values.
+    signed: String,
+}
+
+fn signed() -> Vec<SignedVector> {
+    let mut vectors = Vec::new();
+    let mut add = |object, name, body: Vec<u8>, context: &str, by: &SecretKey, signed: Vec<u8>| {
+        let digest = reference::h(context, &[&body]);
+        let signature = reference::sign(&ed25519_dalek::SigningKey::from_bytes(&by.seed()), context, &digest);
+        assert_eq!(signed, by_hand::Bytes::default().counted(&body).raw(&signature).0, "{object}, {name}");
+        vectors.push(SignedVector {
+            object,
+            name,
+            body: hex::encode(body),
+            hash: hex::encode(digest),
+            signed_by: by.public().to_string(),
+            signature: hex::encode(signature),
+            signed: hex::encode(signed),
+        });
+    };
+    for (name, certificate) in certificates() {
+        let signed = encode(&SignedCertificate::issue(&root(), &certificate));
+        add("certificate", name, by_hand::certificate(&certificate), "certificate", &root(), signed);
+    }
+    for (name, delegation) in delegations() {
+        let identity = identity(delegation.seat);
+        let SignedDelegation { body, signature } = SignedDelegation::sign(&identity, &delegation);
+        let signed = by_hand::Bytes::default().counted(&body).raw(signature.as_bytes()).0;
+        add("delegation", name, by_hand::delegation(&delegation), "delegation", &identity, signed);
+    }
+    let game = Match::of(3);
+    for (name, tx) in transactions() {
+        let signed = encode(&game.sign(&tx));
+        let session = game.session(tx.seat, tx.epoch);
+        add("transaction", name, by_hand::transaction(&tx), "transaction", &session, signed);
+    }
+    vectors
+}
+
+#[derive(Serialize)]
+struct ReceiptVector {
+    body: String,
+    hash: String,
+    leaf: String,
+    proven: String,
+}
+
+fn receipts() -> Vec<ReceiptVector> {
+    let game = Match::started(3);
+    let vector = |(index, proven): (u8, &ProvenReceipt)| {
+        let receipt = support::samples::receipt(&game, index);
+        let body = encode(&receipt);
+        assert_eq!(body, by_hand::receipt(&receipt));
+        assert_eq!(encode(proven), by_hand::proven_receipt(proven));
+        assert_eq!(proven.verify(SERIAL, &block_key().enrolled()), Ok(receipt.clone()));
+        let digest = reference::h("receipt", &[&body]);
+        let leaf = reference::h("batch receipt", &[&digest]);
+        assert_eq!(receipt.leaf().as_bytes(), &leaf);
+        ReceiptVector {
+            body: hex::encode(body),
+            hash: hex::encode(digest),
+            leaf: hex::encode(leaf),
+            proven: hex::encode(encode(proven)),
+        }
+    };
+    [0, 2].into_iter().zip(&batch().receipts).map(vector).collect()
+}
+
+#[derive(Serialize)]
+struct BatchVector {
+    serial: u32,
+    size: u32,
+    leaves: Vec<String>,
+    root: String,
+    hash: String,
+    signature: String,
+    proofs: Vec<String>,
+}
+
+/// The block of the Start and the two receipts, under one signature.
+fn batch_vector() -> BatchVector {
+    let batch = batch();
+    let leaves: Vec<_> = batch.leaves.iter().map(|leaf| *leaf.as_bytes()).collect();
+    let root = by_hand::tree_root("batch node", &leaves);
+    let (serial, size) = (SERIAL.to_le_bytes(), 3_u32.to_le_bytes());
+    let digest = reference::h("batch", &[&serial, &size, &root]);
+    let signer = ed25519_dalek::SigningKey::from_bytes(&block_key().seed());
+    let signature = reference::sign(&signer, "batch", &digest);
+    for (index, proof) in batch.proofs.iter().enumerate() {
+        let hashes: Vec<_> = proof.hashes.iter().map(|hash| *hash.as_bytes()).collect();
+        assert_eq!(hashes, by_hand::tree_proof("batch node", &leaves, index));
+        assert_eq!(proof.signature.as_bytes(), &signature);
+    }
+    BatchVector {
+        serial: SERIAL,
+        size: 3,
+        leaves: leaves.iter().map(hex::encode).collect(),
+        root: hex::encode(root),
+        hash: hex::encode(digest),
+        signature: hex::encode(signature),
+        proofs: batch.proofs.iter().map(|proof| hex::encode(encode(proof))).collect(),
+    }
+}
+
+#[derive(Serialize)]
+struct HeaderVector {
+    name: &'static str,
+    bytes: String,
+    hash: String,
+}
+
+/// A header of every kind; apart from these, no match has the kinds Commit and Takeback.
+fn header_vectors() -> Vec<HeaderVector> {
+    let vector = |(name, header): (&'static str, Header)| {
+        let bytes = encode(&header);
+        assert_eq!(bytes, by_hand::header(&header), "{name}");
+        let digest = reference::h("block", &[&bytes]);
+        HeaderVector { name, bytes: hex::encode(bytes), hash: hex::encode(digest) }
+    };
+    headers().into_iter().map(vector).collect()
+}
+
+/// A block of the match that `genesis[0]` begins, with all that its header is made of.
+#[derive(Serialize)]
+struct BlockVector {
+    name: &'static str,
+    header: String,
+    hash: String,
+    /// Leaf for the server's proof.
+    batch_leaf: String,
+    /// Leaf for the tree over all blocks.
+    chain_leaf: String,
+    /// Root over all blocks before this one.
+    chain_root: String,
+    /// Of every seat, what the entries are ordered by.
+    order: Vec<String>,
+    entries: Vec<EntryVector>,
+    body_root: String,
+    /// The absent list as it is hashed.
+    absent: String,
+    absent_root: String,
+    /// Block with proof.
+    proven: String,
+    /// What a chain stores to go on after this block.
+    chain_state: String,
+}
+
+#[derive(Serialize)]
+struct EntryVector {
+    seat: u8,
+    received_ms: u64,
+    transaction: String,
+    leaf: String,
+}
+
+fn block_vectors() -> Vec<BlockVector> {
+    let (whole, mut chain) = (eventful_match(), Match::of(3).chain);
+    let mut leaves = vec![by_hand::chain_leaf(chain.match_id().as_bytes())];
+    let mut vectors = Vec::new();
+    for (proven, name) in whole.blocks.iter().zip(EVENTFUL_NAMES) {
+        let block: Block = decode_exact(&proven.block).unwrap();
+        assert_eq!(proven.block, by_hand::block(&block));
+        assert_eq!(encode(proven), by_hand::proven_block(proven));
+        let read = read_block(&block);
+        let (header, hash) = (read.header(), *read.hash().as_bytes());
+        assert_eq!(hash, reference::h("block", &[&block.header]));
+        let chain_root = by_hand::tree_root("chain node", &leaves);
+        assert_eq!(header.chain_root.as_bytes(), &chain_root);
+        assert_eq!(header.body_root.as_bytes(), &by_hand::body_root(&block.entries));
+        assert_eq!(header.absent_root.as_bytes(), &by_hand::absent_root(&block.absent));
+        let batch_leaf = reference::h("batch block", &[&hash]);
+        assert_eq!(block_leaf(read.hash()).as_bytes(), &batch_leaf);
+        leaves.push(by_hand::chain_leaf(&hash));
+        assert_eq!(Some(chain_leaf(read.hash()).as_bytes()), leaves.last());
+        let prev = *header.prev_block.as_bytes();
+        let checked = chain.check_proven(support::received(proven)).unwrap();
+        chain.append(checked, whole.toy.after(header.turn)).unwrap();
+        vectors.push(BlockVector {
+            name,
+            header: hex::encode(&block.header),
+            hash: hex::encode(hash),
+            batch_leaf: hex::encode(batch_leaf),
+            chain_leaf: hex::encode(by_hand::chain_leaf(&hash)),
+            chain_root: hex::encode(chain_root),
+            order: (0..3).map(|index| hex::encode(by_hand::order_rank(&prev, index))).collect(),
+            entries: block.entries.iter().map(entry_vector).collect(),
+            body_root: header.body_root.to_string(),
+            absent: hex::encode(absent_bytes(&block.absent)),
+            absent_root: header.absent_root.to_string(),
+            proven: hex::encode(encode(proven)),
+            chain_state: hex::encode(encode(chain.state())),
+        });
+    }
+    vectors
+}
+
+fn entry_vector(entry: &Entry) -> EntryVector {
+    EntryVector {
+        seat: read(&entry.transaction).get().seat.get(),
+        received_ms: entry.received.get(),
+        transaction: hex::encode(encode(&entry.transaction)),
+        leaf: hex::encode(by_hand::body_leaf(entry)),
+    }
+}
+
+fn absent_bytes(absent: &Vec<Absence>) -> Vec<u8> {
+    let bytes = encode(absent);
+    assert_eq!(reference::h("absent", &[&bytes]), by_hand::absent_root(absent));
+    bytes
+}
+
+/// That each block stands in the history that the Seal commits to.
+#[derive(Serialize)]
+struct PresenceVector {
+    root: String,
+    size: u64,
+    proofs: Vec<PresenceProofVector>,
+}
+
+#[derive(Serialize)]
+struct PresenceProofVector {
+    height: usize,
+    block: String,
+    hashes: Vec<String>,
+}
+
+fn presence() -> PresenceVector {
+    let whole = eventful_match();
+    let mut blocks = vec![whole.match_id().as_block()];
+    blocks.extend(whole.blocks.iter().map(|proven| support::received(proven).block().hash()));
+    let seal = support::received(whole.blocks.last().unwrap());
+    blocks.pop();
+    let leaves: Vec<_> = blocks.iter().map(|block| chain_leaf(*block)).collect();
+    let raw: Vec<_> = leaves.iter().map(|leaf| *leaf.as_bytes()).collect();
+    let root = seal.block().header().chain_root;
+    let proof = |(height, block): (usize, &cadastre_protocol::BlockHash)| {
+        let hashes = merkle::prove(Context::ChainNode, &leaves, height);
+        let (index, size) = (height as u64, leaves.len() as u64);
+        let proved = merkle::root_of_proof(Context::ChainNode, leaves[height], index, size, &hashes);
+        assert_eq!(proved, Some(root));
+        let by_hand = by_hand::tree_proof("chain node", &raw, height);
+        assert_eq!(hashes.iter().map(|hash| *hash.as_bytes()).collect::<Vec<_>>(), by_hand);
+        PresenceProofVector {
+            height,
+            block: block.to_string(),
+            hashes: hashes.iter().map(ToString::to_string).collect(),
+        }
+    };
+    let proofs = blocks.iter().enumerate().map(proof).collect();
+    PresenceVector { root: root.to_string(), size: leaves.len() as u64, proofs }
+}
+
+#[derive(Serialize)]
+struct StateTreeVector {
+    /// Roots of empty trees of depth 0 to 16.
+    empty: Vec<String>,
+    chunks: Vec<ChunkVector>,
+    root: String,
+    proofs: Vec<ChunkProofVector>,
+}
+
+#[derive(Serialize)]
+struct ChunkVector {
+    id: u16,
+    bytes: String,
+    leaf: String,
+}
+
+#[derive(Serialize)]
+struct ChunkProofVector {
+    id: u16,
+    present: bool,
+    siblings: Vec<String>,
+}
+
+fn state_tree() -> StateTreeVector {
+    let chunks: [(u16, &[u8]); 5] =
+        [(0, b"the first"), (1, b""), (2, &[0; 40]), (513, b"far"), (65_535, b"the last")];
+    let mut tree = StateTree::new();
+    tree.update(chunks.map(|(id, bytes)| (ChunkId::new(id), Some(bytes))));
+    let mut empty = vec![reference::h("state node", &[])];
+    for level in 0..16 {
+        empty.push(reference::h("state node", &[&empty[level], &empty[level]]));
+    }
+    let mut nodes: BTreeMap<usize, [u8; 32]> =
+        chunks.iter().map(|(id, bytes)| (usize::from(*id), reference::h("state leaf", &[bytes]))).collect();
+    for empty in &empty[..16] {
+        let node = |index: usize| nodes.get(&index).unwrap_or(empty);
+        nodes = nodes
+            .keys()
+            .map(|index| (index / 2, reference::h("state node", &[node(index & !1), node(index | 1)])))
+            .collect();
+    }
+    assert_eq!(tree.root().as_bytes(), &nodes[&0]);
+    assert_eq!(StateTree::new().root().as_bytes(), &empty[16]);
+    let proof = |id: u16| {
+        let proof = tree.prove(ChunkId::new(id));
+        let chunk = chunks.iter().find(|(of, _)| *of == id).map(|(_, bytes)| *bytes);
+        assert_eq!(proof.root(chunk), tree.root());
+        let siblings = proof.siblings.iter().map(ToString::to_string).collect();
+        ChunkProofVector { id, present: chunk.is_some(), siblings }
+    };
+    StateTreeVector {
+        empty: empty.iter().map(hex::encode).collect(),
+        chunks: chunks
+            .iter()
+            .map(|(id, bytes)| ChunkVector {
+                id: *id,
+                bytes: hex::encode(bytes),
+                leaf: hex::encode(reference::h("state leaf", &[bytes])),
+            })
+            .collect(),
+        root: tree.root().to_string(),
+        proofs: [0, 1, 3, 513, 65_535].map(proof).into(),
+    }
+}
+
+/// Whether a public key can be enrolled.
+#[derive(Serialize)]
+struct EnrolmentVector {
+    key: &'static str,
+    error: Option<String>,
+}
+
+fn enrolment() -> Vec<EnrolmentVector> {
+    let cases = [
+        ("ea4a6c63e29c520abef5507b132ec5f9954776aebebe7b92421eea691446d22c", None),
+        ("0200000000000000000000000000000000000000000000000000000000000000", Some(KeyError::NotAPoint)),
+        // y = p and y = p + 1: 0 and 1 written otherwise; and x = 0 with a sign.
+        ("edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", Some(KeyError::NotCanonical)),
+        ("eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", Some(KeyError::NotCanonical)),
+        ("0100000000000000000000000000000000000000000000000000000000000080", Some(KeyError::NotCanonical)),
+        // The eight points of small order.
+        ("0100000000000000000000000000000000000000000000000000000000000000", Some(KeyError::SmallOrder)),
+        ("ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", Some(KeyError::SmallOrder)),
+        ("0000000000000000000000000000000000000000000000000000000000000000", Some(KeyError::SmallOrder)),
+        ("0000000000000000000000000000000000000000000000000000000000000080", Some(KeyError::SmallOrder)),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", Some(KeyError::SmallOrder)),
+        ("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85", Some(KeyError::SmallOrder)),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", Some(KeyError::SmallOrder)),
+        ("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa", Some(KeyError::SmallOrder)),
+        // The first key with a point of order eight added.
+        ("1f4f580e73ac208f06760190e9edc6f5916775dabd9c1cdca393175c2d6d1083", Some(KeyError::MixedOrder)),
+    ];
+    let vector = |(key, error): (&'static str, Option<KeyError>)| {
+        assert_eq!(PublicKey::from_hex(key).unwrap().enroll().err(), error, "{key}");
+        EnrolmentVector { key, error: error.map(|error| reference::name(&error)) }
+    };
+    cases.into_iter().map(vector).collect()
+}
+
+/// Whether a signature holds.
+#[derive(Serialize)]
+struct SignatureVector {
+    name: &'static str,
+    key: String,
+    context: &'static str,
+    hash: String,
+    signature: &'static str,
+    holds: bool,
+}
+
+fn signatures() -> Vec<SignatureVector> {
+    let signer = key(7);
+    let digest = Digest::new([0x5a; 32]);
+    let cases = [
+        (
+            "in order",
+            "b24bb4a48da3ae2894aac35dcf210c3788b125dbee3b5ea8ec38a45ac37e7c37\
+             1490cb717877c81d01986d0366870d27c29f34af04488bc3e07d84d19f3fcb0e",
+            Context::Block,
+            true,
+        ),
+        (
+            "in another context",
+            "b24bb4a48da3ae2894aac35dcf210c3788b125dbee3b5ea8ec38a45ac37e7c37\
+             1490cb717877c81d01986d0366870d27c29f34af04488bc3e07d84d19f3fcb0e",
+            Context::Receipt,
+            false,
+        ),
+        (
+            "s not below the order of the group",
+            "b24bb4a48da3ae2894aac35dcf210c3788b125dbee3b5ea8ec38a45ac37e7c37\
+             0164c1ce92dada75d73465a64481ec3bc29f34af04488bc3e07d84d19f3fcb1e",
+            Context::Block,
+            false,
+        ),
+        (
+            "holds only with the cofactor",
+            "32229fa717a268c10b76b4664b260f9a3b35ddab0f088ca54c14589698667e09\
+             43e0b9b04c802cda6484f302a90a19c6a4a219e497862622ad52bd99ea1b850f",
+            Context::Block,
+            false,
+        ),
+        (
+            "R is the neutral element",
+            "0100000000000000000000000000000000000000000000000000000000000000\
+             8c8fc64c21e8538e05504512dcc327664ff02b3b2784dc0d123bc6d944360009",
+            Context::Block,
+            false,
+        ),
+        (
+            "R is of order eight",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a\
+             4306d981ad3500b0939ead12570a943fa6a9d849e5c44c83d3f1230a371d3809",
+            Context::Block,
+            false,
+        ),
+        (
+            "R is the neutral element, not canonically encoded",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f\
+             70ecab105905d5756624e27f416767b5f51afe21b690b9f7a736dd310bd6c701",
+            Context::Block,
+            false,
+        ),
+    ];
+    let vector = |(name, text, context, holds): (&'static str, &'static str, Context, bool)| {
+        let signature = Signature::new(hex::decode(text).unwrap().try_into().unwrap());
+        assert_eq!(signer.enrolled().verify(context, digest, &signature).is_ok(), holds, "{name}");
+        SignatureVector {
+            name,
+            key: signer.public().to_string(),
+            context: context.as_str(),
+            hash: digest.to_string(),
+            signature: text,
+            holds,
+        }
+    };
+    cases.into_iter().map(vector).collect()
+}
+
+#[derive(Serialize)]
+struct Messages {
+    client: Vec<Named>,
+    server: Vec<Named>,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    bytes: String,
+}
+
+impl Named {
+    fn new(name: &str, bytes: &[u8]) -> Self {
+        Self { name: name.into(), bytes: hex::encode(bytes) }
+    }
+}
+
+#[derive(Serialize)]
+struct RefusedVector {
+    r#type: String,
+    name: String,
+    bytes: String,
+    error: String,
+}
+
+impl RefusedVector {
+    fn of(refused: &Refused) -> Self {
+        Self {
+            r#type: format!("{:?}", refused.kind),
+            name: refused.name.clone(),
+            bytes: hex::encode(&refused.bytes),
+            error: match refused.error {
+                CodecError::Invalid(rule) => format!("Invalid: {rule}"),
+                CodecError::TooLong { .. }
+                | CodecError::Malformed
+                | CodecError::Trailing
+                | CodecError::NotCanonical => reference::name(&refused.error),
+            },
+        }
+    }
+}

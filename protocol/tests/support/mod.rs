@@ -1,0 +1,478 @@
+//! A little match whose blocks are put together by hand: a test changes one part, makes everything that
+//! depends on it right again, and sees whether the one rule that is left notices.
+//!
+//! There is no game. The state after a turn is the number of the turn, hashed.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+pub(crate) mod refused;
+pub(crate) mod samples;
+pub(crate) mod stored;
+
+use cadastre_protocol::{
+    Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockKind, Certificate,
+    Chain, CheckedBlock, Clock, Delegation, Digest, DoubleTransactionPolicy, Entry, Epoch, Executed, Genesis,
+    Header, KeyRole, MatchId, Millis, ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock,
+    ReadTransaction, ReopenReason, RulesId, SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof,
+    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot,
+    TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, TurnRules, Visibility, block_leaf,
+    decode_exact, encode,
+};
+
+use crate::reference::{self, objects};
+
+pub(crate) const CREATED: Millis = Millis::new(1_795_000_000_000);
+pub(crate) const VALID_FROM: Millis = Millis::new(1_790_000_000_000);
+pub(crate) const VALID_TO: Millis = Millis::new(1_800_000_000_000);
+pub(crate) const DEADLINE_MS: u32 = 30_000;
+pub(crate) const SERIAL: u32 = 7;
+pub(crate) const NEXT_SERIAL: u32 = 8;
+
+pub(crate) fn key(byte: u8) -> SecretKey {
+    SecretKey::from_seed(&[byte; 32])
+}
+
+pub(crate) fn root() -> SecretKey {
+    key(0x11)
+}
+
+pub(crate) fn block_key() -> SecretKey {
+    key(0x22)
+}
+
+pub(crate) fn next_block_key() -> SecretKey {
+    key(0x33)
+}
+
+pub(crate) fn identity(seat: Seat) -> SecretKey {
+    key(0x50 + seat.get())
+}
+
+pub(crate) fn seat(index: u8) -> Seat {
+    Seat::new(index).unwrap()
+}
+
+pub(crate) fn certificate(role: KeyRole, key: &SecretKey, serial: u32) -> Certificate {
+    let key = key.public();
+    Certificate { version: 1, role, key, serial, valid_from: VALID_FROM, valid_to: VALID_TO }
+}
+
+pub(crate) fn genesis(seats: u8) -> Genesis {
+    Genesis {
+        version: 1,
+        service: root().public(),
+        rules: RulesId { name: "toy".into(), version: 1 },
+        options: vec![5, 0],
+        seats: Seat::first(seats).map(|seat| SeatHolder::Player(identity(seat).public())).collect(),
+        turns: TurnRules {
+            mode: TurnMode::Simultaneous,
+            deadline_ms: DEADLINE_MS,
+            clock: Clock::PerTurn,
+            grace_ms: 0,
+            turns_max: None,
+        },
+        absence: AbsencePolicy::Pass { abandon_after: 3 },
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
+        visibility: Visibility::Held,
+        randomness: Randomness::None,
+        takebacks: TakebackPolicy::Never,
+        spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
+        parent: None,
+        signer: SignedCertificate::issue(&root(), &certificate(KeyRole::Block, &block_key(), SERIAL)),
+        created: CREATED,
+        nonce: reference::ramp(0xa0),
+    }
+}
+
+/// The game that is not one: seat *i* gets *i* points a turn, and seats move in turn where only one may.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Toy {
+    pub(crate) seats: u8,
+    /// The rules end the match after this turn.
+    pub(crate) over_after: Option<u32>,
+}
+
+impl Toy {
+    pub(crate) fn after(self, turn: Turn) -> Executed {
+        let number = turn.get();
+        let scores: Vec<_> = (0..i64::from(self.seats)).map(|seat| seat * i64::from(number)).collect();
+        let to_move =
+            Seat::first(self.seats).filter(|seat| u32::from(seat.get()) == number % u32::from(self.seats));
+        Executed {
+            state_root: StateRoot::new(Digest::new(reference::h("state leaf", &[&number.to_le_bytes()]))),
+            to_move: to_move.collect(),
+            over: self.over_after == Some(number),
+            standings: Standing::rank(&scores),
+        }
+    }
+}
+
+/// A match up to its head.
+#[derive(Clone, Debug)]
+pub(crate) struct Match {
+    pub(crate) chain: Chain,
+    pub(crate) toy: Toy,
+    /// Signs the next block, and gives its serial.
+    pub(crate) signer: (SecretKey, u32),
+    pub(crate) blocks: Vec<ProvenBlock>,
+    /// Leaves of all blocks, the genesis first.
+    leaves: Vec<[u8; 32]>,
+}
+
+/// A block in parts.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) header: Header,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) absent: Vec<Absence>,
+}
+
+impl Parts {
+    /// Makes the header commit to the entries and the absent.
+    pub(crate) fn committed(mut self) -> Self {
+        self.header.body_root = Digest::new(objects::body_root(&self.entries));
+        self.header.absent_root = Digest::new(objects::absent_root(&self.absent));
+        self
+    }
+
+    pub(crate) fn block(&self) -> Block {
+        Block { header: encode(&self.header), entries: self.entries.clone(), absent: self.absent.clone() }
+    }
+}
+
+impl Match {
+    pub(crate) fn of(seats: u8) -> Self {
+        Self::with(seats, |_| {})
+    }
+
+    /// A match before its Start, with a changed genesis.
+    pub(crate) fn with(seats: u8, change: impl FnOnce(&mut Genesis)) -> Self {
+        let mut genesis = genesis(seats);
+        change(&mut genesis);
+        let toy = Toy { seats, over_after: None };
+        let chain = Chain::begin(genesis, toy.after(Turn::START)).unwrap();
+        let leaves = vec![objects::chain_leaf(chain.match_id().as_bytes())];
+        Self { chain, toy, signer: (block_key(), SERIAL), blocks: Vec::new(), leaves }
+    }
+
+    /// A match after its Start.
+    pub(crate) fn started(seats: u8) -> Self {
+        Self::started_with(seats, |_| {})
+    }
+
+    pub(crate) fn started_with(seats: u8, change: impl FnOnce(&mut Genesis)) -> Self {
+        let mut game = Self::with(seats, change);
+        game.append(&game.start());
+        game
+    }
+
+    pub(crate) fn match_id(&self) -> MatchId {
+        self.chain.match_id()
+    }
+
+    pub(crate) fn seats(&self) -> impl Iterator<Item = Seat> + use<> {
+        Seat::first(self.toy.seats)
+    }
+
+    /// So many milliseconds after the head was made.
+    pub(crate) fn after_head(&self, ms: u64) -> Millis {
+        self.chain.head().server_time.after(ms)
+    }
+
+    pub(crate) fn session(&self, seat: Seat, epoch: Epoch) -> SecretKey {
+        identity(seat).session(self.match_id(), epoch)
+    }
+
+    pub(crate) fn delegation(&self, seat: Seat, epoch: Epoch) -> Delegation {
+        let (match_id, session) = (self.match_id(), self.session(seat, epoch).public());
+        Delegation { version: 1, match_id, seat, epoch, session, valid_to: None }
+    }
+
+    pub(crate) fn signed_delegation(&self, seat: Seat, epoch: Epoch) -> SignedDelegation {
+        SignedDelegation::sign(&identity(seat), &self.delegation(seat, epoch))
+    }
+
+    /// A transaction that can come next from this seat.
+    pub(crate) fn transaction(&self, seat: Seat, body: TransactionBody) -> Transaction {
+        let (head, next) = (self.chain.head(), self.chain.next_of(seat).unwrap());
+        let in_force = next.epoch.unwrap_or(Epoch::FIRST);
+        let epoch =
+            if matches!(body, TransactionBody::Delegate(_)) { in_force.next().unwrap() } else { in_force };
+        Transaction {
+            version: 1,
+            match_id: self.match_id(),
+            seat,
+            epoch,
+            seq: next.seq,
+            prev_tx: next.prev_tx,
+            turn: self.chain.next_turn().unwrap_or(Turn::START),
+            attempt: Attempt::FIRST,
+            seen_height: head.height,
+            seen_block: head.block,
+            seen_state_root: head.state_root,
+            chain_element: None,
+            body,
+        }
+    }
+
+    pub(crate) fn join(&self, seat: Seat) -> Transaction {
+        self.transaction(seat, TransactionBody::Join(self.signed_delegation(seat, Epoch::FIRST)))
+    }
+
+    pub(crate) fn delegate(&self, seat: Seat) -> Transaction {
+        let epoch = self.chain.next_of(seat).unwrap().epoch.unwrap().next().unwrap();
+        self.transaction(seat, TransactionBody::Delegate(self.signed_delegation(seat, epoch)))
+    }
+
+    /// Commands that name seat and turn.
+    pub(crate) fn action(&self, seat: Seat) -> Transaction {
+        let turn = self.chain.next_turn().unwrap_or(Turn::START).get().to_le_bytes();
+        self.transaction(seat, TransactionBody::Turn(vec![seat.get(), turn[0]]))
+    }
+
+    /// `tx` as the next transaction of its seat after `before`, under the epoch of that one.
+    pub(crate) fn following(&self, before: &Transaction, mut tx: Transaction) -> Transaction {
+        tx.epoch = before.epoch;
+        tx.seq = before.seq.next().unwrap();
+        tx.prev_tx = self.sign(before).hash();
+        tx
+    }
+
+    /// Signed with the session key that the seat's identity has for the transaction's epoch.
+    pub(crate) fn sign(&self, tx: &Transaction) -> SignedTransaction {
+        SignedTransaction::sign(&self.session(tx.seat, tx.epoch), tx)
+    }
+
+    /// Received so many milliseconds after the head was made.
+    pub(crate) fn entry(&self, tx: &Transaction, ms: u64) -> Entry {
+        Entry { received: self.after_head(ms), transaction: self.sign(tx) }
+    }
+
+    /// Entries that came 100 ms apart.
+    pub(crate) fn entries(&self, transactions: &[Transaction]) -> Vec<Entry> {
+        (1..).zip(transactions).map(|(i, tx)| self.entry(tx, 100 * i)).collect()
+    }
+
+    /// A block on top of the head, right in everything, made so many milliseconds after it.
+    pub(crate) fn block(&self, kind: BlockKind, entries: Vec<Entry>, absent: Vec<Absence>, ms: u64) -> Parts {
+        let head = self.chain.head();
+        let server_time = self.after_head(ms);
+        let turn = if kind == BlockKind::Turn { head.turn.next().unwrap() } else { head.turn };
+        let deadline = match kind {
+            BlockKind::Start | BlockKind::Turn | BlockKind::Reopen { .. } => {
+                Some(server_time.after(u64::from(self.chain.genesis().turns.deadline_ms)))
+            }
+            BlockKind::Commit | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => head.deadline,
+            BlockKind::Seal { .. } => None,
+        };
+        let header = Header {
+            version: 1,
+            match_id: self.match_id(),
+            height: head.height.next().unwrap(),
+            prev_block: head.block,
+            turn,
+            attempt: Attempt::FIRST,
+            server_time,
+            deadline,
+            body_root: Digest::ZERO,
+            absent_root: Digest::ZERO,
+            randomness: Digest::ZERO,
+            state_root: if kind == BlockKind::Turn {
+                self.toy.after(turn).state_root
+            } else {
+                head.state_root
+            },
+            chain_root: Digest::new(objects::tree_root("chain node", &self.leaves)),
+            signer_serial: self.signer.1,
+            kind,
+        };
+        Parts { header, entries: self.in_order(entries), absent }.committed()
+    }
+
+    fn in_order(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        let prev = self.chain.head().block;
+        entries.sort_by_key(|entry| {
+            let tx = read(&entry.transaction);
+            (objects::order_rank(prev.as_bytes(), tx.get().seat.get()), tx.get().seq)
+        });
+        entries
+    }
+
+    pub(crate) fn start(&self) -> Parts {
+        let joins: Vec<_> = self.seats().map(|seat| self.join(seat)).collect();
+        self.block(BlockKind::Start, self.entries(&joins), Vec::new(), 1000)
+    }
+
+    /// A Turn with these transactions, at the deadline if somebody is missing, and the absences that follow.
+    pub(crate) fn turn(&self, transactions: &[Transaction]) -> Parts {
+        let acted: SeatSet = transactions
+            .iter()
+            .filter(|tx| !matches!(tx.body, TransactionBody::Delegate(_)))
+            .map(|tx| tx.seat)
+            .collect();
+        let (required, resigned) = (self.chain.required(), self.chain.resigned());
+        let absent: Vec<_> = self
+            .seats()
+            .filter(|seat| !acted.contains(*seat))
+            .map(|seat| Absence {
+                seat,
+                reason: match (resigned.contains(seat), required.contains(seat)) {
+                    (true, _) => AbsenceReason::Resigned,
+                    (false, true) => AbsenceReason::Deadline,
+                    (false, false) => AbsenceReason::NotToMove,
+                },
+            })
+            .collect();
+        let late = absent.iter().any(|absence| absence.reason == AbsenceReason::Deadline);
+        let deadline = self.chain.head().deadline.unwrap().get() - self.chain.head().server_time.get();
+        self.block(BlockKind::Turn, self.entries(transactions), absent, if late { deadline } else { 2000 })
+    }
+
+    /// A Turn in which all act who may.
+    pub(crate) fn full_turn(&self) -> Parts {
+        let actions: Vec<_> = self.chain.required().iter().map(|seat| self.action(seat)).collect();
+        self.turn(&actions)
+    }
+
+    pub(crate) fn reopen(&self) -> Parts {
+        let kind = BlockKind::Reopen { reason: ReopenReason::Restart };
+        self.block(kind, Vec::new(), Vec::new(), 5000)
+    }
+
+    pub(crate) fn seal(&self, reason: SealReason) -> Parts {
+        let kind = BlockKind::Seal { reason, standings: self.chain.standings() };
+        self.block(kind, Vec::new(), Vec::new(), 0)
+    }
+
+    /// A KeyChange to [`next_block_key`].
+    pub(crate) fn key_change(&self) -> Parts {
+        self.key_change_to(SignedCertificate::issue(
+            &root(),
+            &certificate(KeyRole::Block, &next_block_key(), NEXT_SERIAL),
+        ))
+    }
+
+    pub(crate) fn key_change_to(&self, certificate: SignedCertificate) -> Parts {
+        let body: Certificate = decode_exact(&certificate.body).unwrap();
+        let mut parts = self.block(BlockKind::KeyChange { certificate }, Vec::new(), Vec::new(), 10);
+        parts.header.signer_serial = body.serial;
+        parts
+    }
+
+    /// The key that signs this block.
+    pub(crate) fn signer_of(&self, parts: &Parts) -> SecretKey {
+        match parts.header.kind {
+            BlockKind::KeyChange { .. } => next_block_key(),
+            BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::Seal { .. } => self.signer.0.clone(),
+        }
+    }
+
+    pub(crate) fn prove(&self, parts: &Parts) -> ProvenBlock {
+        prove_with(&self.signer_of(parts), parts)
+    }
+
+    /// What the verifier says of the block as it would come over the wire.
+    pub(crate) fn check(&self, parts: &Parts) -> Result<CheckedBlock, BlockError> {
+        self.chain.check_proven(received(&self.prove(parts)))
+    }
+
+    pub(crate) fn append(&mut self, parts: &Parts) -> Appended {
+        let proven = self.prove(parts);
+        let checked = self.chain.check_proven(received(&proven)).unwrap();
+        let appended = self.chain.append(checked, self.toy.after(parts.header.turn)).unwrap();
+        if let BlockKind::KeyChange { .. } = parts.header.kind {
+            self.signer = (next_block_key(), parts.header.signer_serial);
+        }
+        self.leaves.push(objects::chain_leaf(appended.head.block.as_bytes()));
+        self.blocks.push(proven);
+        appended
+    }
+}
+
+pub(crate) fn prove_with(key: &SecretKey, parts: &Parts) -> ProvenBlock {
+    let block = parts.block();
+    let leaf = block_leaf(read_block(&block).hash());
+    let proof = ServerProof::sign(key, parts.header.signer_serial, &[leaf]).remove(0);
+    ProvenBlock { block: encode(&block), proof }
+}
+
+/// The block as it comes out of its bytes.
+pub(crate) fn received(proven: &ProvenBlock) -> ReadProvenBlock {
+    decode_exact::<ProvenBlock>(&encode(proven)).unwrap().read().unwrap()
+}
+
+pub(crate) fn read_block(block: &Block) -> ReadBlock {
+    decode_exact::<Block>(&encode(block)).unwrap().read().unwrap()
+}
+
+pub(crate) fn read(signed: &SignedTransaction) -> ReadTransaction {
+    signed.clone().read().unwrap()
+}
+
+/// A match with everything that there is at present: absences, a wrong state root, a new delegation, a restart,
+/// a new signer, a resignation, and its end by the rules.
+pub(crate) fn eventful_match() -> Match {
+    let mut game = Match::of(3);
+    game.toy.over_after = Some(5);
+    game.append(&game.start());
+    game.append(&game.full_turn());
+
+    // Seat 1 lets its time pass, seat 2 has computed another state.
+    let mut desynced = game.action(seat(2));
+    desynced.seen_state_root = StateRoot::new(Digest::new([7; 32]));
+    game.append(&game.turn(&[game.action(seat(0)), desynced]));
+
+    // Seat 0 acts before the restart, the others after it, seat 1 under a new session key.
+    let before = game.entry(&game.action(seat(0)), 50);
+    game.append(&game.reopen());
+    let delegate = game.delegate(seat(1));
+    let action = game.following(&delegate, game.action(seat(1)));
+    let mut turn = game.turn(&[game.action(seat(0)), delegate, action, game.action(seat(2))]);
+    for entry in &mut turn.entries {
+        if read(&entry.transaction).get().seat == seat(0) {
+            *entry = before.clone();
+        }
+    }
+    game.append(&turn.committed());
+
+    game.append(&game.key_change());
+    game.append(&game.turn(&[
+        game.action(seat(0)),
+        game.action(seat(1)),
+        game.transaction(seat(2), TransactionBody::Resign),
+    ]));
+    game.append(&game.full_turn());
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// What the verifier says of a good block with one change, everything that depends on it made right again.
+pub(crate) fn refusal(game: &Match, good: &Parts, change: impl FnOnce(&mut Parts)) -> BlockError {
+    assert!(game.check(good).is_ok(), "nothing but the change is wrong");
+    let mut bad = good.clone();
+    change(&mut bad);
+    game.check(&bad.committed()).unwrap_err()
+}
+
+/// Changes a transaction and signs it again with the session key of its seat and epoch.
+pub(crate) fn bend(game: &Match, entry: &mut Entry, change: impl FnOnce(&mut Transaction)) {
+    let mut tx = read(&entry.transaction).get().clone();
+    change(&mut tx);
+    entry.transaction = game.sign(&tx);
+}
+
+pub(crate) fn other_match() -> MatchId {
+    Match::with(2, |genesis| genesis.nonce = [0; 16]).match_id()
+}
+
+/// The neutral element, for which anybody can sign.
+pub(crate) fn weak_key() -> PublicKey {
+    let mut bytes = [0; 32];
+    bytes[0] = 1;
+    PublicKey::new(bytes)
+}

@@ -1,0 +1,407 @@
+//! One encoding of everything that can be encoded: every type, every variant.
+
+use std::sync::LazyLock;
+
+use cadastre_protocol::{
+    AbsencePolicy, BlockHash, BlockKind, Certificate, ClientMessage, Clock, CodecError, Delegation, Digest,
+    DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height,
+    KeyRole, Limits, Lobby, LobbySeat, Millis, Parent, ProvenReceipt, Randomness, Receipt, Refusal,
+    ReopenReason, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage, ServerProof,
+    SpectatorPolicy, Standing, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn,
+    TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact, encode,
+};
+
+use super::{
+    CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, identity, prove_with,
+    read_block, seat,
+};
+use crate::reference::ramp;
+
+/// Declares the types that have an encoding of their own.
+macro_rules! kinds {
+    ($($name:ident,)*) => {
+        /// A type that can be decoded by itself.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Kind { $($name,)* }
+
+        impl Kind {
+            pub(crate) const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// Decodes bytes as this type, and encodes what came of it.
+            pub(crate) fn decode(self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+                match self {
+                    $(Self::$name => {
+                        decode_exact::<cadastre_protocol::$name>(bytes).map(|value| encode(&value))
+                    })*
+                }
+            }
+
+            pub(crate) const fn bytes_max(self) -> usize {
+                match self { $(Self::$name => cadastre_protocol::$name::BYTES_MAX,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    Genesis,
+    Certificate,
+    SignedCertificate,
+    Delegation,
+    Transaction,
+    SignedTransaction,
+    Receipt,
+    ProvenReceipt,
+    ServerProof,
+    Header,
+    Block,
+    ProvenBlock,
+    ChainState,
+    ClientMessage,
+    ServerMessage,
+}
+
+/// An encoding that is in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    pub(crate) kind: Kind,
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+pub(crate) static SAMPLES: LazyLock<Vec<Sample>> = LazyLock::new(samples);
+
+fn samples() -> Vec<Sample> {
+    let mut samples = Vec::new();
+    let mut add = |kind, name: &str, bytes| samples.push(Sample { kind, name: name.into(), bytes });
+    add(Kind::Genesis, "as played", encode(&genesis(3)));
+    add(Kind::Genesis, "every other mode", encode(&other_modes()));
+    for (name, certificate) in certificates() {
+        add(Kind::Certificate, name, encode(&certificate));
+    }
+    add(Kind::SignedCertificate, "block", encode(&genesis(3).signer));
+    for (name, delegation) in delegations() {
+        add(Kind::Delegation, name, encode(&delegation));
+    }
+    for (name, transaction) in transactions() {
+        add(Kind::Transaction, name, encode(&transaction));
+    }
+    let game = Match::started(3);
+    add(Kind::SignedTransaction, "turn", encode(&game.sign(&game.action(seat(1)))));
+    let batch = batch();
+    add(Kind::Receipt, "of seat 0", batch.receipts[0].receipt.clone());
+    add(Kind::ProvenReceipt, "second of three", encode(&batch.receipts[0]));
+    add(Kind::ServerProof, "third of three", encode(&batch.receipts[1].proof));
+    for (name, header) in headers() {
+        add(Kind::Header, name, encode(&header));
+    }
+    let whole = eventful_match();
+    for (proven, name) in whole.blocks.iter().zip(EVENTFUL_NAMES) {
+        add(Kind::Block, name, proven.block.clone());
+        add(Kind::ProvenBlock, name, encode(proven));
+    }
+    add(Kind::ChainState, "before the start", encode(Match::of(3).chain.state()));
+    add(Kind::ChainState, "after the start", encode(game.chain.state()));
+    add(Kind::ChainState, "after the seal", encode(whole.chain.state()));
+    for (name, message) in client_messages() {
+        add(Kind::ClientMessage, name, encode(&message));
+    }
+    for (name, message) in server_messages() {
+        add(Kind::ServerMessage, &name, encode(&message));
+    }
+    samples
+}
+
+/// What the blocks of [`eventful_match`] are.
+pub(crate) const EVENTFUL_NAMES: [&str; 9] = [
+    "start",
+    "turn in which all act",
+    "turn with an absent seat and a wrong state root",
+    "reopen",
+    "turn with a new delegation",
+    "key change",
+    "turn with a resignation",
+    "turn with a resigned seat",
+    "seal",
+];
+
+/// A genesis that names all that [`genesis`] does not.
+pub(crate) fn other_modes() -> Genesis {
+    Genesis {
+        rules: RulesId { name: "toy-2".into(), version: 258 },
+        options: Vec::new(),
+        seats: vec![SeatHolder::Open, SeatHolder::Player(identity(seat(0)).public()), SeatHolder::Open],
+        turns: TurnRules {
+            mode: TurnMode::Alternating,
+            deadline_ms: 100,
+            clock: Clock::Bank { initial_ms: 60_000, increment_ms: 500 },
+            grace_ms: 10_000,
+            turns_max: Some(40),
+        },
+        absence: AbsencePolicy::Forfeit { abandon_after: 5, forfeit_after: 4 },
+        double_transactions: DoubleTransactionPolicy::EndMatch,
+        visibility: Visibility::Sealed,
+        randomness: Randomness::CommitReveal,
+        takebacks: TakebackPolicy::Unanimous,
+        spectators: SpectatorPolicy::Forbidden,
+        parent: Some(Parent {
+            match_id: genesis(3).match_id(),
+            height: Height::new(9),
+            block: BlockHash::new(Digest::new(ramp(0x10))),
+        }),
+        ..genesis(3)
+    }
+}
+
+pub(crate) fn certificates() -> Vec<(&'static str, Certificate)> {
+    vec![
+        ("handshake", certificate(KeyRole::Handshake, &super::key(0x21), 6)),
+        ("block", certificate(KeyRole::Block, &block_key(), SERIAL)),
+        ("log", certificate(KeyRole::Log, &super::key(0x23), 9)),
+    ]
+}
+
+pub(crate) fn delegations() -> Vec<(&'static str, Delegation)> {
+    let game = Match::of(3);
+    let valid_to = Some(Millis::new(CREATED.get() + 3_600_000));
+    vec![
+        ("of the join", game.delegation(seat(0), Epoch::FIRST)),
+        ("with an end", Delegation { valid_to, ..game.delegation(seat(2), Epoch::new(1)) }),
+    ]
+}
+
+/// Every kind of body, those that no match takes yet among them.
+pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
+    let (fresh, game) = (Match::of(3), Match::started(3));
+    let of = |body| game.transaction(seat(1), body);
+    let commit = Digest::new(ramp(0x30));
+    vec![
+        ("join", fresh.join(seat(0))),
+        ("delegate", game.delegate(seat(1))),
+        ("turn", game.action(seat(1))),
+        ("turn without commands", of(TransactionBody::Turn(Vec::new()))),
+        (
+            "commit",
+            Transaction { chain_element: Some(Digest::new(ramp(1))), ..of(TransactionBody::Commit(commit)) },
+        ),
+        ("reveal", of(TransactionBody::Reveal { salt: ramp(0x60), commands: vec![1, 1] })),
+        ("takeback", of(TransactionBody::Takeback { to_turn: Turn::START })),
+        ("resign", of(TransactionBody::Resign)),
+    ]
+}
+
+/// A header of every kind, those that no match takes yet among them.
+pub(crate) fn headers() -> Vec<(&'static str, Header)> {
+    let (fresh, game) = (Match::of(3), Match::started(3));
+    let header = |kind| game.block(kind, vec![], vec![], 0).header;
+    let turn = game.turn(&[game.action(seat(1))]);
+    vec![
+        ("start", fresh.start().header),
+        ("turn", turn.header),
+        ("commit", header(BlockKind::Commit)),
+        ("reopen after a restart", header(BlockKind::Reopen { reason: ReopenReason::Restart })),
+        ("reopen after a pause", header(BlockKind::Reopen { reason: ReopenReason::Pause })),
+        ("reopen for grace", header(BlockKind::Reopen { reason: ReopenReason::Grace })),
+        ("takeback", header(BlockKind::Takeback { to_turn: Turn::START })),
+        ("key change", game.key_change().header),
+        ("seal by the rules", game.seal(SealReason::Rules).header),
+        ("seal at the turn limit", game.seal(SealReason::TurnLimit).header),
+        ("seal after resignations", game.seal(SealReason::Resigned).header),
+        ("seal of an abandoned match", game.seal(SealReason::Abandoned).header),
+        (
+            "seal by the operator",
+            header(BlockKind::Seal {
+                reason: SealReason::Operator,
+                standings: Standing::rank(&[-1, i64::MAX, i64::MIN, 0, 0, 7, 7, 7]),
+            }),
+        ),
+    ]
+}
+
+/// A block and two receipts that the server signed together.
+pub(crate) struct Batch {
+    pub(crate) leaves: Vec<Digest>,
+    pub(crate) proofs: Vec<ServerProof>,
+    pub(crate) receipts: [ProvenReceipt; 2],
+}
+
+pub(crate) fn batch() -> Batch {
+    let game = Match::started(3);
+    let receipts = [0, 2].map(|index| receipt(&game, index));
+    let block = read_block(&Match::of(3).start().block()).hash();
+    let leaves = vec![block_leaf(block), receipts[0].leaf(), receipts[1].leaf()];
+    let proofs = ServerProof::sign(&block_key(), SERIAL, &leaves);
+    let proven = |i: usize| ProvenReceipt { receipt: encode(&receipts[i]), proof: proofs[i + 1].clone() };
+    Batch { receipts: [proven(0), proven(1)], leaves, proofs }
+}
+
+/// For the action of a seat in the first turn.
+pub(crate) fn receipt(game: &Match, index: u8) -> Receipt {
+    let tx = game.action(seat(index));
+    Receipt {
+        version: 1,
+        match_id: tx.match_id,
+        seat: tx.seat,
+        seq: tx.seq,
+        transaction: game.sign(&tx).hash(),
+        turn: tx.turn,
+        attempt: tx.attempt,
+        received: game.after_head(100),
+    }
+}
+
+pub(crate) fn room() -> RoomName {
+    RoomName::new("Table_1.a-b").unwrap()
+}
+
+pub(crate) fn name(text: &str) -> DisplayName {
+    DisplayName::new(text).unwrap()
+}
+
+pub(crate) fn spec() -> RoomSpec {
+    RoomSpec {
+        rules: "toy".into(),
+        size: Some(5),
+        seats: 3,
+        mode: TurnMode::Simultaneous,
+        turns_max: Some(100),
+        deadline_ms: Some(30_000),
+        spectators: true,
+    }
+}
+
+pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
+    let game = Match::started(3);
+    let head = game.chain.head();
+    let plain = RoomSpec {
+        size: None,
+        mode: TurnMode::Alternating,
+        turns_max: None,
+        deadline_ms: None,
+        spectators: false,
+        ..spec()
+    };
+    let enter = |enter_as| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë") };
+    let resume = |enter_as| ClientMessage::Resume {
+        match_id: game.match_id(),
+        enter_as,
+        height: head.height,
+        block: head.block,
+    };
+    vec![
+        ("create", ClientMessage::Create { room: room(), spec: spec() }),
+        ("create with defaults", ClientMessage::Create { room: room(), spec: plain }),
+        ("enter to play", enter(EnterAs::Player)),
+        ("enter to watch", enter(EnterAs::Spectator)),
+        ("ready", ClientMessage::Ready(true)),
+        ("not ready", ClientMessage::Ready(false)),
+        ("resume to play", resume(EnterAs::Player)),
+        ("resume to watch", resume(EnterAs::Spectator)),
+        ("submit", ClientMessage::Submit(game.sign(&game.action(seat(1))))),
+        ("leave", ClientMessage::Leave),
+        ("ping", ClientMessage::Ping(0x0102_0304_0506_0708)),
+    ]
+}
+
+pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
+    let game = Match::started(3);
+    let block = prove_with(&block_key(), &Match::of(3).start());
+    let limits = Limits { heartbeat_ms: 15_000, message_bytes_max: 8192 };
+    let lobby_seat = |index, called, ready| LobbySeat {
+        seat: seat(index),
+        identity: identity(seat(index)).public(),
+        name: name(called),
+        ready,
+    };
+    let seats = vec![lobby_seat(0, "Zoë", true), lobby_seat(2, "李", false)];
+    let genesis_of = |begun| ServerMessage::Genesis {
+        genesis: encode(&genesis(3)),
+        names: vec![name("Zoë"), name("Al"), name("李")],
+        begun,
+    };
+    let mut messages: Vec<(String, ServerMessage)> = vec![
+        (
+            "accept".into(),
+            ServerMessage::Accept { session: Digest::new(ramp(0x70)), limits, server_time: CREATED },
+        ),
+        ("created".into(), ServerMessage::Created { room: room() }),
+        ("lobby".into(), ServerMessage::Lobby(Lobby { room: room(), spec: spec(), seats })),
+        ("genesis before the joins".into(), genesis_of(false)),
+        ("genesis of a running match".into(), genesis_of(true)),
+        ("block".into(), ServerMessage::Block(block)),
+        ("caught up".into(), ServerMessage::CaughtUp { height: Height::new(1) }),
+        ("receipt".into(), ServerMessage::Receipt(batch().receipts[0].clone())),
+    ];
+    let transaction = game.sign(&game.action(seat(1))).hash();
+    for (name, refusal) in refusals() {
+        messages.push((format!("refused: {name}"), ServerMessage::Refused { transaction, refusal }));
+    }
+    for failure in FAILURES {
+        messages.push((format!("failed: {failure:?}"), ServerMessage::Failed(failure)));
+    }
+    messages.push(("pong".into(), ServerMessage::Pong(0x0102_0304_0506_0708)));
+    for reason in GOODBYES {
+        let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: 250 };
+        messages.push((format!("goodbye: {reason:?}"), goodbye));
+    }
+    messages
+}
+
+fn refusals() -> Vec<(String, Refusal)> {
+    let mut refusals: Vec<(String, Refusal)> = vec![
+        ("Malformed".into(), Refusal::Malformed),
+        ("NotYourSeat".into(), Refusal::NotYourSeat),
+        ("NoMatch".into(), Refusal::NoMatch),
+    ];
+    refusals
+        .extend(TRANSACTION_ERRORS.map(|error| (format!("Chain, {}", error.kind()), Refusal::Chain(error))));
+    let command = Refusal::Command { command: 2, reason: "the edge is drawn already".into() };
+    refusals.push(("Command".into(), command));
+    refusals
+}
+
+const TRANSACTION_ERRORS: [TransactionError; 20] = [
+    TransactionError::WrongMatch,
+    TransactionError::NoSuchSeat,
+    TransactionError::MatchOver,
+    TransactionError::WrongKind,
+    TransactionError::WrongTurn { expected: Turn::new(2), got: Turn::new(1) },
+    TransactionError::WrongAttempt,
+    TransactionError::Resigned,
+    TransactionError::AlreadySubmitted,
+    TransactionError::NotToMove,
+    TransactionError::WrongEpoch { expected: Epoch::new(1), got: Epoch::new(0) },
+    TransactionError::WrongSeq { expected: Seq::new(9), got: Seq::new(8) },
+    TransactionError::WrongLink,
+    TransactionError::UnknownSeenBlock,
+    TransactionError::UnexpectedChainElement,
+    TransactionError::Early,
+    TransactionError::Late,
+    TransactionError::BadDelegation,
+    TransactionError::DelegationExpired,
+    TransactionError::BadSignature,
+    TransactionError::Exhausted,
+];
+
+const FAILURES: [Failure; 11] = [
+    Failure::RoomExists,
+    Failure::NoSuchRoom,
+    Failure::NoSuchMatch,
+    Failure::BadSpec,
+    Failure::TooManyRooms,
+    Failure::RoomFull,
+    Failure::NotSeated,
+    Failure::NoSpectators,
+    Failure::WrongState,
+    Failure::UnknownHead,
+    Failure::Unavailable,
+];
+
+const GOODBYES: [GoodbyeReason; 6] = [
+    GoodbyeReason::Shutdown,
+    GoodbyeReason::Replaced,
+    GoodbyeReason::TooSlow,
+    GoodbyeReason::Silent,
+    GoodbyeReason::RoomClosed,
+    GoodbyeReason::TooFast,
+];

@@ -1,0 +1,358 @@
+//! Matches made in memory under keys that everybody knows, and replay files taken apart: for tests and
+//! benches only.
+
+mod file;
+
+use std::num::NonZeroU32;
+
+use cadastre_protocol::{
+    Absence, AbsencePolicy, Block, BlockKind, Certificate, Chain, Clock, Context, Delegation, Digest,
+    DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, Header, KeyRole, Millis, OpenTurn,
+    ProvenBlock, Randomness, ReopenReason, RoomName, RulesId, SealReason, Seat, SeatHolder, SecretKey,
+    ServerProof, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy,
+    Transaction, TransactionBody, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode, hash,
+    merkle,
+};
+use cadastre_simulations::{Game, newest_rules};
+
+use crate::{
+    keyframe::KEYFRAME_TURNS,
+    summary::Summary,
+    writer::{Meta, Writer},
+};
+
+pub use file::{
+    RawRecord, blocks_of, blocks_record, finish, group, header_of, join, kind, split, with_blocks,
+};
+
+/// What match to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Name of the rules.
+    pub rules: &'static str,
+    /// Size in the game's own unit.
+    pub size: u16,
+    /// How many seats.
+    pub seats: u8,
+    /// Whose transactions a turn waits for.
+    pub mode: TurnMode,
+    /// The last turn.
+    pub turns_max: Option<u32>,
+}
+
+impl Plan {
+    /// Two players on a small board.
+    pub const SMALL: Self =
+        Self { rules: "boxes", size: 2, seats: 2, mode: TurnMode::Simultaneous, turns_max: None };
+
+    /// Four players on the smallest board with more than 10,000 edges.
+    pub const LONG: Self =
+        Self { rules: "boxes", size: 71, seats: 4, mode: TurnMode::Simultaneous, turns_max: Some(10_000) };
+}
+
+/// A match as its server and all its players see it at once.
+#[derive(Debug)]
+pub struct Match {
+    signer: SecretKey,
+    sessions: Vec<SecretKey>,
+    chain: Chain,
+    game: Game,
+    open: OpenTurn,
+    now: Millis,
+    blocks: Vec<ProvenBlock>,
+}
+
+impl Match {
+    /// Begins a match: all have joined, the Start is there.
+    pub fn new(plan: &Plan) -> Self {
+        let genesis = genesis(plan);
+        let game = Game::start(&genesis.setup()).expect("the plan fits the rules");
+        let chain = Chain::begin(genesis, game.executed()).expect("the genesis is one that is supported");
+        let match_id = chain.match_id();
+        let sessions =
+            (0..plan.seats).map(|seat| identity_key(seat).session(match_id, Epoch::FIRST)).collect();
+        let (open, now) = (chain.open_turn(), chain.head().server_time);
+        let mut made =
+            Self { signer: signer_key(FIRST_SERIAL), sessions, chain, game, open, now, blocks: Vec::new() };
+        for seat in Seat::first(plan.seats) {
+            let delegation = made.delegation(seat, Epoch::FIRST, &made.sessions[seat.index()]);
+            let join = Transaction {
+                epoch: Epoch::FIRST,
+                ..made.transaction(seat, TransactionBody::Join(delegation))
+            };
+            made.submit(&join);
+        }
+        let joins = std::mem::replace(&mut made.open, made.chain.open_turn());
+        let draft = made.chain.draft_start(joins, made.now).expect("the first block has a number");
+        made.append(draft);
+        made
+    }
+
+    /// Plays turns with the built-in bots. Ends with the Seal where the match does.
+    pub fn play(&mut self, turns: u32) {
+        for _ in 0..turns {
+            for seat in self.chain.required().iter() {
+                self.suggest(seat);
+            }
+            self.close();
+        }
+    }
+
+    /// Submits what the built-in bot suggests.
+    pub fn suggest(&mut self, seat: Seat) {
+        let commands = self.game.simulation().suggest(seat);
+        self.submit(&self.transaction(seat, TransactionBody::Turn(commands)));
+    }
+
+    /// The next transaction of `seat`, after the newest block.
+    pub fn transaction(&self, seat: Seat, body: TransactionBody) -> Transaction {
+        let head = self.chain.head();
+        let next = self.chain.next_of(seat).expect("the seat is in the match");
+        Transaction {
+            version: Transaction::VERSION,
+            match_id: self.chain.match_id(),
+            seat,
+            epoch: next.epoch.unwrap_or(Epoch::FIRST),
+            seq: next.seq,
+            prev_tx: next.prev_tx,
+            turn: self.chain.next_turn().unwrap_or(head.turn),
+            attempt: head.attempt,
+            seen_height: head.height,
+            seen_block: head.block,
+            seen_state_root: head.state_root,
+            chain_element: None,
+            body,
+        }
+    }
+
+    /// What the identity of `seat` signs for a session key.
+    pub fn delegation(&self, seat: Seat, epoch: Epoch, session: &SecretKey) -> SignedDelegation {
+        let delegation = Delegation {
+            version: Delegation::VERSION,
+            match_id: self.chain.match_id(),
+            seat,
+            epoch,
+            session: session.public(),
+            valid_to: None,
+        };
+        SignedDelegation::sign(&identity_key(seat.get()), &delegation)
+    }
+
+    /// Opens the next epoch of `seat`: it goes on under another session key.
+    pub fn delegate(&mut self, seat: Seat) {
+        let epoch = self.chain.next_of(seat).and_then(|next| next.epoch?.next()).expect("it has joined");
+        let session = identity_key(seat.get()).session(self.chain.match_id(), epoch);
+        let delegation = self.delegation(seat, epoch, &session);
+        self.sessions[seat.index()] = session;
+        let delegate = self.transaction(seat, TransactionBody::Delegate(delegation));
+        self.submit(&Transaction { epoch, ..delegate });
+    }
+
+    /// Signs a transaction with the session key of its seat and receives it, a millisecond later.
+    pub fn submit(&mut self, transaction: &Transaction) {
+        self.now = self.now.after(1);
+        let signed = SignedTransaction::sign(&self.sessions[transaction.seat.index()], transaction);
+        let read = signed.read().expect("it was just encoded");
+        let admission = self.open.check(&self.chain, read, self.now).expect("the transaction is good");
+        self.open.accept(admission);
+    }
+
+    /// Lets time go by.
+    pub fn wait(&mut self, span_ms: u64) {
+        self.now = self.now.after(span_ms);
+    }
+
+    /// Closes the turn, and seals the match if it is over.
+    pub fn close(&mut self) {
+        let open = std::mem::replace(&mut self.open, self.chain.open_turn());
+        let draft = self.chain.draft_turn(open, self.now).expect("the next turn has a number");
+        self.append(draft);
+        if let Some(reason) = self.chain.seal_due() {
+            self.seal(reason);
+        }
+    }
+
+    /// Opens the open turn again.
+    pub fn reopen(&mut self) {
+        let draft =
+            self.chain.draft_reopen(ReopenReason::Restart, self.now).expect("the next block has a number");
+        self.append(draft);
+    }
+
+    /// Ends the match.
+    pub fn seal(&mut self, reason: SealReason) {
+        let draft = self.chain.draft_seal(reason, self.now).expect("the next block has a number");
+        self.append(draft);
+    }
+
+    /// The chain at its newest block.
+    pub const fn chain(&self) -> &Chain {
+        &self.chain
+    }
+
+    /// The blocks so far.
+    pub fn blocks(&self) -> &[ProvenBlock] {
+        &self.blocks
+    }
+
+    /// What goes into a replay file before the blocks.
+    pub fn meta(&self) -> Meta {
+        let names = Seat::first(self.chain.genesis().seat_count());
+        Meta {
+            genesis: encode(self.chain.genesis()),
+            room: RoomName::new("fixture").expect("a room name"),
+            names: names.filter_map(|seat| DisplayName::new(&format!("Player {seat}"))).collect(),
+        }
+    }
+
+    /// The match as a replay file, with the usual keyframes.
+    pub fn replay(&self) -> Vec<u8> {
+        self.replay_with_keyframe_every(KEYFRAME_TURNS).0
+    }
+
+    /// The match as a replay file.
+    pub fn replay_with_keyframe_every(&self, turns: u32) -> (Vec<u8>, Summary) {
+        let turns = NonZeroU32::new(turns).expect("an interval");
+        let mut writer =
+            Writer::with_keyframe_every(turns, Vec::new(), self.meta()).expect("the match has begun");
+        for block in &self.blocks {
+            writer.push(block.clone()).expect("the block was appended to the chain");
+        }
+        writer.finish().expect("memory takes all")
+    }
+
+    /// Puts another block signer in force.
+    pub fn change_key(&mut self) {
+        let (head, executed) = (*self.chain.head(), self.game.executed());
+        let reopen =
+            self.chain.draft_reopen(ReopenReason::Restart, self.now).expect("the next block has a number");
+        let reopen = self.prove(reopen.finish(head.state_root).to_bytes(), &self.signer);
+        let serial = self.chain.signer().serial() + 1;
+        self.signer = signer_key(serial);
+        let change = self.forge(&reopen, |header, _, _| {
+            header.kind = BlockKind::KeyChange { certificate: certificate(serial) };
+            header.signer_serial = serial;
+            header.deadline = head.deadline;
+        });
+        let checked = change.clone().read().map(|read| self.chain.check_proven(read));
+        let checked = checked.expect("it was just encoded").expect("the new key is the service's");
+        self.chain.append(checked, executed).expect("the state is the same");
+        self.blocks.push(change);
+    }
+
+    /// Makes a block anew with other content: as a server would that breaks the rules on purpose. Roots and
+    /// proof are right, so that only the rules can tell.
+    pub fn forge(
+        &self,
+        block: &ProvenBlock,
+        change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
+    ) -> ProvenBlock {
+        let mut block: Block = decode_exact(&block.block).expect("a block of ours");
+        let mut header: Header = decode_exact(&block.header).expect("a header of ours");
+        change(&mut header, &mut block.entries, &mut block.absent);
+        let leaves: Vec<_> = block.entries.iter().map(leaf).collect();
+        header.body_root = merkle::root(Context::BodyNode, &leaves);
+        header.absent_root = hash(Context::Absent, &[&encode(&block.absent)]);
+        block.header = encode(&header);
+        self.prove(encode(&block), &self.signer)
+    }
+
+    /// Proves a block under any key.
+    pub fn prove(&self, block: Vec<u8>, signer: &SecretKey) -> ProvenBlock {
+        let decoded: Block = decode_exact(&block).expect("a block of ours");
+        let read = decoded.read().expect("a block of ours");
+        let serial = read.header().signer_serial;
+        let proof = ServerProof::sign(signer, serial, &[block_leaf(read.hash())]).remove(0);
+        ProvenBlock { block, proof }
+    }
+
+    fn append(&mut self, draft: Draft) {
+        if let Some(orders) = draft.orders() {
+            self.game.apply(&orders);
+        }
+        let executed = self.game.executed();
+        let block = draft.finish(executed.state_root);
+        self.blocks.push(self.prove(block.to_bytes(), &self.signer));
+        let checked = self.chain.check(block).expect("the draft is good");
+        let closes_turn = checked.block().header().kind.closes_turn();
+        self.chain.append(checked, executed).expect("the state is the executed one");
+        if closes_turn {
+            self.open = self.chain.open_turn();
+        }
+    }
+}
+
+/// Root key of every service here.
+pub fn root_key() -> SecretKey {
+    key(0, 0)
+}
+
+/// The block signer with this serial.
+pub fn signer_key(serial: u32) -> SecretKey {
+    key(1, serial)
+}
+
+/// The certificate of a block signer.
+pub fn certificate(serial: u32) -> SignedCertificate {
+    let certificate = Certificate {
+        version: Certificate::VERSION,
+        role: KeyRole::Block,
+        key: signer_key(serial).public(),
+        serial,
+        valid_from: Millis::new(0),
+        valid_to: Millis::new(u64::MAX),
+    };
+    SignedCertificate::issue(&root_key(), &certificate)
+}
+
+/// The identity of the player who has this seat.
+pub fn identity_key(seat: u8) -> SecretKey {
+    key(2, u32::from(seat))
+}
+
+fn key(role: u8, number: u32) -> SecretKey {
+    let mut seed = [role; 32];
+    seed[..4].copy_from_slice(&number.to_le_bytes());
+    SecretKey::from_seed(&seed)
+}
+
+/// The genesis of a match.
+pub fn genesis(plan: &Plan) -> Genesis {
+    let rules = newest_rules(plan.rules).expect("rules of this build");
+    let seats = (0..plan.seats).map(|seat| SeatHolder::Player(identity_key(seat).public()));
+    Genesis {
+        version: Genesis::VERSION,
+        service: root_key().public(),
+        rules: RulesId { name: rules.name.to_owned(), version: rules.version },
+        options: (rules.options)(plan.size),
+        seats: seats.collect(),
+        turns: TurnRules {
+            mode: plan.mode,
+            deadline_ms: DEADLINE_MS,
+            clock: Clock::PerTurn,
+            grace_ms: 0,
+            turns_max: plan.turns_max,
+        },
+        absence: AbsencePolicy::Pass { abandon_after: 100 },
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
+        visibility: Visibility::Held,
+        randomness: Randomness::None,
+        takebacks: TakebackPolicy::Never,
+        spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
+        parent: None,
+        signer: certificate(FIRST_SERIAL),
+        created: Millis::new(1_764_000_000_000),
+        nonce: [7; 16],
+    }
+}
+
+fn leaf(entry: &Entry) -> Digest {
+    let Entry { received, transaction } = entry;
+    let received = received.get().to_le_bytes();
+    hash(Context::BodyLeaf, &[&received, &transaction.body, transaction.signature.as_bytes()])
+}
+
+/// How long a turn is open.
+pub const DEADLINE_MS: u32 = 30_000;
+
+const FIRST_SERIAL: u32 = 1;

@@ -1,0 +1,163 @@
+//! Plays a replay: forwards, backwards, and from any turn.
+
+use std::collections::BTreeMap;
+
+use cadastre_protocol::{BlockKind, CodecError, Height, StateRoot, Turn};
+use cadastre_simulations::{Applied, Game, SetupError};
+
+use crate::{
+    damage::Damage,
+    keyframe::{Form, Keyframe},
+    replay::{Blocks, KeyframeRecord, Replay},
+};
+
+/// A game that follows the blocks of a replay, and compares its state with theirs after each turn.
+#[derive(Debug)]
+pub struct Player<'r> {
+    replay: &'r Replay<'r>,
+    game: Game,
+    turn: Turn,
+    height: Height,
+    blocks: Blocks<'r>,
+}
+
+impl<'r> Player<'r> {
+    pub(crate) fn new(replay: &'r Replay<'r>, turn: Turn) -> Result<Self, SeekError> {
+        let last = replay.summary().turns;
+        if turn > last {
+            return Err(SeekError::NoSuchTurn { last });
+        }
+        let keyframes = replay.keyframes_to(turn);
+        let (game, at, height) = match keyframes.last() {
+            Some(nearest) => (restore(replay, keyframes)?, nearest.turn, nearest.record.first_height),
+            None => (start(replay)?, Turn::START, Height::GENESIS),
+        };
+        let blocks = height.next().map_or_else(Blocks::none, |next| replay.blocks_from(next));
+        let mut player = Self { replay, game, turn: at, height, blocks };
+        while player.turn < turn {
+            if player.forward()?.is_none() {
+                return Err(SeekError::NoSuchTurn { last: player.turn });
+            }
+        }
+        Ok(player)
+    }
+
+    /// The game as it stands.
+    pub const fn game(&self) -> &Game {
+        &self.game
+    }
+
+    /// The last turn that was executed.
+    pub const fn turn(&self) -> Turn {
+        self.turn
+    }
+
+    /// The game as it stands.
+    pub fn into_game(self) -> Game {
+        self.game
+    }
+
+    /// Executes the next turn; `None` when there is none.
+    ///
+    /// # Errors
+    ///
+    /// - [`SeekError::Damage`], [`SeekError::Malformed`]: nothing was executed.
+    /// - [`SeekError::StateRoot`]: the turn was executed, and the game does not stand where the match stood.
+    pub fn forward(&mut self) -> Result<Option<Applied>, SeekError> {
+        for proven in self.blocks.by_ref() {
+            let height = self.height.next().unwrap_or(self.height);
+            let read = proven?.read().map_err(|error| SeekError::Malformed { height, error })?;
+            let header = read.block().header();
+            self.height = height;
+            if header.kind == BlockKind::Turn {
+                self.turn = header.turn;
+                let applied = self.game.apply(&read.block().orders().unwrap_or_default());
+                check_root(&self.game, height, header.state_root)?;
+                return Ok(Some(applied));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Goes back by one turn; `false` at the start. Costs as much as [`Replay::player`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Replay::player`]; the player stays where it is.
+    pub fn back(&mut self) -> Result<bool, SeekError> {
+        let Some(turn) = self.turn.get().checked_sub(1).map(Turn::new) else { return Ok(false) };
+        *self = Self::new(self.replay, turn)?;
+        Ok(true)
+    }
+}
+
+fn start(replay: &Replay<'_>) -> Result<Game, SeekError> {
+    Game::start(&replay.genesis().setup()).map_err(SeekError::Setup)
+}
+
+/// Lays keyframes over each other; the first is whole, or is laid over the start.
+fn restore(replay: &Replay<'_>, keyframes: &[KeyframeRecord<'_>]) -> Result<Game, SeekError> {
+    let Some(nearest) = keyframes.last() else { return start(replay) };
+    let mut state = BTreeMap::new();
+    for (number, keyframe) in keyframes.iter().enumerate() {
+        let layer = Keyframe::read(&keyframe.record)?;
+        if number == 0 && layer.form == Form::Changed {
+            state.extend(start(replay)?.snapshot());
+        }
+        layer.lay_over(&mut state);
+    }
+    let game = Game::restore(&replay.genesis().setup(), &state.into_iter().collect());
+    let game = game.map_err(|error| SeekError::Keyframe { turn: nearest.turn, error })?;
+    check_root(&game, nearest.record.first_height, nearest.state_root)?;
+    Ok(game)
+}
+
+fn check_root(game: &Game, height: Height, expected: StateRoot) -> Result<(), SeekError> {
+    let got = game.state_root();
+    if got == expected { Ok(()) } else { Err(SeekError::StateRoot { height, expected, got }) }
+}
+
+/// Why a turn cannot be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeekError {
+    /// The replay does not hold this turn.
+    #[error("the replay ends with turn {last}")]
+    NoSuchTurn {
+        /// The last one that it holds.
+        last: Turn,
+    },
+    /// This build cannot play the game.
+    #[error("the game cannot be started")]
+    Setup(#[source] SetupError),
+    /// The file is damaged within a record that was written so.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// A block is malformed.
+    #[error("block {height} is malformed")]
+    Malformed {
+        /// Where it stands.
+        height: Height,
+        /// What is wrong with it.
+        #[source]
+        error: CodecError,
+    },
+    /// A keyframe is not a state of the game.
+    #[error("the keyframe of turn {turn} is not a state of the game")]
+    Keyframe {
+        /// Whose state it should be.
+        turn: Turn,
+        /// What the game says.
+        #[source]
+        error: SetupError,
+    },
+    /// A keyframe or an executed turn has another state than the block says.
+    #[error("block {height} commits to state {expected}, the replay comes to {got}")]
+    StateRoot {
+        /// The block's.
+        height: Height,
+        /// What it commits to.
+        expected: StateRoot,
+        /// What keyframe and turns give.
+        got: StateRoot,
+    },
+}

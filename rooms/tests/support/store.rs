@@ -1,0 +1,163 @@
+//! What the shell keeps on its disk.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cadastre_protocol::{
+    Chain, ChainState, DisplayName, Genesis, Height, Millis, ProvenBlock, ProvenReceipt, Seat, Seq,
+    ServerProof, SignedTransaction, decode_exact,
+};
+use cadastre_rooms::{Record, Records, Restored};
+use cadastre_simulations::{Game, Snapshot};
+
+use super::{SERIAL, block_key};
+
+/// A disk in memory: commits wait, are written whole, and are answered in their order.
+#[derive(Default)]
+pub(crate) struct Store {
+    begun: Option<(Genesis, Vec<DisplayName>)>,
+    /// From height 1.
+    pub(crate) blocks: Vec<ProvenBlock>,
+    pub(crate) accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
+    pub(crate) keyframe: Option<(ChainState, Snapshot)>,
+    /// Handed over, not written.
+    pub(crate) waiting: VecDeque<Records>,
+    written: VecDeque<Answer>,
+    confirmed: Height,
+    receipts: Vec<ProvenReceipt>,
+    /// How many commits were handed over.
+    pub(crate) commits: usize,
+}
+
+/// The answer to a written commit, and what may be told after it.
+struct Answer {
+    proofs: Vec<ServerProof>,
+    height: Height,
+    receipts: Vec<ProvenReceipt>,
+}
+
+impl Store {
+    pub(crate) fn hand_over(&mut self, records: Records) {
+        assert!(!records.records.is_empty(), "a commit of nothing");
+        self.commits += 1;
+        self.waiting.push_back(records);
+    }
+
+    /// Writes all that waits.
+    pub(crate) fn write(&mut self) {
+        while let Some(Records { match_id, records }) = self.waiting.pop_front() {
+            let leaves: Vec<_> = records.iter().filter_map(Record::leaf).collect();
+            let proofs = ServerProof::sign(&block_key(), SERIAL, &leaves);
+            let mut left = proofs.clone().into_iter();
+            let mut receipts = Vec::new();
+            for record in records {
+                let proof = record.leaf().and_then(|_| left.next());
+                receipts.extend(self.write_record(record, proof));
+            }
+            let (genesis, _) = self.begun.as_ref().expect("a match begins before it has records");
+            assert_eq!(genesis.match_id(), match_id);
+            self.written.push_back(Answer { proofs, height: self.height(), receipts });
+        }
+    }
+
+    fn write_record(&mut self, record: Record, proof: Option<ServerProof>) -> Option<ProvenReceipt> {
+        match record {
+            Record::Begin { genesis, names, .. } => {
+                assert!(self.begun.is_none(), "one match only");
+                self.begun = Some((decode_exact(&genesis).unwrap(), names));
+            }
+            Record::Accepted { seat, seq, received, transaction, receipt, .. } => {
+                let receipt = ProvenReceipt { receipt, proof: proof.unwrap() };
+                let before = self.accepted.insert((seat, seq), (received, transaction, receipt.clone()));
+                assert!(before.is_none(), "a second transaction with this number");
+                return Some(receipt);
+            }
+            Record::Block { height, hash, block, closes_turn, .. } => {
+                assert_eq!(Some(height), self.height().next(), "a second block at a height, or a gap");
+                let block = ProvenBlock { block, proof: proof.unwrap() };
+                assert_eq!(super::read(block.clone()).hash(), hash);
+                self.blocks.push(block);
+                if closes_turn {
+                    self.accepted.clear();
+                }
+            }
+            Record::Keyframe { state, snapshot } => self.keyframe = Some((state, snapshot)),
+        }
+        None
+    }
+
+    /// The answer to the oldest commit that is written and not answered.
+    pub(crate) fn answer(&mut self) -> Option<Vec<ServerProof>> {
+        let Answer { proofs, height, receipts } = self.written.pop_front()?;
+        self.confirmed = height;
+        self.receipts.extend(receipts);
+        Some(proofs)
+    }
+
+    /// What waits is lost, and so are the answers.
+    pub(crate) fn crash(&mut self) {
+        self.waiting.clear();
+        self.written.clear();
+        self.confirmed = self.height();
+        self.receipts.extend(self.accepted.values().map(|(_, _, receipt)| receipt.clone()));
+    }
+
+    /// What a restarted service makes of the store: newest keyframe, then the blocks after it through the
+    /// chain verifier. `None` when no match has begun.
+    pub(crate) fn restored(&self) -> Option<Restored> {
+        let (genesis, names) = self.begun.as_ref()?;
+        let (chain, game) = match &self.keyframe {
+            None => self.replay(),
+            Some((state, snapshot)) => {
+                let game = Game::restore(&genesis.setup(), snapshot).unwrap();
+                let chain =
+                    Chain::from_state_unverified(genesis.clone(), state.clone(), game.executed()).unwrap();
+                self.follow(chain, game)
+            }
+        };
+        let accepted = self.accepted.values().cloned().collect();
+        Some(Restored { chain, game, names: names.clone(), accepted })
+    }
+
+    /// Everything on disk from the genesis on, through the chain verifier.
+    pub(crate) fn replay(&self) -> (Chain, Game) {
+        let (genesis, _) = self.begun.as_ref().expect("a match has begun");
+        let game = Game::start(&genesis.setup()).unwrap();
+        let chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
+        self.follow(chain, game)
+    }
+
+    fn follow(&self, mut chain: Chain, mut game: Game) -> (Chain, Game) {
+        for block in self.blocks_after(chain.head().height, self.height()) {
+            let checked = chain.check_proven(block.read().unwrap()).unwrap();
+            if let Some(orders) = checked.orders() {
+                game.apply(&orders);
+            }
+            chain.append(checked, game.executed()).unwrap();
+        }
+        (chain, game)
+    }
+
+    /// Height of the newest block on disk.
+    pub(crate) fn height(&self) -> Height {
+        Height::new(self.blocks.len() as u64)
+    }
+
+    /// Height of the newest block that the room knows to be on disk.
+    pub(crate) const fn confirmed(&self) -> Height {
+        self.confirmed
+    }
+
+    pub(crate) fn blocks_after(&self, after: Height, to: Height) -> Vec<ProvenBlock> {
+        let index = |height: Height| usize::try_from(height.get()).unwrap();
+        self.blocks[index(after)..index(to)].to_vec()
+    }
+
+    pub(crate) fn has_confirmed_block(&self, block: &ProvenBlock) -> bool {
+        let confirmed = usize::try_from(self.confirmed.get()).unwrap();
+        self.blocks[..confirmed].iter().rev().any(|stored| stored == block)
+    }
+
+    pub(crate) fn has_confirmed_receipt(&self, receipt: &ProvenReceipt) -> bool {
+        self.receipts.contains(receipt)
+    }
+}

@@ -1,0 +1,204 @@
+//! The command line. Results go to stdout, logs to stderr; with `--json` each result is one JSON object a
+//! line.
+
+mod audit;
+mod bot;
+mod connect;
+mod demo;
+mod export;
+mod gif;
+mod key;
+mod output;
+mod replay;
+mod room;
+mod serve;
+mod watch;
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+
+use output::Output;
+
+/// Deterministic, turn-based lockstep matches that can be proved afterwards.
+#[derive(Debug, Parser)]
+#[command(name = "cadastre", version, max_term_width = 100)]
+struct Cli {
+    /// Prints each result as one JSON object a line.
+    #[arg(long, global = true)]
+    json: bool,
+    /// What is logged to stderr, in the syntax of `tracing` filters (default: info for serve, else warn).
+    #[arg(long, global = true, value_name = "FILTER")]
+    log: Option<String>,
+    /// Logs as JSON objects.
+    #[arg(long, global = true)]
+    log_json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the service.
+    Serve(serve::ServeArgs),
+    /// Shows everything once: a server, bots, a spectator, a crash, the replay and its audit.
+    Demo(demo::DemoArgs),
+    /// Opens rooms.
+    #[command(subcommand)]
+    Room(room::RoomCommand),
+    /// Plays as one or more bots.
+    Bot(bot::BotArgs),
+    /// Watches a room in the terminal, under a throw-away identity.
+    Watch(watch::WatchArgs),
+    /// Fetches a match, finished or not, as a replay file.
+    Export(export::ExportArgs),
+    /// Shows a replay file: a summary, the state at a turn, or a moving picture.
+    Replay(replay::ReplayArgs),
+    /// Checks everything in a replay file. Exit code 0: valid; 1: violations; 2: unreadable.
+    Audit(audit::AuditArgs),
+    /// Makes and shows identity keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+}
+
+/// Which server, and which key it must have.
+#[derive(Clone, Debug, Args)]
+struct ServerArgs {
+    /// The server, as ws://HOST:PORT or http://HOST:PORT.
+    #[arg(long, value_name = "URL")]
+    server: String,
+    /// The server's root key; without it the first key seen is trusted, and remembered.
+    #[arg(long, value_name = "HEX")]
+    root_key: Option<String>,
+}
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+struct CliError {
+    code: u8,
+    message: String,
+}
+
+impl CliError {
+    /// The thing checked is not so.
+    const NOT_SO: u8 = 1;
+    /// Usage, or input that cannot be read.
+    const USAGE: u8 = 2;
+    /// The service failed.
+    const FAILED: u8 = 3;
+
+    fn not_so(message: impl Into<String>) -> Self {
+        Self { code: Self::NOT_SO, message: message.into() }
+    }
+
+    fn usage(message: impl Into<String>) -> Self {
+        Self { code: Self::USAGE, message: message.into() }
+    }
+
+    fn failed(message: impl Into<String>) -> Self {
+        Self { code: Self::FAILED, message: message.into() }
+    }
+}
+
+/// What a command ends with.
+type Ending = Result<ExitCode, CliError>;
+
+/// Runs the command that the arguments name.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
+    match start_log(&cli).and_then(|()| run_command(cli)) {
+        // An answer that could not be printed is none.
+        Ok(_) if !output::was_printed() => ExitCode::from(CliError::FAILED),
+        Ok(code) => code,
+        Err(CliError { code, message }) => {
+            complain(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run_command(cli: Cli) -> Ending {
+    let output = Output::new(cli.json);
+    match cli.command {
+        Command::Serve(args) => run(serve::serve(args, output)),
+        Command::Demo(args) => run(demo::demo(args, output)),
+        Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, output)),
+        Command::Bot(args) => run(bot::bot(args, output)),
+        Command::Watch(args) => run(watch::watch(args, output)),
+        Command::Export(args) => run(export::export(args, output)),
+        Command::Replay(args) => replay::replay(&args, output),
+        Command::Audit(args) => audit::audit(&args, output),
+        Command::Key(command) => key::key(&command, output),
+    }
+}
+
+/// Shows the help that was asked for, or says in one line what is wrong with the arguments.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let help_is_wanted = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if help_is_wanted || !error.use_stderr() {
+        // Whoever does not read the help needs no other answer.
+        let _ = error.print();
+    } else {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let paragraphs = text.split("\n\n").take_while(|paragraph| !paragraph.starts_with("Usage:"));
+        let said = paragraphs.filter(|paragraph| !paragraph.starts_with("For more information"));
+        let on_one_line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+        complain(&format!("{}; --help says more", said.map(on_one_line).collect::<Vec<_>>().join("; ")));
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(CliError::USAGE))
+}
+
+/// Says something on stderr. Where nobody listens any more, the exit code has to do.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "cadastre: {message}");
+}
+
+fn run(command: impl Future<Output = Ending>) -> Ending {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::failed(format!("cannot start: {error}")))?
+        .block_on(command)
+}
+
+fn start_log(cli: &Cli) -> Result<(), CliError> {
+    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" };
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .parse(cli.log.as_deref().unwrap_or(default))
+        .map_err(|error| CliError::usage(format!("--log: {error}")))?;
+    // A log that nobody reads any more must not end what is logged.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
+    if cli.log_json {
+        builder.json().init();
+    } else {
+        builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init();
+    }
+    Ok(())
+}
+
+/// An error and what it comes from, on one line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// Reads a whole file that a user named.
+fn read_file(path: &PathBuf) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
+}

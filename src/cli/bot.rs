@@ -1,0 +1,210 @@
+//! `cadastre bot`: plays what the game itself suggests.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use cadastre_client::{Client, Config, Event, Follower};
+use cadastre_protocol::{BlockKind, Chain, EnterAs, Head, MatchId, RoomName, RoomSpec, Seat, SecretKey};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{
+    CliError, Ending, ServerArgs,
+    connect::{Server, client_error, display_name, room_name, throw_away_identity},
+    describe,
+    output::Output,
+    room::GameArgs,
+};
+use crate::key_file;
+
+#[derive(Debug, Args)]
+pub(super) struct BotArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Name of the room; it is opened with a seat for each bot if it is missing.
+    #[arg(long)]
+    room: String,
+    /// How many bots.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    count: u8,
+    /// Turns after which the bots leave. A room that they open ends its match then.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    turns: Option<u32>,
+    /// Time that a bot thinks before each turn, so that people can follow.
+    #[arg(long, value_name = "MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=10_000))]
+    pace: u64,
+    /// Identity key; with several bots FILE.0, FILE.1 and so on. Without it, identities are thrown away.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    game: GameArgs,
+}
+
+pub(super) async fn bot(args: BotArgs, output: Output) -> Ending {
+    let server = Server::of(&args.server)?;
+    let room = room_name(&args.room)?;
+    let spec = args.game.spec(args.count, args.turns);
+    // One bot may join a room for more players; whether it could open one matters only if it has to.
+    let open = if args.count == 1 { spec.ok() } else { Some(spec?) };
+    let mut bots = JoinSet::new();
+    for number in 0..args.count {
+        let identity = match &args.key {
+            None => throw_away_identity()?,
+            Some(path) if args.count == 1 => read_key(path)?,
+            Some(path) => read_key(&numbered(path, number))?,
+        };
+        let client = player(&server, identity, &room, number, open.clone());
+        let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
+        bots.spawn(play(client, turns, pace, move |observed| observed.report(&server, output)));
+    }
+    while let Some(ended) = bots.join_next().await {
+        ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A client that takes a seat.
+pub(super) fn player(
+    server: &Server,
+    identity: SecretKey,
+    room: &RoomName,
+    number: u8,
+    open: Option<RoomSpec>,
+) -> Client {
+    let name = display_name(&format!("bot {number}"));
+    let config = Config { identity, room: room.clone(), enter_as: EnterAs::Player, name, open };
+    Client::new(server.url.clone(), server.trust, config)
+}
+
+/// Something that a bot saw, with the client that saw it.
+pub(super) struct Observed<'a> {
+    pub(super) client: &'a Client,
+    pub(super) event: &'a Event,
+}
+
+impl Observed<'_> {
+    /// The block, if it is one.
+    pub(super) fn block(&self) -> Option<(MatchId, Option<Seat>, Head, &BlockKind)> {
+        let Event::Block { head, kind, .. } = self.event else { return None };
+        let match_id = self.client.session().follower()?.chain().match_id();
+        Some((match_id, self.client.session().seat(), *head, kind))
+    }
+
+    fn report(&self, server: &Server, output: Output) {
+        if let Event::Connected { root } = self.event {
+            server.remember(*root);
+        }
+        if let Some((match_id, seat, head, kind)) = self.block() {
+            let seat = seat.map(Seat::get);
+            output.result(&block_json(match_id, seat, head), || {
+                let seat = seat.map_or_else(|| "-".into(), |seat| seat.to_string());
+                format!(
+                    "seat {seat}  turn {:>5}  block {:>6}  {:<8}  {}",
+                    head.turn,
+                    head.height,
+                    word(kind),
+                    head.block
+                )
+            });
+        }
+        match self.event {
+            Event::Lost { reason } => tracing::warn!(reason, "connection lost; coming back"),
+            Event::Refused { transaction, refusal } => tracing::warn!(%transaction, %refusal, "refused"),
+            Event::Ended { standings, .. } => {
+                let mut places = standings.clone();
+                places.sort_by_key(|standing| standing.place);
+                let places: Vec<_> =
+                    places.iter().map(|s| format!("{}. seat {} ({})", s.place, s.seat, s.score)).collect();
+                output.say(&format!("match over: {}", places.join("  ")));
+            }
+            Event::Connected { .. }
+            | Event::Lobby(_)
+            | Event::Match { .. }
+            | Event::Block { .. }
+            | Event::CaughtUp
+            | Event::YourTurn { .. }
+            | Event::Receipt(_)
+            | Event::Failed(_)
+            | Event::Goodbye { .. } => {}
+        }
+    }
+}
+
+/// A verified block as a result.
+pub(super) fn block_json(match_id: MatchId, seat: Option<u8>, head: Head) -> Value {
+    json!({
+        "match_id": match_id.to_string(),
+        "seat": seat,
+        "turn": head.turn.get(),
+        "height": head.height.get(),
+        "head": head.block.to_string(),
+        "state_root": head.state_root.to_string(),
+    })
+}
+
+/// One word for a kind of block.
+pub(super) const fn word(kind: &BlockKind) -> &'static str {
+    match kind {
+        BlockKind::Start => "start",
+        BlockKind::Turn => "turn",
+        BlockKind::Commit => "commit",
+        BlockKind::Reopen { .. } => "reopen",
+        BlockKind::Takeback { .. } => "takeback",
+        BlockKind::KeyChange { .. } => "keychange",
+        BlockKind::Seal { .. } => "seal",
+    }
+}
+
+/// Plays, or only watches, to the end of the match or the turn `turns`, whichever is first. Thinks for as long
+/// as `pace` before each turn.
+pub(super) async fn play(
+    mut client: Client,
+    turns: Option<u32>,
+    pace: Duration,
+    mut observe: impl FnMut(Observed<'_>),
+) -> Result<Client, CliError> {
+    loop {
+        let event = client.next().await.map_err(|error| client_error(&error))?;
+        observe(Observed { client: &client, event: &event });
+        match event {
+            Event::YourTurn { .. } => {
+                tokio::time::sleep(pace).await;
+                let suggested = client.session().follower().zip(client.session().seat());
+                let commands = suggested.map(|(follower, seat)| follower.game().simulation().suggest(seat));
+                if let Some(commands) = commands
+                    && let Err(error) = client.submit(commands)
+                {
+                    tracing::warn!(error = describe(&error), "cannot submit");
+                }
+            }
+            Event::Ended { .. } => return Ok(client),
+            Event::Block { head, .. } if turns.is_some_and(|turns| head.turn.get() >= turns) => {
+                let chain = client.session().follower().map(Follower::chain);
+                let ends_here = |chain: &Chain| chain.seal_due().is_some() || chain.sealed().is_some();
+                if !chain.is_some_and(ends_here) {
+                    return Ok(client);
+                }
+            }
+            Event::Failed(failure) => return Err(CliError::failed(failure.to_string())),
+            Event::Connected { .. }
+            | Event::Lost { .. }
+            | Event::Lobby(_)
+            | Event::Match { .. }
+            | Event::Block { .. }
+            | Event::CaughtUp
+            | Event::Receipt(_)
+            | Event::Refused { .. }
+            | Event::Goodbye { .. } => {}
+        }
+    }
+}
+
+fn read_key(path: &std::path::Path) -> Result<SecretKey, CliError> {
+    key_file::read(path).map_err(|error| CliError::usage(describe(&error)))
+}
+
+fn numbered(path: &std::path::Path, number: u8) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}

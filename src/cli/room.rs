@@ -1,0 +1,117 @@
+//! `cadastre room create`, and what a room is opened with.
+
+use std::process::ExitCode;
+
+use cadastre_client::create_room;
+use cadastre_protocol::{RoomSpec, TurnMode};
+use cadastre_simulations::{RULES, newest_rules};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
+
+use super::{
+    CliError, Ending, ServerArgs,
+    connect::{Server, client_error, room_name, throw_away_identity},
+    output::Output,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RoomCommand {
+    /// Opens a room. It closes again when nobody comes for an hour.
+    Create(CreateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Name of the room.
+    name: String,
+    /// How many seats.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
+    seats: u8,
+    /// Turns after which the match ends.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    turns: Option<u32>,
+    #[command(flatten)]
+    game: GameArgs,
+}
+
+/// What is played, and how fast.
+#[derive(Clone, Debug, Args)]
+pub(super) struct GameArgs {
+    /// The game: city or boxes.
+    #[arg(long, value_name = "ID", default_value = "city")]
+    pub(super) rules: String,
+    /// Size in the game's unit: tiles a side (city: 64 to 512) or boxes a side (boxes: 2 to 100).
+    #[arg(long, value_name = "N")]
+    pub(super) size: Option<u16>,
+    /// Whose commands a turn waits for (default: city simultaneous, boxes alternating).
+    #[arg(long)]
+    pub(super) mode: Option<Mode>,
+    /// How long a turn is open (default: the server's).
+    #[arg(long, value_name = "MS")]
+    pub(super) deadline: Option<u32>,
+    /// Lets nobody watch.
+    #[arg(long)]
+    pub(super) no_spectators: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Mode {
+    /// Everybody's.
+    Simultaneous,
+    /// Those of whoever is to move.
+    Alternating,
+}
+
+impl GameArgs {
+    /// The settings of a room, checked as far as they can be checked here.
+    pub(super) fn spec(&self, seats: u8, turns: Option<u32>) -> Result<RoomSpec, CliError> {
+        let Some(rules) = newest_rules(&self.rules) else {
+            let mut known: Vec<_> = RULES.iter().map(|rules| rules.name).collect();
+            known.dedup();
+            return Err(CliError::usage(format!(
+                "no rules `{}`; there are {}",
+                self.rules,
+                known.join(", ")
+            )));
+        };
+        let (fewest, most) = rules.seats;
+        if !(fewest..=most).contains(&seats) {
+            return Err(CliError::usage(format!("{} is for {fewest} to {most} seats", rules.name)));
+        }
+        let (smallest, _, largest) = rules.sizes;
+        if self.size.is_some_and(|size| !(smallest..=largest).contains(&size)) {
+            return Err(CliError::usage(format!("{} has sizes {smallest} to {largest}", rules.name)));
+        }
+        let mode = match (self.mode, rules.name) {
+            (Some(Mode::Simultaneous), _) => TurnMode::Simultaneous,
+            (None, "boxes") | (Some(Mode::Alternating), _) => TurnMode::Alternating,
+            (None, _) => TurnMode::Simultaneous,
+        };
+        Ok(RoomSpec {
+            rules: self.rules.clone(),
+            size: self.size,
+            seats,
+            mode,
+            turns_max: turns,
+            deadline_ms: self.deadline,
+            spectators: !self.no_spectators,
+        })
+    }
+}
+
+pub(super) async fn create(args: CreateArgs, output: Output) -> Ending {
+    let server = Server::of(&args.server)?;
+    let room = room_name(&args.name)?;
+    let spec = args.game.spec(args.seats, args.turns)?;
+    let identity = throw_away_identity()?;
+    let (root, created) = create_room(&server.url, server.trust, &identity, &room, spec)
+        .await
+        .map_err(|error| client_error(&error))?;
+    server.remember(root);
+    created.map_err(|failure| CliError::failed(format!("room {room}: {failure}")))?;
+    let result = json!({ "room": room.as_str(), "rules": args.game.rules, "seats": args.seats });
+    output.result(&result, || format!("room {room} is open for {} players", args.seats));
+    Ok(ExitCode::SUCCESS)
+}

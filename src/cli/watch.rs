@@ -1,0 +1,90 @@
+//! `cadastre watch`.
+
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
+
+use cadastre_client::{Client, Config, Event};
+use cadastre_protocol::EnterAs;
+use clap::Args;
+use serde_json::json;
+
+use super::{
+    Ending, ServerArgs,
+    bot::{block_json, play, word},
+    connect::{Server, display_name, room_name, throw_away_identity},
+    output::Output,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Name of the room.
+    #[arg(long)]
+    room: String,
+}
+
+pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
+    let server = Server::of(&args.server)?;
+    let config = Config {
+        identity: throw_away_identity()?,
+        room: room_name(&args.room)?,
+        enter_as: EnterAs::Spectator,
+        name: display_name("spectator"),
+        open: None,
+    };
+    let client = Client::new(server.url.clone(), server.trust, config);
+    let draws = !output.is_json() && std::io::stdout().is_terminal();
+    let mut behind = true;
+    let watched = play(client, None, Duration::ZERO, |observed| match observed.event {
+        Event::Connected { root } => server.remember(*root),
+        Event::Lobby(lobby) => {
+            let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
+            let result =
+                json!({ "room": lobby.room.as_str(), "players": players, "seats": lobby.spec.seats });
+            output.result(&result, || {
+                format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
+            });
+        }
+        Event::CaughtUp => behind = false,
+        Event::Lost { .. } => {
+            behind = true;
+            tracing::warn!("connection lost; coming back");
+        }
+        Event::Block { .. } => {
+            let Some((match_id, _, head, kind)) = observed.block() else { return };
+            let follower = observed.client.session().follower();
+            match follower {
+                // Of the blocks before one came, only the last is worth a picture.
+                Some(follower) if draws => {
+                    if !behind || head.turn.get() == 0 {
+                        output.say("\x1b[2J\x1b[H");
+                        output.picture(follower.game().simulation().picture());
+                        output.say(&format!("turn {}  block {}  {}", head.turn, head.height, head.block));
+                    }
+                }
+                Some(_) | None => output.result(&block_json(match_id, None, head), || {
+                    format!(
+                        "turn {:>5}  block {:>6}  {:<8}  {}",
+                        head.turn,
+                        head.height,
+                        word(kind),
+                        head.block
+                    )
+                }),
+            }
+        }
+        Event::Ended { .. }
+        | Event::Match { .. }
+        | Event::YourTurn { .. }
+        | Event::Receipt(_)
+        | Event::Refused { .. }
+        | Event::Failed(_)
+        | Event::Goodbye { .. } => {}
+    })
+    .await?;
+    if let Some(follower) = watched.session().follower() {
+        output.picture(follower.game().simulation().picture());
+    }
+    output.say("the match is over");
+    Ok(ExitCode::SUCCESS)
+}

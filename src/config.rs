@@ -1,0 +1,234 @@
+//! What an operator can set: a TOML file, overruled by the command line. The reference is
+//! `docs/configuration.md`.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
+
+use cadastre_protocol::{DEADLINE_MS_MAX, DEADLINE_MS_MIN};
+use serde::Deserialize;
+
+/// Largest limit that counts something: what is reserved for it must fit in memory.
+const COUNT_MAX: u64 = 1_000_000;
+
+/// Largest limit of a time: a day in milliseconds.
+const MILLIS_MAX: u64 = 24 * 60 * 60 * 1000;
+
+/// Settings of `cadastre serve`. Unknown names are refused: a limit misspelt would be a limit not set.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address for WebSocket and HTTP; port 0 lets the system pick one.
+    pub listen: SocketAddr,
+    /// Folder for keys and store.
+    pub data: PathBuf,
+    /// Further `host:port` names under which clients reach this service. The listen address, and for
+    /// loopback and unspecified addresses the loopback names, need not be listed.
+    pub authorities: Vec<String>,
+    /// Deadline of turns in rooms whose settings have none, in milliseconds.
+    pub deadline_ms: u32,
+    /// How much of everything there may be.
+    pub limits: Limits,
+}
+
+/// How much of everything there may be.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Open connections. One more is closed at once.
+    pub connections_max: usize,
+    /// Handshakes under way. One more waits its turn within `handshake_ms_max`.
+    pub handshakes_max: usize,
+    /// Time from the first byte of a request to the end of the handshake, in milliseconds.
+    pub handshake_ms_max: u64,
+    /// Rooms, those of running matches among them. One more is refused.
+    pub rooms_max: usize,
+    /// Spectators of one room. One more is refused.
+    pub spectators_max: usize,
+    /// Messages that one connection may send within a second. At one more the client is sent away.
+    pub messages_per_s_max: u32,
+    /// Messages that wait to be sent on one connection. When there are more, the client is dropped and may
+    /// come back.
+    pub queue_messages_max: usize,
+    /// Time that sending one message may take, in milliseconds. Then the connection is closed.
+    pub write_ms_max: u64,
+    /// Silence after which a client sends a sign of life, in milliseconds; after three times as long the
+    /// connection is closed.
+    pub heartbeat_ms: u32,
+    /// Replay files and match lists that are made at the same time. One more waits its turn.
+    pub exports_max: usize,
+    /// Commits in the hands of the store's writer; rooms wait when there are more.
+    pub commits_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
+            data: PathBuf::from("cadastre-data"),
+            authorities: Vec::new(),
+            deadline_ms: 30_000,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 20_000,
+            handshakes_max: 256,
+            handshake_ms_max: 10_000,
+            rooms_max: 5_000,
+            spectators_max: 256,
+            messages_per_s_max: 1_000,
+            queue_messages_max: 256,
+            write_ms_max: 10_000,
+            heartbeat_ms: 15_000,
+            exports_max: 1,
+            commits_max: 1_024,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is not TOML, or has unknown names or values out of range.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let config: Self =
+            toml::from_str(&text).map_err(|error| ConfigError::malformed(path, &text, &error))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks that every value can be worked with.
+    ///
+    /// # Errors
+    ///
+    /// The first value that cannot.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let limits = &self.limits;
+        let deadline = u64::from(DEADLINE_MS_MIN)..=u64::from(DEADLINE_MS_MAX);
+        let at_least = |least| least..=COUNT_MAX;
+        let millis = 100..=MILLIS_MAX;
+        let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
+        let checks = [
+            ("deadline_ms", u64::from(self.deadline_ms), deadline),
+            ("limits.connections_max", count(limits.connections_max), at_least(1)),
+            ("limits.handshakes_max", count(limits.handshakes_max), at_least(1)),
+            ("limits.handshake_ms_max", limits.handshake_ms_max, millis.clone()),
+            ("limits.rooms_max", count(limits.rooms_max), at_least(1)),
+            ("limits.spectators_max", count(limits.spectators_max), at_least(0)),
+            ("limits.messages_per_s_max", u64::from(limits.messages_per_s_max), at_least(1)),
+            ("limits.queue_messages_max", count(limits.queue_messages_max), at_least(16)),
+            ("limits.write_ms_max", limits.write_ms_max, millis.clone()),
+            ("limits.heartbeat_ms", u64::from(limits.heartbeat_ms), millis),
+            ("limits.exports_max", count(limits.exports_max), at_least(1)),
+            ("limits.commits_max", count(limits.commits_max), at_least(1)),
+        ];
+        match checks.into_iter().find(|(_, value, range)| !range.contains(value)) {
+            None => Ok(()),
+            Some((name, _, range)) => Err(ConfigError::OutOfRange { name, range }),
+        }
+    }
+
+    /// All `host:port` names under which a service that listens at `listen` is reached.
+    pub fn authorities_at(&self, listen: SocketAddr) -> Vec<String> {
+        let mut names = self.authorities.clone();
+        names.push(listen.to_string());
+        if listen.ip().is_loopback() || listen.ip().is_unspecified() {
+            let port = listen.port();
+            let v4 = IpAddr::from([127, 0, 0, 1]);
+            let v6 = IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]);
+            names.push(format!("localhost:{port}"));
+            names.push(SocketAddr::new(v4, port).to_string());
+            names.push(SocketAddr::new(v6, port).to_string());
+        }
+        names
+    }
+}
+
+/// Why a configuration cannot be used. The operator's to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not TOML, or an unknown name, or a value of the wrong type.
+    #[error("{path}, line {line}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where, counted from 1.
+        line: usize,
+        /// Why.
+        message: String,
+    },
+    /// A value that cannot be worked with.
+    #[error("`{name}` must be {}", in_words(.range))]
+    OutOfRange {
+        /// The value's name.
+        name: &'static str,
+        /// What it can be.
+        range: RangeInclusive<u64>,
+    },
+}
+
+impl ConfigError {
+    fn malformed(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let message = error.message().lines().collect::<Vec<_>>().join(" ");
+        Self::Malformed { path: path.to_owned(), line: before.matches('\n').count() + 1, message }
+    }
+}
+
+fn in_words(range: &RangeInclusive<u64>) -> String {
+    match (range.start(), range.end()) {
+        (least, &u64::MAX) => format!("at least {least}"),
+        (least, most) => format!("{least} to {most}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_an_empty_file_means_it() {
+        assert!(Config::default().validate().is_ok());
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        for bad in ["lisen = '127.0.0.1:1'", "[limits]\nroom_max = 3", "deadline_ms = -1"] {
+            assert!(toml::from_str::<Config>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let config = Config { deadline_ms: 5, ..Config::default() };
+        assert!(config.validate().unwrap_err().to_string().contains("deadline_ms"));
+    }
+
+    #[test]
+    fn loopback_has_all_its_names() {
+        let names = Config::default().authorities_at(SocketAddr::from(([127, 0, 0, 1], 9)));
+        assert!(names.contains(&"localhost:9".to_owned()) && names.contains(&"[::1]:9".to_owned()));
+        let public = Config::default().authorities_at(SocketAddr::from(([10, 0, 0, 1], 9)));
+        assert_eq!(public, ["10.0.0.1:9"]);
+    }
+}

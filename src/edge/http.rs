@@ -1,0 +1,195 @@
+//! The routes: game, health, rooms, matches, replays, metrics. `docs/operations.md`, "HTTP".
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use cadastre_client::SUBPROTOCOL;
+use cadastre_protocol::{Digest, MatchId, RoomName};
+use hyper::{StatusCode, header, upgrade::OnUpgrade};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+
+use super::Edge;
+use crate::export;
+
+/// An upgraded connection, and the authority that its client dialled.
+pub(super) struct Upgrade {
+    pub(super) on_upgrade: OnUpgrade,
+    pub(super) authority: String,
+}
+
+/// The routes of one connection. The first upgrade is handed to `upgraded`.
+pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> BoxedFilter<(Response,)> {
+    let upgraded = Arc::new(Mutex::new(Some(upgraded)));
+    let with_edge = {
+        let edge = edge.clone();
+        warp::any().map(move || edge.clone())
+    };
+    let game = warp::path!("ws")
+        .and(warp::get())
+        .and(warp::header::headers_cloned())
+        .and(warp::ext::optional::<OnUpgrade>())
+        .map(move |headers: hyper::HeaderMap, on_upgrade| match check_upgrade(&edge, &headers, on_upgrade) {
+            Ok((on_upgrade, authority, accept)) => {
+                let sender = upgraded.lock().ok().and_then(|mut sender| sender.take());
+                let handed = sender.map(|sender| sender.send(Upgrade { on_upgrade, authority }));
+                match handed {
+                    Some(Ok(())) => switching(&accept),
+                    Some(Err(_)) | None => text(StatusCode::BAD_REQUEST, "upgraded already"),
+                }
+            }
+            Err((status, why)) => text(status, why),
+        });
+    let health = warp::path!("health").and(warp::get()).and(with_edge.clone()).map(|edge: Arc<Edge>| {
+        let shared = edge.rooms.shared();
+        let (status, word) = if *edge.closing.borrow() {
+            (StatusCode::SERVICE_UNAVAILABLE, "closing")
+        } else if shared.writer.is_healthy() {
+            (StatusCode::OK, "ok")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written")
+        };
+        json_reply(status, &json!({ "status": word, "rooms": edge.rooms.list().len() }))
+    });
+    let rooms = warp::path!("rooms")
+        .and(warp::get())
+        .and(with_edge.clone())
+        .map(|edge: Arc<Edge>| json_reply(StatusCode::OK, &json!({ "rooms": edge.rooms.list() })));
+    let matches =
+        warp::path!("matches").and(warp::get()).and(with_edge.clone()).then(|edge: Arc<Edge>| async {
+            blocking(edge, |edge| match export::list(&edge.rooms.shared().store) {
+                Ok(matches) => json_reply(StatusCode::OK, &json!({ "matches": matches })),
+                Err(error) => failed(&error),
+            })
+            .await
+        });
+    let replay = warp::path!("matches" / String / "replay").and(warp::get()).and(with_edge.clone()).then(
+        |id: String, edge: Arc<Edge>| async {
+            blocking(edge, move |edge| replay_of(edge, Digest::from_hex(&id).map(MatchId::new))).await
+        },
+    );
+    let room_replay = warp::path!("rooms" / String / "replay").and(warp::get()).and(with_edge.clone()).then(
+        |name: String, edge: Arc<Edge>| async {
+            blocking(edge, move |edge| {
+                let found = RoomName::new(&name)
+                    .map(|name| export::newest_of_room(&edge.rooms.shared().store, &name));
+                match found {
+                    Some(Ok(match_id)) => replay_of(edge, match_id),
+                    Some(Err(error)) => failed(&error),
+                    None => text(StatusCode::NOT_FOUND, "no such room"),
+                }
+            })
+            .await
+        },
+    );
+    let metrics = warp::path!("metrics").and(warp::get()).and(with_edge).map(|edge: Arc<Edge>| {
+        let body = edge.rooms.shared().metrics.render();
+        warp::reply::with_header(
+            body,
+            header::CONTENT_TYPE,
+            "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        )
+        .into_response()
+    });
+    game.or(health)
+        .unify()
+        .or(rooms)
+        .unify()
+        .or(matches)
+        .unify()
+        .or(replay)
+        .unify()
+        .or(room_replay)
+        .unify()
+        .or(metrics)
+        .unify()
+        .recover(|_rejected| async { Ok::<_, Infallible>(text(StatusCode::NOT_FOUND, "nothing here")) })
+        .unify()
+        .boxed()
+}
+
+/// Checks what RFC 6455, section 4.2.1, asks for, and that the client speaks our protocol with a server of
+/// our name. `OnUpgrade` is there even for a request that does not ask to upgrade.
+fn check_upgrade(
+    edge: &Edge,
+    headers: &hyper::HeaderMap,
+    on_upgrade: Option<OnUpgrade>,
+) -> Result<(OnUpgrade, String, String), (StatusCode, &'static str)> {
+    let text_of = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let lists = |name, word: &str| {
+        text_of(name).is_some_and(|list| list.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
+    };
+    let asks = lists(header::CONNECTION, "upgrade") && lists(header::UPGRADE, "websocket");
+    let on_upgrade = on_upgrade.filter(|_| asks);
+    let on_upgrade = on_upgrade.ok_or((StatusCode::UPGRADE_REQUIRED, "this is a WebSocket"))?;
+    if text_of(header::SEC_WEBSOCKET_VERSION) != Some("13") {
+        return Err((StatusCode::BAD_REQUEST, "WebSocket version 13 is spoken here"));
+    }
+    let key = text_of(header::SEC_WEBSOCKET_KEY).ok_or((StatusCode::BAD_REQUEST, "no WebSocket key"))?;
+    if !lists(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
+        return Err((StatusCode::BAD_REQUEST, "subprotocol cadastre.v1 is spoken here"));
+    }
+    let host = text_of(header::HOST).unwrap_or_default();
+    if !edge.authorities.iter().any(|authority| authority == host) {
+        return Err((
+            StatusCode::MISDIRECTED_REQUEST,
+            "this server does not have that name; see `authorities`",
+        ));
+    }
+    Ok((on_upgrade, host.to_owned(), derive_accept_key(key.as_bytes())))
+}
+
+fn switching(accept: &str) -> Response {
+    hyper::Response::builder()
+        .status(StatusCode::SWITCHING_PROTOCOLS)
+        .header(header::CONNECTION, "Upgrade")
+        .header(header::UPGRADE, "websocket")
+        .header(header::SEC_WEBSOCKET_ACCEPT, accept)
+        .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+        .body(String::new())
+        .map(|response| response.map(Into::into))
+        .unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "bad header"))
+}
+
+fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
+    let Some(match_id) = match_id else { return text(StatusCode::NOT_FOUND, "no such match") };
+    match export::replay(&edge.rooms.shared().store, match_id) {
+        Ok(Some(bytes)) => {
+            warp::reply::with_header(bytes, header::CONTENT_TYPE, "application/octet-stream").into_response()
+        }
+        Ok(None) => text(StatusCode::NOT_FOUND, "no such match"),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Runs something that reads the store or executes a match, away from the tasks that serve players and only
+/// so many at once.
+async fn blocking(edge: Arc<Edge>, work: impl FnOnce(&Edge) -> Response + Send + 'static) -> Response {
+    let Ok(turn) = edge.exports.clone().acquire_owned().await else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "closing");
+    };
+    // The work keeps its turn to its end, also when nobody waits for the answer any more.
+    tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        work(&edge)
+    })
+    .await
+    .unwrap_or_else(|_| text(StatusCode::INTERNAL_SERVER_ERROR, "failed"))
+}
+
+fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
+    tracing::error!(error, "request failed");
+    text(StatusCode::INTERNAL_SERVER_ERROR, "the store cannot be read; the log says why")
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response {
+    warp::reply::with_status(body, status).into_response()
+}
+
+fn json_reply(status: StatusCode, body: &serde_json::Value) -> Response {
+    warp::reply::with_status(warp::reply::json(body), status).into_response()
+}

@@ -1,0 +1,492 @@
+//! One client: handshake, then sealed messages both ways.
+
+use std::{io::ErrorKind, sync::Arc, time::Duration};
+
+use cadastre_protocol::{
+    ClientMessage, EPOCH_MS_MAX, Failure, GoodbyeReason, Height, Limits, MESSAGE_BYTES_MAX, MatchId, Padding,
+    RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession, Wire, decode_exact, encode,
+};
+use cadastre_rooms::GuestId;
+use futures_util::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role as SocketRole, WebSocketConfig, frame::coding::CloseCode},
+    },
+};
+use tracing::{Instrument, debug, info_span};
+
+use super::{Edge, closed, http::Upgrade};
+use crate::{
+    clock,
+    rooms::{RoomHandle, ToGuest, ToRoom},
+    store::ReadError,
+};
+
+/// Socket buffers for reading and writing: what most connections cost.
+const SOCKET_BUFFER_BYTES: usize = 4096;
+
+/// Least time from the last message of a handshake that fails to its close, whatever the cause: the time
+/// tells the peer nothing.
+const FAILURE_FLOOR_MS: u64 = 250;
+
+/// Clients that are sent away are told to come back after this time at the earliest.
+const RETRY_AFTER_MS: u32 = 500;
+
+type Socket = WebSocketStream<TokioIo<Upgraded>>;
+
+/// Runs one game connection to its end.
+pub(super) async fn run(upgrade: Upgrade, edge: Arc<Edge>, connection: u64) {
+    let began = Instant::now();
+    let metrics = edge.rooms.shared().metrics.clone();
+    let upgraded = match upgrade.on_upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return debug!(%error, "connection was not upgraded"),
+    };
+    let config = WebSocketConfig::default()
+        .read_buffer_size(SOCKET_BUFFER_BYTES)
+        .write_buffer_size(SOCKET_BUFFER_BYTES)
+        .max_write_buffer_size(64 * SOCKET_BUFFER_BYTES)
+        .max_message_size(Some(RECORD_BYTES_MAX))
+        .max_frame_size(Some(RECORD_BYTES_MAX));
+    let mut socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), SocketRole::Server, Some(config)).await;
+
+    let limit = Duration::from_millis(edge.rooms.shared().config.limits.handshake_ms_max);
+    let mut heard = began;
+    let shaken = handshake(&mut socket, &edge, &upgrade.authority, &mut heard);
+    let shaken = tokio::time::timeout_at(began + limit, shaken);
+    let mut closing = edge.closing.clone();
+    let shaken = tokio::select! {
+        shaken = Box::pin(shaken) => shaken,
+        // Whoever is not logged in yet has nothing to lose.
+        () = closed(&mut closing) => return,
+    };
+    let session = match shaken {
+        Ok(Ok(session)) => session,
+        refused => {
+            let (reason, why) = match refused {
+                Ok(Err(why)) => ("handshake", why),
+                Ok(Ok(_)) | Err(_) => ("handshake-time", "time is up".to_owned()),
+            };
+            debug!(why, "handshake failed");
+            metrics.count_closed(reason);
+            tokio::time::sleep_until(heard + Duration::from_millis(FAILURE_FLOOR_MS)).await;
+            let close = CloseFrame { code: CloseCode::Policy, reason: "".into() };
+            let _ = tokio::time::timeout(limit, socket.close(Some(close))).await;
+            return;
+        }
+    };
+    metrics.handshakes.inc();
+    let identity = session.identity.public();
+    let span = info_span!("player", identity = %identity, session = %session.session);
+    let client = Client::new(socket, session, edge, connection);
+    let ended = Box::pin(client.run()).instrument(span.clone()).await;
+    let _entered = span.entered();
+    metrics.count_closed(ended.reason());
+    debug!(reason = ended.reason(), "connection ended");
+}
+
+/// The server's side of the handshake. The error is for the log: the peer sees none of it. Notes when the peer
+/// was `heard` last.
+async fn handshake(
+    socket: &mut Socket,
+    edge: &Edge,
+    authority: &str,
+    heard: &mut Instant,
+) -> Result<ServerSession, String> {
+    let describe = |error: cadastre_protocol::HandshakeError| error.to_string();
+    // Computing costs CPU time: only so many do at once. Waiting for the peer does not.
+    let turn = async || edge.handshakes.acquire().await.map_err(|error| error.to_string());
+    let m1 = next_binary(socket).await.map_err(|nothing| nothing.to_string())?;
+    *heard = Instant::now();
+    let (await_m3, m2) = {
+        let _turn = turn().await?;
+        let handshake = ServerHandshake::new(&edge.identity, authority);
+        let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
+        handshake.receive_m1(&m1, &mut rng).map_err(describe)?
+    };
+    socket.send(Message::binary(m2)).await.map_err(|error| error.to_string())?;
+    let m3 = next_binary(socket).await.map_err(|nothing| nothing.to_string())?;
+    *heard = Instant::now();
+    let _turn = turn().await?;
+    await_m3.receive(&m3).map_err(describe)
+}
+
+/// Why no binary message comes from a socket any more.
+#[derive(Debug, thiserror::Error)]
+enum Nothing {
+    #[error("a text message")]
+    Text,
+    #[error("closed by the peer")]
+    Closed,
+    #[error("{0}")]
+    Failed(tungstenite::Error),
+}
+
+impl Nothing {
+    /// What this means for a client that is logged in.
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Text => Ended::Broken("text"),
+            Self::Failed(tungstenite::Error::Capacity(_)) => Ended::Broken("frame"),
+            Self::Failed(tungstenite::Error::Protocol(error))
+                if *error != ProtocolError::ResetWithoutClosingHandshake =>
+            {
+                Ended::Broken("frame")
+            }
+            Self::Closed | Self::Failed(_) => Ended::Gone,
+        }
+    }
+}
+
+async fn next_binary(socket: &mut Socket) -> Result<Vec<u8>, Nothing> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => return Ok(bytes.into()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Text(_) | Message::Frame(_))) => return Err(Nothing::Text),
+            Some(Ok(Message::Close(_))) | None => return Err(Nothing::Closed),
+            Some(Err(error)) => return Err(Nothing::Failed(error)),
+        }
+    }
+}
+
+/// Why a connection ended.
+enum Ended {
+    /// The peer left or was lost.
+    Gone,
+    /// The peer broke the record layer or sent something that is no message.
+    Broken(&'static str),
+    /// The peer does not read.
+    Stuck,
+    /// We parted with it.
+    Goodbye(GoodbyeReason),
+}
+
+impl Ended {
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Broken(what) => what,
+            Self::Stuck => "stuck",
+            Self::Goodbye(GoodbyeReason::Shutdown) => "shutdown",
+            Self::Goodbye(GoodbyeReason::Replaced) => "replaced",
+            Self::Goodbye(GoodbyeReason::TooSlow) => "too-slow",
+            Self::Goodbye(GoodbyeReason::Silent) => "silent",
+            Self::Goodbye(GoodbyeReason::RoomClosed) => "room-closed",
+            Self::Goodbye(GoodbyeReason::TooFast) => "too-fast",
+        }
+    }
+}
+
+/// A client that is logged in.
+struct Client {
+    socket: Socket,
+    session: ServerSession,
+    edge: Arc<Edge>,
+    guest: GuestId,
+    room: Option<Membership>,
+    frames: Vec<Vec<u8>>,
+    last_received: Instant,
+    /// Messages since the second began that is counted.
+    messages: (Instant, u32),
+    keyed: Instant,
+}
+
+/// The client is in a room, or has asked to be.
+struct Membership {
+    inputs: mpsc::Sender<ToRoom>,
+    outbox: mpsc::Receiver<ToGuest>,
+}
+
+impl Client {
+    fn new(socket: Socket, session: ServerSession, edge: Arc<Edge>, connection: u64) -> Self {
+        let ServerSession { sealer, opener, identity, session: name } = session;
+        let opener = opener.limited_to(ClientMessage::BYTES_MAX.min(MESSAGE_BYTES_MAX));
+        Self {
+            socket,
+            session: ServerSession { sealer, opener, identity, session: name },
+            edge,
+            guest: GuestId::new(connection),
+            room: None,
+            frames: Vec::new(),
+            last_received: Instant::now(),
+            messages: (Instant::now(), 0),
+            keyed: Instant::now(),
+        }
+    }
+
+    async fn run(mut self) -> Ended {
+        let ended = match self.serve().await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        };
+        if let Some(room) = &self.room {
+            // A room that is gone needs no farewell.
+            let _ = room.inputs.send(ToRoom::Leave { guest: self.guest }).await;
+        }
+        if let Ended::Goodbye(reason) = ended {
+            let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: RETRY_AFTER_MS };
+            let _ = self.send(&encode(&goodbye)).await;
+        }
+        let close = match ended {
+            Ended::Broken(_) => Some(CloseFrame { code: CloseCode::Policy, reason: "".into() }),
+            Ended::Gone | Ended::Stuck | Ended::Goodbye(_) => None,
+        };
+        let limit = Duration::from_millis(self.edge.rooms.shared().config.limits.write_ms_max);
+        let _ = tokio::time::timeout(limit, self.socket.close(close)).await;
+        ended
+    }
+
+    async fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let heartbeat_ms = self.edge.rooms.shared().config.limits.heartbeat_ms;
+        let accept = ServerMessage::Accept {
+            session: self.session.session,
+            limits: Limits {
+                heartbeat_ms,
+                message_bytes_max: u32::try_from(ClientMessage::BYTES_MAX).unwrap_or(u32::MAX),
+            },
+            server_time: clock::now(),
+        };
+        self.send(&encode(&accept)).await?;
+        let silence = Duration::from_millis(u64::from(heartbeat_ms)) * 3;
+        let mut closing = self.edge.closing.clone();
+        loop {
+            tokio::select! {
+                biased;
+                message = next_of(&mut self.room) => match message {
+                    Some(message) => self.tell(message).await?,
+                    // The room closed the queue because it was full.
+                    None => return Err(Ended::Goodbye(GoodbyeReason::TooSlow)),
+                },
+                received = next_binary(&mut self.socket) => {
+                    let record = received.map_err(|nothing| {
+                        debug!(%nothing, "connection is lost");
+                        nothing.ended()
+                    })?;
+                    self.last_received = Instant::now();
+                    self.receive(record).await?;
+                }
+                () = tokio::time::sleep_until(self.last_received + silence) => {
+                    return Err(Ended::Goodbye(GoodbyeReason::Silent));
+                }
+                // In a room, the room says goodbye once everything is on disk.
+                () = closed(&mut closing), if self.room.is_none() => {
+                    return Err(Ended::Goodbye(GoodbyeReason::Shutdown));
+                }
+            }
+        }
+    }
+
+    async fn receive(&mut self, record: Vec<u8>) -> Result<(), Ended> {
+        let metrics = &self.edge.rooms.shared().metrics;
+        metrics.bytes_received.inc_by(record.len() as u64);
+        let opened = self.session.opener.open(record).map_err(|error| {
+            debug!(%error, "record does not open");
+            Ended::Broken("record")
+        })?;
+        let Some(bytes) = opened else { return Ok(()) };
+        self.count_message()?;
+        let message: ClientMessage = decode_exact(&bytes).map_err(|error| {
+            debug!(%error, "message does not decode");
+            Ended::Broken("message")
+        })?;
+        match message {
+            ClientMessage::Create { room, spec } => {
+                self.check_serving()?;
+                match self.edge.rooms.create(room.clone(), spec) {
+                    Ok(()) => self.send(&encode(&ServerMessage::Created { room })).await,
+                    Err(failure) => self.fail(failure).await,
+                }
+            }
+            ClientMessage::Enter { room, enter_as, name } => {
+                let handle = self.edge.rooms.find(&room);
+                let (guest, identity) = (self.guest, self.session.identity.public());
+                let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name };
+                self.enter(handle, Failure::NoSuchRoom, enter).await
+            }
+            ClientMessage::Resume { match_id, enter_as, height, block } => {
+                let handle = self.edge.rooms.find_match(match_id);
+                if handle.is_none() {
+                    return self.resume_from_store(match_id, height, block).await;
+                }
+                let (guest, identity) = (self.guest, self.session.identity.public());
+                let resume = |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block };
+                self.enter(handle, Failure::NoSuchMatch, resume).await
+            }
+            ClientMessage::Ready(ready) => self.say(ToRoom::Ready { guest: self.guest, ready }).await,
+            ClientMessage::Submit(transaction) => {
+                self.say(ToRoom::Submit { guest: self.guest, transaction }).await
+            }
+            ClientMessage::Leave => {
+                let said = self.say(ToRoom::Leave { guest: self.guest }).await;
+                self.room = None;
+                said
+            }
+            ClientMessage::Ping(number) => self.send(&encode(&ServerMessage::Pong(number))).await,
+        }
+    }
+
+    async fn enter(
+        &mut self,
+        handle: Option<RoomHandle>,
+        missing: Failure,
+        message: impl FnOnce(mpsc::Sender<ToGuest>) -> ToRoom,
+    ) -> Result<(), Ended> {
+        self.check_serving()?;
+        let Some(RoomHandle { inputs, .. }) = handle else { return self.fail(missing).await };
+        if self.room.is_some() {
+            return self.fail(Failure::WrongState).await;
+        }
+        let (sender, outbox) = mpsc::channel(self.edge.rooms.shared().config.limits.queue_messages_max);
+        self.room = Some(Membership { inputs, outbox });
+        self.say(message(sender)).await
+    }
+
+    /// Says something to the room that the client is in.
+    async fn say(&mut self, message: ToRoom) -> Result<(), Ended> {
+        let Some(room) = &self.room else { return self.fail(Failure::WrongState).await };
+        if room.inputs.send(message).await.is_err() {
+            self.room = None;
+            return Err(Ended::Goodbye(GoodbyeReason::RoomClosed));
+        }
+        Ok(())
+    }
+
+    /// While rooms close, or when nothing can be remembered any more, nothing can be begun: the client is sent
+    /// away, and comes back when the service does.
+    fn check_serving(&self) -> Result<(), Ended> {
+        if self.edge.rooms.is_serving() { Ok(()) } else { Err(Ended::Goodbye(GoodbyeReason::Shutdown)) }
+    }
+
+    /// Parts with a client that sends more messages in a second than it may.
+    fn count_message(&mut self) -> Result<(), Ended> {
+        let (since, count) = &mut self.messages;
+        if since.elapsed() >= Duration::from_secs(1) {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        let allowed = self.edge.rooms.shared().config.limits.messages_per_s_max;
+        if *count <= allowed { Ok(()) } else { Err(Ended::Goodbye(GoodbyeReason::TooFast)) }
+    }
+
+    /// Serves a match that is over and has no room any more. A match that is not over has a room as soon as the
+    /// service is well again.
+    async fn resume_from_store(
+        &mut self,
+        match_id: MatchId,
+        after: Height,
+        block: cadastre_protocol::BlockHash,
+    ) -> Result<(), Ended> {
+        let store = &self.edge.rooms.shared().store;
+        let unreadable = |error: ReadError| {
+            tracing::error!(%match_id, error = &error as &dyn std::error::Error, "cannot read a match");
+            Ended::Goodbye(GoodbyeReason::Shutdown)
+        };
+        let Some(mark) = store.mark(match_id).map_err(unreadable)? else {
+            return self.fail(Failure::NoSuchMatch).await;
+        };
+        if !mark.sealed {
+            return Err(Ended::Goodbye(GoodbyeReason::Shutdown));
+        }
+        if after > mark.height
+            || !crate::rooms::is_known(store, match_id, after, block).map_err(unreadable)?
+        {
+            return self.fail(Failure::UnknownHead).await;
+        }
+        self.send_blocks(match_id, after, mark.height).await
+    }
+
+    async fn tell(&mut self, message: ToGuest) -> Result<(), Ended> {
+        match message {
+            ToGuest::Message(bytes) => self.send(&bytes).await,
+            ToGuest::Blocks { match_id, after, to } => self.send_blocks(match_id, after, to).await,
+            ToGuest::NotAdmitted(failure) => {
+                self.room = None;
+                self.fail(failure).await
+            }
+            ToGuest::Dismissed(reason) => Err(Ended::Goodbye(reason)),
+        }
+    }
+
+    async fn send_blocks(&mut self, match_id: MatchId, after: Height, to: Height) -> Result<(), Ended> {
+        for height in after.get() + 1..=to.get() {
+            let block = self.edge.rooms.shared().store.block(match_id, Height::new(height)).map_err(|error| {
+                tracing::error!(%match_id, height, error = &error as &dyn std::error::Error, "cannot read a block");
+                Ended::Goodbye(GoodbyeReason::RoomClosed)
+            })?;
+            self.send(&encode(&ServerMessage::Block(block))).await?;
+        }
+        self.send(&encode(&ServerMessage::CaughtUp { height: to })).await
+    }
+
+    async fn fail(&mut self, failure: Failure) -> Result<(), Ended> {
+        self.edge.rooms.shared().metrics.count_failed(failure_word(failure));
+        self.send(&encode(&ServerMessage::Failed(failure))).await
+    }
+
+    /// Seals and sends a message. Nothing else is done meanwhile, so a peer that does not read is found by
+    /// the clock.
+    async fn send(&mut self, message: &[u8]) -> Result<(), Ended> {
+        if self.keyed.elapsed() > Duration::from_millis(EPOCH_MS_MAX) {
+            self.keyed = Instant::now();
+            let update = self.session.sealer.update_key().map_err(|_| Ended::Broken("keys-exhausted"))?;
+            self.frames.push(update);
+        }
+        self.session
+            .sealer
+            .seal(message, Padding::Block64, &mut self.frames)
+            .map_err(|_| Ended::Broken("keys-exhausted"))?;
+        let limit = Duration::from_millis(self.edge.rooms.shared().config.limits.write_ms_max);
+        let sent: u64 = self.frames.iter().map(|frame| frame.len() as u64).sum();
+        let (socket, frames) = (&mut self.socket, &mut self.frames);
+        let sending = async {
+            for frame in frames.drain(..) {
+                socket.feed(Message::binary(frame)).await?;
+            }
+            socket.flush().await
+        };
+        match tokio::time::timeout(limit, sending).await {
+            Ok(Ok(())) => {
+                self.edge.rooms.shared().metrics.bytes_sent.inc_by(sent);
+                Ok(())
+            }
+            Ok(Err(tungstenite::Error::Io(error))) if error.kind() == ErrorKind::TimedOut => {
+                Err(Ended::Stuck)
+            }
+            Ok(Err(_)) => Err(Ended::Gone),
+            Err(_) => Err(Ended::Stuck),
+        }
+    }
+}
+
+/// One word for what cannot be done.
+const fn failure_word(failure: Failure) -> &'static str {
+    match failure {
+        Failure::RoomExists => "room-exists",
+        Failure::NoSuchRoom => "no-such-room",
+        Failure::NoSuchMatch => "no-such-match",
+        Failure::BadSpec => "bad-spec",
+        Failure::TooManyRooms => "too-many-rooms",
+        Failure::RoomFull => "room-full",
+        Failure::NotSeated => "not-seated",
+        Failure::NoSpectators => "no-spectators",
+        Failure::WrongState => "wrong-state",
+        Failure::UnknownHead => "unknown-head",
+        Failure::Unavailable => "unavailable",
+    }
+}
+
+/// The next message of the room, if the client is in one.
+async fn next_of(room: &mut Option<Membership>) -> Option<ToGuest> {
+    match room {
+        Some(membership) => membership.outbox.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,16 @@
+//! The service: the tasks that run rooms, the store and its one writer, the WebSocket and HTTP edge, and the
+//! command line.
+
+pub mod cli;
+mod clock;
+pub mod config;
+mod edge;
+mod export;
+pub mod key_file;
+pub mod metrics;
+mod rooms;
+mod server_keys;
+mod service;
+pub mod store;
+
+pub use service::{Service, ServiceError};

@@ -1,0 +1,125 @@
+//! What an operator can measure, in the text format of Prometheus. `docs/operations.md` lists the names.
+
+use std::{sync::atomic::AtomicU64, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// Everything that is measured.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Connections that are open.
+    pub connections: Gauge,
+    /// Connections that were refused or ended, by reason.
+    pub closed: Family<Reason, Counter>,
+    /// Handshakes that were completed.
+    pub handshakes: Counter,
+    /// Rooms that are open.
+    pub rooms: Gauge,
+    /// Matches that began.
+    pub matches_begun: Counter,
+    /// Matches that ended, by reason.
+    pub matches_ended: Family<Reason, Counter>,
+    /// Turns that were closed.
+    pub turns: Counter,
+    /// Seats that let the time of a turn pass.
+    pub late: Counter,
+    /// Seats that had computed another state.
+    pub desyncs: Counter,
+    /// Transactions that were refused, by reason.
+    pub refused: Family<Reason, Counter>,
+    /// Other requests that could not be done, by reason.
+    pub failed: Family<Reason, Counter>,
+    /// Bytes of sealed records, sent.
+    pub bytes_sent: Counter<u64, AtomicU64>,
+    /// Bytes of sealed records, received.
+    pub bytes_received: Counter<u64, AtomicU64>,
+    commit_seconds: Histogram,
+    commits: Counter,
+}
+
+/// Why something happened, in one word.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// The word.
+    pub reason: &'static str,
+}
+
+impl Metrics {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("cadastre"),
+            connections: Gauge::default(),
+            closed: Family::default(),
+            handshakes: Counter::default(),
+            rooms: Gauge::default(),
+            matches_begun: Counter::default(),
+            matches_ended: Family::default(),
+            turns: Counter::default(),
+            late: Counter::default(),
+            desyncs: Counter::default(),
+            refused: Family::default(),
+            failed: Family::default(),
+            bytes_sent: Counter::default(),
+            bytes_received: Counter::default(),
+            // 0.1 ms to 3.3 s.
+            commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            commits: Counter::default(),
+        };
+        let m = &metrics;
+        let mut r = Registry::with_prefix("cadastre");
+        r.register("connections", "Open connections", m.connections.clone());
+        r.register("connections_closed", "Connections refused or ended", m.closed.clone());
+        r.register("handshakes", "Handshakes completed", m.handshakes.clone());
+        r.register("rooms", "Open rooms", m.rooms.clone());
+        r.register("matches_begun", "Matches that began", m.matches_begun.clone());
+        r.register("matches_ended", "Matches that ended", m.matches_ended.clone());
+        r.register("turns", "Turns closed", m.turns.clone());
+        r.register("late_seats", "Seats that let the time of a turn pass", m.late.clone());
+        r.register("desynced_seats", "Seats that had computed another state", m.desyncs.clone());
+        r.register("transactions_refused", "Transactions refused", m.refused.clone());
+        r.register("requests_failed", "Other requests that could not be done", m.failed.clone());
+        r.register("sent_bytes", "Bytes of sealed records sent", m.bytes_sent.clone());
+        r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
+        r.register("commit_seconds", "Time to make a group of commits durable", m.commit_seconds.clone());
+        r.register("commits", "Commits made durable", m.commits.clone());
+        metrics.registry = r;
+        metrics
+    }
+
+    pub(crate) fn observe_commit(&self, took: Duration, commits: usize) {
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.commits.inc_by(commits as u64);
+    }
+
+    pub(crate) fn count_closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn count_failed(&self, reason: &'static str) {
+        self.failed.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The text that Prometheus reads.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("writing into a string has no failing case");
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,290 @@
+//! The rooms that are open: their names, their matches, and the task that runs each.
+
+mod task;
+
+pub(crate) use task::is_known;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cadastre_protocol::{
+    BlockHash, DisplayName, EnterAs, Failure, Genesis, GoodbyeReason, Height, MatchId, PublicKey, RoomName,
+    RoomSpec, SealReason, SignedCertificate, SignedTransaction, Turn,
+};
+use cadastre_rooms::{GuestId, Host, Restored, Room};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    clock,
+    config::Config,
+    metrics::Metrics,
+    store::{Store, Writer},
+};
+
+/// Inputs that wait in front of one room. Connections wait when there are more.
+const ROOM_INPUTS_MAX: usize = 64;
+
+/// Everything that a room's task shares with the rest of the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    root: PublicKey,
+    signer: SignedCertificate,
+}
+
+/// The rooms of a service.
+#[derive(Debug)]
+pub(crate) struct Rooms {
+    shared: Shared,
+    open: Mutex<Open>,
+    closing: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    rooms: BTreeMap<RoomName, RoomHandle>,
+    /// Rooms by the match that runs in them.
+    matches: BTreeMap<MatchId, RoomName>,
+    tasks: JoinSet<()>,
+    /// Counts the rooms, so that one is not taken for another of the same name.
+    serial: u64,
+}
+
+/// The way to a room's task.
+#[derive(Clone, Debug)]
+pub(crate) struct RoomHandle {
+    serial: u64,
+    pub(crate) inputs: mpsc::Sender<ToRoom>,
+    pub(crate) info: watch::Receiver<RoomInfo>,
+}
+
+/// What is shown of a room in a list.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct RoomInfo {
+    pub(crate) room: String,
+    pub(crate) rules: String,
+    pub(crate) phase: &'static str,
+    pub(crate) match_id: Option<String>,
+    pub(crate) seats: u8,
+    pub(crate) taken: usize,
+    pub(crate) spectators: usize,
+    pub(crate) turn: u32,
+    pub(crate) height: u64,
+}
+
+/// What a connection says to a room.
+#[derive(Debug)]
+pub(crate) enum ToRoom {
+    Enter {
+        guest: GuestId,
+        outbox: mpsc::Sender<ToGuest>,
+        identity: PublicKey,
+        enter_as: EnterAs,
+        name: DisplayName,
+    },
+    Resume {
+        guest: GuestId,
+        outbox: mpsc::Sender<ToGuest>,
+        identity: PublicKey,
+        enter_as: EnterAs,
+        height: Height,
+        block: BlockHash,
+    },
+    Ready {
+        guest: GuestId,
+        ready: bool,
+    },
+    Submit {
+        guest: GuestId,
+        transaction: SignedTransaction,
+    },
+    Leave {
+        guest: GuestId,
+    },
+}
+
+/// What a room says to a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum ToGuest {
+    /// Encoding of a [`cadastre_protocol::ServerMessage`], made once for all who get it.
+    Message(Arc<[u8]>),
+    /// The stored blocks after `after` up to and with `to`, then CaughtUp.
+    Blocks { match_id: MatchId, after: Height, to: Height },
+    /// The room did not let the guest in.
+    NotAdmitted(Failure),
+    /// The room parts with the guest.
+    Dismissed(GoodbyeReason),
+}
+
+impl Rooms {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        metrics: Arc<Metrics>,
+        store: Store,
+        writer: Writer,
+        root: PublicKey,
+        signer: SignedCertificate,
+    ) -> Self {
+        let shared = Shared { config, metrics, store, writer, root, signer };
+        Self { shared, open: Mutex::default(), closing: watch::Sender::new(false) }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Opens a new room.
+    pub(crate) fn create(self: &Arc<Self>, name: RoomName, spec: RoomSpec) -> Result<(), Failure> {
+        let mut open = self.lock();
+        if !self.is_serving() {
+            return Err(Failure::Unavailable);
+        }
+        if let Some(there) = open.rooms.get(&name) {
+            if there.info.borrow().phase != "ended" {
+                return Err(Failure::RoomExists);
+            }
+            // What is left of a match that is over is served from the store.
+            open.forget(&name);
+        }
+        if open.rooms.len() >= self.shared.config.limits.rooms_max {
+            return Err(Failure::TooManyRooms);
+        }
+        let host = self.host().ok_or(Failure::Unavailable)?;
+        let room = Room::open(name.clone(), host, spec).ok_or(Failure::BadSpec)?;
+        self.start(&mut open, name, room);
+        Ok(())
+    }
+
+    /// Opens the room of a match that was running.
+    pub(crate) fn restore(self: &Arc<Self>, name: RoomName, restored: Restored) -> Result<(), RestoreError> {
+        let mut open = self.lock();
+        let match_id = restored.chain.match_id();
+        let host = self.host().ok_or(RestoreError::NoEntropy)?;
+        let room = Room::restore(name.clone(), host, restored, clock::now()).map_err(RestoreError::Room)?;
+        if open.rooms.contains_key(&name) {
+            return Err(RestoreError::TwoMatches);
+        }
+        open.matches.insert(match_id, name.clone());
+        self.start(&mut open, name, room);
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, open: &mut Open, name: RoomName, room: Room) {
+        let (inputs, received) = mpsc::channel(ROOM_INPUTS_MAX);
+        let (info_sender, info) = watch::channel(task::info_of(&name, &room));
+        open.serial += 1;
+        let serial = open.serial;
+        let task = task::RoomTask::new(name.clone(), serial, room, self.clone(), info_sender);
+        let closing = self.closing.subscribe();
+        open.tasks.spawn(task.run(received, closing));
+        open.rooms.insert(name, RoomHandle { serial, inputs, info });
+        self.shared.metrics.rooms.inc();
+        // Takes up the tasks that have ended, so that the set does not grow.
+        while open.tasks.try_join_next().is_some() {}
+    }
+
+    fn host(&self) -> Option<Host> {
+        let mut entropy = [0; 32];
+        getrandom::fill(&mut entropy).ok()?;
+        Some(Host {
+            root: self.shared.root,
+            signer: self.shared.signer.clone(),
+            entropy,
+            deadline_ms: self.shared.config.deadline_ms,
+            spectators_max: self.shared.config.limits.spectators_max,
+        })
+    }
+
+    /// Can matches be begun and go on?
+    pub(crate) fn is_serving(&self) -> bool {
+        self.shared.writer.is_healthy() && !*self.closing.borrow()
+    }
+
+    pub(crate) fn find(&self, name: &RoomName) -> Option<RoomHandle> {
+        self.lock().rooms.get(name).cloned()
+    }
+
+    pub(crate) fn find_match(&self, match_id: MatchId) -> Option<RoomHandle> {
+        let open = self.lock();
+        open.rooms.get(open.matches.get(&match_id)?).cloned()
+    }
+
+    pub(crate) fn list(&self) -> Vec<RoomInfo> {
+        self.lock().rooms.values().map(|room| room.info.borrow().clone()).collect()
+    }
+
+    /// A match begins in a room.
+    pub(crate) fn begun(&self, match_id: MatchId, name: RoomName) {
+        self.lock().matches.insert(match_id, name);
+    }
+
+    /// A room's task is about to end.
+    pub(crate) fn closed(&self, name: &RoomName, serial: u64) {
+        let mut open = self.lock();
+        if open.rooms.get(name).is_some_and(|room| room.serial == serial) {
+            open.forget(name);
+        }
+        self.shared.metrics.rooms.dec();
+    }
+
+    /// Lets every room bring to disk what is under way, and ends them.
+    pub(crate) async fn close(&self) {
+        self.closing.send_replace(true);
+        let mut tasks = std::mem::take(&mut self.lock().tasks);
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        // A panic while the lock was held leaves the maps whole: every change is one call.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn forget(&mut self, name: &RoomName) {
+        self.rooms.remove(name);
+        self.matches.retain(|_, of| of != name);
+    }
+}
+
+/// Why the room of a running match cannot be opened again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    #[error("the stored match contradicts itself")]
+    Room(#[source] cadastre_protocol::GenesisError),
+    #[error("another match runs in the room of this name")]
+    TwoMatches,
+    #[error("the system gives no random bytes")]
+    NoEntropy,
+}
+
+/// One word for the reason why a match ended.
+pub(crate) const fn seal_word(reason: SealReason) -> &'static str {
+    match reason {
+        SealReason::Rules => "rules",
+        SealReason::TurnLimit => "turn-limit",
+        SealReason::Resigned => "resigned",
+        SealReason::Abandoned => "abandoned",
+        SealReason::Operator => "operator",
+    }
+}
+
+/// How far a room has come.
+pub(crate) fn progress(room: &Room) -> (&'static str, Option<&Genesis>, Turn, Height) {
+    match room.chain() {
+        None if room.genesis().is_some() => ("starting", room.genesis(), Turn::START, Height::GENESIS),
+        None => ("lobby", None, Turn::START, Height::GENESIS),
+        Some(chain) => {
+            let phase = if chain.sealed().is_some() { "ended" } else { "playing" };
+            (phase, room.genesis(), chain.head().turn, chain.head().height)
+        }
+    }
+}

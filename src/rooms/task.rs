@@ -1,0 +1,351 @@
+//! The task that runs one room: feeds it inputs and carries out its outputs in order.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use cadastre_protocol::{BlockHash, GoodbyeReason, Height, MatchId, Millis, RoomName, encode};
+use cadastre_rooms::{Event, GuestId, Input, Output, Records, Room};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
+use tracing::{Instrument, info, info_span, warn};
+
+use super::{RoomInfo, Rooms, ToGuest, ToRoom, progress, seal_word};
+use crate::{
+    clock,
+    metrics::Reason,
+    store::{Commit, ReadError, Store},
+};
+
+/// Time that the room of a match that is over stays open.
+const ENDED_ROOM_MS: u64 = 60_000;
+
+/// Time that a lobby without guests stays open.
+const EMPTY_LOBBY_MS: u64 = 60 * 60 * 1000;
+
+type Proofs = Vec<cadastre_protocol::ServerProof>;
+
+pub(super) struct RoomTask {
+    name: RoomName,
+    serial: u64,
+    room: Room,
+    rooms: Arc<Rooms>,
+    info: watch::Sender<RoomInfo>,
+    outboxes: BTreeMap<GuestId, mpsc::Sender<ToGuest>>,
+    /// Guests that read too slowly, and of whom the room is still to be told.
+    dropped: Vec<GuestId>,
+    /// Commits under way, oldest first.
+    commits: VecDeque<oneshot::Receiver<Proofs>>,
+    wake: Option<Instant>,
+    idle_since: Option<Instant>,
+}
+
+enum Wakeup {
+    Message(Option<ToRoom>),
+    Committed(Result<Proofs, oneshot::error::RecvError>),
+    Timeout,
+    Idle,
+    Closing,
+}
+
+impl RoomTask {
+    pub(super) fn new(
+        name: RoomName,
+        serial: u64,
+        room: Room,
+        rooms: Arc<Rooms>,
+        info: watch::Sender<RoomInfo>,
+    ) -> Self {
+        Self {
+            name,
+            serial,
+            room,
+            rooms,
+            info,
+            outboxes: BTreeMap::new(),
+            dropped: Vec::new(),
+            commits: VecDeque::new(),
+            wake: None,
+            idle_since: None,
+        }
+    }
+
+    /// Runs until the room is over and idle, the service closes, or the store fails.
+    pub(super) async fn run(
+        mut self,
+        mut inputs: mpsc::Receiver<ToRoom>,
+        mut closing: watch::Receiver<bool>,
+    ) {
+        let span = info_span!("room", room = %self.name);
+        async {
+            let mut shutting_down = *closing.borrow();
+            let mut stored = self.carry_out().await;
+            while stored.is_ok() && !(shutting_down && self.commits.is_empty()) {
+                match self.next(&mut inputs, &mut closing, shutting_down).await {
+                    Wakeup::Message(Some(message)) => self.receive(message),
+                    Wakeup::Message(None) | Wakeup::Closing => shutting_down = true,
+                    Wakeup::Committed(Ok(proofs)) => {
+                        self.room.handle(clock::now(), Input::Committed { proofs });
+                    }
+                    Wakeup::Committed(Err(_)) => stored = Err(()),
+                    Wakeup::Timeout => {
+                        self.wake = None;
+                        self.room.handle(clock::now(), Input::Timeout);
+                    }
+                    Wakeup::Idle => break,
+                }
+                if stored.is_ok() {
+                    stored = self.carry_out().await;
+                }
+            }
+            let reason = match (stored, shutting_down) {
+                (Err(()), _) | (_, true) => GoodbyeReason::Shutdown,
+                (Ok(()), false) => GoodbyeReason::RoomClosed,
+            };
+            for outbox in self.outboxes.values() {
+                // A guest whose queue is full finds the room gone soon enough.
+                let _ = outbox.try_send(ToGuest::Dismissed(reason));
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn next(
+        &mut self,
+        inputs: &mut mpsc::Receiver<ToRoom>,
+        closing: &mut watch::Receiver<bool>,
+        shutting_down: bool,
+    ) -> Wakeup {
+        let idle_ms = if self.room.is_deserted() {
+            Some(EMPTY_LOBBY_MS)
+        } else if self.room.is_over() && self.commits.is_empty() {
+            Some(ENDED_ROOM_MS)
+        } else {
+            None
+        };
+        let idle_at = idle_ms.map(|ms| {
+            let since = self.idle_since.get_or_insert_with(Instant::now);
+            *since + Duration::from_millis(ms)
+        });
+        if idle_at.is_none() {
+            self.idle_since = None;
+        }
+        tokio::select! {
+            biased;
+            done = front(&mut self.commits), if !self.commits.is_empty() => {
+                self.commits.pop_front();
+                Wakeup::Committed(done)
+            }
+            () = at(self.wake), if self.wake.is_some() && !shutting_down => Wakeup::Timeout,
+            // The sender lives in `Rooms`, which outlives the task.
+            _ = closing.changed(), if !shutting_down => Wakeup::Closing,
+            message = inputs.recv(), if !shutting_down => Wakeup::Message(message),
+            () = at(idle_at), if idle_at.is_some() && !shutting_down => Wakeup::Idle,
+        }
+    }
+
+    fn receive(&mut self, message: ToRoom) {
+        let input = match message {
+            ToRoom::Enter { guest, outbox, identity, enter_as, name } => {
+                self.outboxes.insert(guest, outbox);
+                Input::Enter { guest, identity, enter_as, name }
+            }
+            ToRoom::Resume { guest, outbox, identity, enter_as, height, block } => {
+                let store = &self.rooms.shared().store;
+                let known = self.room.match_id().map_or(Ok(false), |id| is_known(store, id, height, block));
+                let Ok(known) = known else {
+                    // Not to be taken for a history that was lost.
+                    let _ = outbox.try_send(ToGuest::Dismissed(GoodbyeReason::Shutdown));
+                    return warn!(%height, "cannot read a block");
+                };
+                self.outboxes.insert(guest, outbox);
+                Input::Resume { guest, identity, enter_as, height, known }
+            }
+            ToRoom::Ready { guest, ready } => {
+                // The last one to be ready makes the map, which takes up to a tenth of a second.
+                let input = Input::Ready { guest, ready };
+                return tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
+            }
+            ToRoom::Submit { guest, transaction } => Input::Submit { guest, transaction },
+            ToRoom::Leave { guest } => {
+                self.outboxes.remove(&guest);
+                Input::Leave { guest }
+            }
+        };
+        self.room.handle(clock::now(), input);
+    }
+
+    /// Carries out what the room wants done, in order.
+    async fn carry_out(&mut self) -> Result<(), ()> {
+        loop {
+            let Some(output) = self.room.poll() else {
+                if self.dropped.is_empty() {
+                    break;
+                }
+                self.part_with_dropped();
+                continue;
+            };
+            match output {
+                Output::Commit(records) => self.commit(records).await?,
+                Output::Send { to, message } => self.send(to, ToGuest::Message(encode(&message).into())),
+                Output::Broadcast { to, message } => {
+                    let bytes: Arc<[u8]> = encode(&message).into();
+                    for guest in to {
+                        self.send(guest, ToGuest::Message(bytes.clone()));
+                    }
+                }
+                Output::CatchUp { guest, after, to } => {
+                    if let Some(match_id) = self.room.match_id() {
+                        self.send(guest, ToGuest::Blocks { match_id, after, to });
+                    }
+                }
+                Output::Refuse { guest, failure } => {
+                    self.send(guest, ToGuest::NotAdmitted(failure));
+                    self.outboxes.remove(&guest);
+                }
+                Output::Dismiss { guest, reason } => {
+                    self.send(guest, ToGuest::Dismissed(reason));
+                    self.outboxes.remove(&guest);
+                }
+                Output::WakeAt(time) => self.wake = Some(instant_of(time)),
+                Output::Observed(event) => self.observe(&event),
+            }
+        }
+        self.info.send_modify(|info| update(info, &self.room, self.outboxes.len()));
+        Ok(())
+    }
+
+    /// Tells the room of guests that were dropped while its outputs were carried out.
+    fn part_with_dropped(&mut self) {
+        for guest in std::mem::take(&mut self.dropped) {
+            self.room.handle(clock::now(), Input::Leave { guest });
+        }
+    }
+
+    async fn commit(&mut self, records: Records) -> Result<(), ()> {
+        let (done, receiver) = oneshot::channel();
+        self.commits.push_back(receiver);
+        self.rooms.shared().writer.commit(Commit { records, done }).await.map_err(|_| ())
+    }
+
+    /// Queues something for a guest; one that reads too slowly for its queue is dropped, and may come back.
+    fn send(&mut self, to: GuestId, message: ToGuest) {
+        let Some(outbox) = self.outboxes.get(&to) else { return };
+        if outbox.try_send(message).is_err() {
+            self.outboxes.remove(&to);
+            self.dropped.push(to);
+        }
+    }
+
+    fn observe(&self, event: &Event) {
+        let metrics = &self.rooms.shared().metrics;
+        match event {
+            Event::Started { match_id } => {
+                metrics.matches_begun.inc();
+                self.rooms.begun(*match_id, self.name.clone());
+                info!(%match_id, "match began");
+            }
+            Event::TurnClosed { turn, late, desynced } => {
+                metrics.turns.inc();
+                metrics.late.inc_by(u64::from(late.len()));
+                metrics.desyncs.inc_by(u64::from(desynced.len()));
+                tracing::debug!(%turn, late = late.len(), "turn closed");
+                for seat in desynced.iter() {
+                    warn!(%turn, %seat, "seat signed another state root");
+                }
+            }
+            Event::Refused { guest, kind } => {
+                metrics.refused.get_or_create(&Reason { reason: kind }).inc();
+                tracing::debug!(connection = guest.get(), kind, "transaction refused");
+            }
+            Event::Ended { reason } => {
+                let reason = seal_word(*reason);
+                metrics.matches_ended.get_or_create(&Reason { reason }).inc();
+                info!(reason, "match ended");
+            }
+            Event::Broken { error } => {
+                tracing::error!(%error, "the room made a block that does not pass its own verifier; it stands still");
+            }
+        }
+    }
+}
+
+impl Drop for RoomTask {
+    // Also after a panic: a room that nobody runs must not keep its name.
+    fn drop(&mut self) {
+        self.rooms.closed(&self.name, self.serial);
+    }
+}
+
+pub(super) fn info_of(name: &RoomName, room: &Room) -> RoomInfo {
+    let mut info = RoomInfo {
+        room: name.to_string(),
+        rules: room.spec().map_or(String::new(), |spec| spec.rules.clone()),
+        phase: "lobby",
+        match_id: None,
+        seats: room.seat_count(),
+        taken: 0,
+        spectators: 0,
+        turn: 0,
+        height: 0,
+    };
+    update(&mut info, room, 0);
+    info
+}
+
+fn update(info: &mut RoomInfo, room: &Room, guests: usize) {
+    let (phase, genesis, turn, height) = progress(room);
+    if info.phase != phase {
+        info.match_id = room.match_id().map(|id| id.to_string());
+        if let Some(genesis) = genesis {
+            info.rules = genesis.rules.to_string();
+        }
+    }
+    info.phase = phase;
+    info.taken = room.seats_taken();
+    info.spectators = guests.saturating_sub(info.taken);
+    info.turn = turn.get();
+    info.height = height.get();
+}
+
+/// Is `block` the stored block at `height`, or the genesis?
+pub(crate) fn is_known(
+    store: &Store,
+    match_id: MatchId,
+    height: Height,
+    block: BlockHash,
+) -> Result<bool, ReadError> {
+    if height == Height::GENESIS {
+        return Ok(block == match_id.as_block());
+    }
+    match store.block(match_id, height) {
+        Ok(proven) => Ok(proven.read()?.block().hash() == block),
+        Err(ReadError::Missing) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+async fn front(
+    commits: &mut VecDeque<oneshot::Receiver<Proofs>>,
+) -> Result<Proofs, oneshot::error::RecvError> {
+    match commits.front_mut() {
+        Some(done) => done.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn instant_of(time: Millis) -> Instant {
+    Instant::now() + Duration::from_millis(time.get().saturating_sub(clock::now().get()))
+}

@@ -1,0 +1,82 @@
+//! From the store back to running matches: newest keyframe, then every block after it through the chain
+//! verifier.
+
+use cadastre_protocol::{
+    BlockError, Chain, CodecError, Genesis, GenesisError, Height, MatchId, decode_exact,
+};
+use cadastre_rooms::Restored;
+use cadastre_simulations::{Game, SetupError};
+
+use super::{MatchRecord, ReadError, Store};
+
+/// Restores a match that was running.
+///
+/// # Errors
+///
+/// What the store has of the match contradicts itself: the tail does not pass the chain verifier.
+pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<Restored, RecoveryError> {
+    let genesis: Genesis = decode_exact(&record.genesis)?;
+    if genesis.match_id() != match_id {
+        return Err(RecoveryError::OtherGenesis);
+    }
+    let setup = genesis.setup();
+    let (mut chain, mut game) = match store.keyframe(match_id)? {
+        None => {
+            let game = Game::start(&setup)?;
+            (Chain::begin(genesis, game.executed())?, game)
+        }
+        Some((state, snapshot)) => {
+            let game = Game::restore(&setup, &snapshot)?;
+            (Chain::from_state_unverified(genesis, state, game.executed())?, game)
+        }
+    };
+    let mark = store.mark(match_id)?.ok_or(ReadError::Missing)?;
+    while chain.head().height < mark.height {
+        let height = Height::new(chain.head().height.get() + 1);
+        let failed = |error| RecoveryError::Block { height, error };
+        let block = store.block(match_id, height)?.read()?;
+        let checked = chain.check_proven(block).map_err(failed)?;
+        if let Some(orders) = checked.orders() {
+            game.apply(&orders);
+        }
+        chain.append(checked, game.executed()).map_err(failed)?;
+    }
+    if chain.head().block != mark.block {
+        return Err(RecoveryError::OtherHead);
+    }
+    let accepted = store.accepted(match_id)?.into_iter();
+    let accepted = accepted.map(|a| (a.received, a.transaction, a.receipt)).collect();
+    Ok(Restored { chain, game, names: record.names, accepted })
+}
+
+/// Why a match cannot go on. The store's fault; the match stays as it is for an auditor.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A stored object is malformed.
+    #[error("a stored object is malformed")]
+    Encoding(#[from] CodecError),
+    /// The genesis is that of another match.
+    #[error("the stored genesis is that of another match")]
+    OtherGenesis,
+    /// The game cannot be played with this build.
+    #[error("the game cannot be played with this build")]
+    Setup(#[from] SetupError),
+    /// Genesis or keyframe cannot begin a chain.
+    #[error("the stored genesis or keyframe cannot begin a chain")]
+    Chain(#[from] GenesisError),
+    /// A block does not follow from those before it.
+    #[error("stored block {height} does not follow from those before it")]
+    Block {
+        /// Its height.
+        height: Height,
+        /// Why.
+        #[source]
+        error: BlockError,
+    },
+    /// The head is not the block that was signed last.
+    #[error("the head is not the block that was signed last")]
+    OtherHead,
+}

@@ -1,0 +1,448 @@
+//! The commands as a user meets them: what they print, what they leave behind, and how they end.
+
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
+
+mod support;
+
+use std::{collections::BTreeSet, process::Stdio};
+
+use cadastre_protocol::{Epoch, PublicKey, TransactionBody};
+use cadastre_replay::Replay;
+use serde_json::Value;
+use support::{
+    NO_DEADLINE_MS, Scene, Server, boxes, city, fields, soon,
+    table::{Player, Table},
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Child,
+};
+
+#[tokio::test]
+async fn the_demo_shows_a_match_that_survives_a_crash() {
+    let scene = Scene::new();
+    let ran = scene.run("demo --json --players 2 --turns 8 --out demo.cadr").await.ok();
+    assert_eq!(ran.stderr, "");
+    let lines = ran.json();
+    let (result, clients) = lines.split_last().unwrap();
+    assert_eq!(fields(result), ["audit", "head", "match_id", "players", "replay", "turns"]);
+    assert_eq!((&result["audit"], &result["players"]), (&"valid".into(), &2.into()));
+    assert_eq!((&result["replay"], &result["turns"]), (&"demo.cadr".into(), &8.into()));
+    let heads: BTreeSet<_> = lines.iter().map(|line| line["head"].as_str().unwrap()).collect();
+    assert_eq!(heads.len(), 1, "{lines:?}");
+    let names: Vec<_> = clients.iter().map(|line| line["who"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bot 0", "bot 1", "spectator"]);
+
+    let file = scene.read("demo.cadr");
+    let replay = Replay::open(&file).unwrap();
+    let blocks: Vec<_> = replay.blocks().map(|block| block.unwrap().read().unwrap()).collect();
+    assert_eq!(blocks.len(), 8 + 3, "Start, 8 turns, the Reopen after the crash, Seal");
+    assert!(scene.run("demo --players 2 --turns 4 --out no/such/folder.cadr").await.code != Some(0));
+}
+
+#[tokio::test]
+async fn the_demo_tells_a_person_what_happens() {
+    let scene = Scene::new();
+    let ran = scene.run("demo --players 3 --turns 4").await.ok();
+    assert_eq!(ran.stderr, "");
+    for word in
+        ["3 bots", "root key", "SIGKILL", "reopened", "spectator", "VALID", "cadastre audit demo.cadr"]
+    {
+        assert!(ran.stdout.contains(word), "{word} in {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains('\x1b'), "no colours in a pipe");
+    assert!(scene.path("demo.cadr").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_names_what_it_has_proved() {
+    let (scene, root) = Scene::with_a_match(city(2, 6)).await;
+    let shape =
+        ["audit", "complete", "head", "height", "match_id", "pinned", "root_key", "turns", "violations"];
+    for (pin, pinned) in [(format!("--root-key {root}"), true), (String::new(), false)] {
+        let result = scene.run(&format!("--json audit match.cadr {pin}")).await.ok().only_json();
+        assert_eq!(fields(&result), shape);
+        assert_eq!((&result["audit"], &result["complete"]), (&"valid".into(), &true.into()));
+        assert_eq!(result["pinned"], pinned);
+        assert_eq!((&result["turns"], &result["height"]), (&6.into(), &8.into()));
+        assert_eq!(result["root_key"], root.to_string());
+        assert_eq!(result["violations"], Value::Array(Vec::new()));
+
+        let text = scene.run(&format!("audit match.cadr {pin}")).await.ok();
+        assert!(text.stdout.ends_with("VALID\n") && !text.stdout.contains("INVALID"), "{text:?}");
+        assert_eq!(text.stdout.contains("NOT checked"), !pinned);
+        assert_eq!(text.stderr, "");
+    }
+    let other = "ab".repeat(32);
+    let ran = scene.run(&format!("--json audit match.cadr --root-key {other}")).await;
+    assert_eq!(ran.code, Some(1));
+    let result = ran.only_json();
+    assert_eq!((&result["audit"], &result["pinned"]), (&"invalid".into(), &false.into()));
+    assert_eq!(result["violations"][0]["kind"], "wrong-root-key");
+    let ran = scene.run(&format!("audit match.cadr --root-key {other}")).await;
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), ""));
+    assert!(ran.stdout.contains("VIOLATION") && ran.stdout.ends_with("INVALID\n"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_can_be_looked_at() {
+    let (scene, root) = Scene::with_a_match(city(2, 6)).await;
+    let summary = scene.run("--json replay match.cadr").await.ok().only_json();
+    let shape = [
+        "bytes",
+        "complete",
+        "ended",
+        "head",
+        "height",
+        "match_id",
+        "names",
+        "room",
+        "root_key",
+        "rules",
+        "standings",
+        "turns",
+    ];
+    assert_eq!(fields(&summary), shape);
+    assert_eq!((&summary["complete"], &summary["ended"]), (&true.into(), &"turn-limit".into()));
+    assert_eq!((&summary["rules"], &summary["turns"]), (&"city/1".into(), &6.into()));
+    assert_eq!(summary["bytes"], scene.read("match.cadr").len());
+    assert_eq!(summary["root_key"], root.to_string());
+    let text = scene.run("replay match.cadr").await.ok().stdout;
+    assert!(text.contains("ended: turn-limit") && text.contains("place 1, score"), "{text}");
+
+    let audited = scene.run("--json audit match.cadr").await.ok().only_json();
+    assert_eq!(audited["head"], summary["head"]);
+    let file = scene.read("match.cadr");
+    let replay = Replay::open(&file).unwrap();
+    for turn in [0, 3, 6] {
+        let state = scene.run(&format!("--json replay match.cadr --turn {turn}")).await.ok().only_json();
+        assert_eq!(fields(&state), ["legend", "standings", "state_root", "turn"]);
+        assert_eq!(state["turn"], turn);
+        let root = replay.seek(cadastre_protocol::Turn::new(turn)).unwrap().state_root();
+        assert_eq!(state["state_root"], root.to_string());
+        let text = scene.run(&format!("replay match.cadr --turn {turn}")).await.ok().stdout;
+        assert!(text.lines().count() > 64 && text.contains("seat 1: "), "{text}");
+    }
+    let beyond = scene.run("replay match.cadr --turn 7").await;
+    assert!(beyond.refused(2).contains("the replay ends with turn 6"));
+
+    let made = scene.run("--json replay match.cadr --gif match.gif").await.ok().only_json();
+    assert_eq!((&made["frames"], &made["gif"]), (&7.into(), &"match.gif".into()));
+    let picture = scene.read("match.gif");
+    let mut decoder = gif::DecodeOptions::new().read_info(&picture[..]).unwrap();
+    assert_eq!((decoder.width(), decoder.height()), (64 * 4, 64 * 4));
+    let mut frames = 0;
+    while let Some(frame) = decoder.read_next_frame().unwrap() {
+        assert!(frame.delay > 0);
+        frames += 1;
+    }
+    assert_eq!(frames, 7, "the start and each turn");
+    let nowhere = scene.run("replay match.cadr --gif no/such/folder.gif").await;
+    assert!(nowhere.refused(3).contains("no/such/folder.gif"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_can_be_exported_before_and_after_its_end() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let mut table = Table::open(&server, "r", boxes(2, 6)).await;
+    for _ in 0..3 {
+        table.turn().await;
+    }
+    let match_id = table.chain().match_id();
+    let export = async |which: &str, out: &str| {
+        scene.run(&format!("--json export {} {which} --out {out}", server.arguments())).await
+    };
+    let partial = export("--room r", "partial.cadr").await.ok().only_json();
+    assert_eq!(fields(&partial), ["complete", "head", "height", "match_id", "replay", "turns"]);
+    assert_eq!((&partial["complete"], &partial["turns"]), (&false.into(), &3.into()));
+    assert_eq!(partial["head"], table.chain().head().block.to_string());
+    let audited = scene.run("--json audit partial.cadr").await.ok().only_json();
+    assert_eq!((&audited["audit"], &audited["complete"]), (&"valid".into(), &false.into()));
+    let text = scene.run("replay partial.cadr").await.ok().stdout;
+    assert!(text.contains("not finished"), "{text}");
+
+    table.finish().await;
+    let whole = export("--room r", "by-room.cadr").await.ok().only_json();
+    assert_eq!((&whole["complete"], &whole["match_id"]), (&true.into(), &match_id.to_string().into()));
+    export(&format!("--match {match_id}"), "by-match.cadr").await.ok();
+    assert_eq!(scene.read("by-room.cadr"), scene.read("by-match.cadr"));
+
+    for which in ["--room nowhere".to_owned(), format!("--match {}", "0".repeat(64))] {
+        let refused = export(&which, "none.cadr").await;
+        assert!(refused.refused(3).contains("no such match"), "{refused:?}");
+    }
+    let other = format!("--server {} --root-key {}", server.url(), "ab".repeat(32));
+    let refused = scene.run(&format!("export {other} --room r --out none.cadr")).await;
+    assert!(refused.refused(1).contains("nothing was written"), "{refused:?}");
+    assert!(!scene.path("none.cadr").exists());
+    let unwritable = export("--room r", "no/such/folder.cadr").await;
+    assert!(unwritable.refused(3).contains("cannot write no/such/folder.cadr"), "{unwritable:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_is_created_once() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let create = |rest: &str| format!("room create r --rules boxes --size 4 {rest} {}", server.arguments());
+    let created = scene.run(&create("--json --seats 3 --turns 9 --deadline 5000")).await.ok().only_json();
+    assert_eq!(created, serde_json::json!({ "room": "r", "rules": "boxes", "seats": 3 }));
+    let again = scene.run(&create("")).await;
+    assert_eq!(again.refused(3), "room r: a room of this name is open already");
+    let refused =
+        scene.run(&create("").replace("create r", "create s").replace("--size 4", "--deadline 5")).await;
+    assert!(refused.refused(3).contains("settings are not possible"), "{refused:?}");
+    let rooms = server.get_json("/rooms").await;
+    assert_eq!((&rooms["rooms"][0]["rules"], &rooms["rooms"][0]["seats"]), (&"boxes".into(), &3.into()));
+    assert_eq!(rooms["rooms"].as_array().unwrap().len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bots_play_a_match_to_its_end() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let ran =
+        scene.run(&format!("bot --json --room r --count 2 --turns 5 {}", server.arguments())).await.ok();
+    assert_eq!(ran.stderr, "");
+    let lines = ran.json();
+    assert_eq!(lines.len(), 2 * 7, "Start, 5 turns and Seal, for each");
+    let shape = ["head", "height", "match_id", "seat", "state_root", "turn"];
+    assert!(lines.iter().all(|line| fields(line) == shape));
+    for seat in 0..2 {
+        let of_seat: Vec<_> = lines.iter().filter(|line| line["seat"] == seat).collect();
+        let heights: Vec<_> = of_seat.iter().map(|line| line["height"].as_u64().unwrap()).collect();
+        assert_eq!(heights, (1..=7).collect::<Vec<_>>());
+    }
+    let by_height = |height| lines.iter().filter(move |line| line["height"] == height);
+    for height in 1..=7 {
+        let heads: BTreeSet<_> = by_height(height).map(|line| line["head"].as_str().unwrap()).collect();
+        assert_eq!(heads.len(), 1);
+    }
+    let text = scene
+        .run(&format!("bot --room s --count 2 --turns 2 --rules boxes {}", server.arguments()))
+        .await
+        .ok();
+    assert!(text.stdout.contains("match over: 1. seat"), "{text:?}");
+    assert!(text.stdout.contains("start") && text.stdout.contains("seal"), "{text:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn bots_leave_after_their_turns_when_the_match_has_more() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    scene.run(&format!("room create r --turns 9 {}", server.arguments())).await.ok();
+    let play = format!("bot --json --room r --count 2 --turns 4 --key k {}", server.arguments());
+    scene.run("key new k.0").await.ok();
+    scene.run("key new k.1").await.ok();
+    let turns = |lines: &[Value]| lines.iter().map(|line| line["turn"].as_u64().unwrap()).max();
+    assert_eq!(turns(&scene.run(&play).await.ok().json()), Some(4));
+    assert_eq!(server.get_json("/rooms").await["rooms"][0]["phase"], "playing");
+    // With the same keys they hold the same seats, and go on.
+    let play = play.replace("--turns 4", "--turns 9");
+    assert_eq!(turns(&scene.run(&play).await.ok().json()), Some(9));
+
+    scene.run(&format!("export --room r --out r.cadr {}", server.arguments())).await.ok();
+    let file = scene.read("r.cadr");
+    let replay = Replay::open(&file).unwrap();
+    for key in ["k.0", "k.1"] {
+        let shown = scene.run(&format!("key show {key}")).await.ok();
+        let public = PublicKey::from_hex(shown.stdout.trim()).unwrap();
+        assert!(replay.genesis().seat_of(public).is_some());
+    }
+    let audited =
+        scene.run(&format!("--json audit r.cadr --root-key {}", server.root)).await.ok().only_json();
+    assert_eq!((&audited["audit"], &audited["complete"]), (&"valid".into(), &true.into()));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_was_killed_goes_on_under_a_new_session_key() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let rules = format!("--rules boxes --size 8 --mode simultaneous --turns 12 --deadline {NO_DEADLINE_MS}");
+    scene.run(&format!("room create r --seats 2 {rules} {}", server.arguments())).await.ok();
+    scene.run("key new mine").await.ok();
+    let shown = scene.run("key show mine").await.ok();
+    let mine = PublicKey::from_hex(shown.stdout.trim()).unwrap();
+
+    let other = server.client(70, "r", cadastre_protocol::EnterAs::Player, None);
+    let mut other = Player::new(other);
+    let mut bot = Bot::start(&scene, &server);
+    other.play_until(|kind| *kind == cadastre_protocol::BlockKind::Start).await;
+    for kill_at in [3, 6] {
+        while other.turn() < kill_at {
+            other.play_until(|kind| *kind == cadastre_protocol::BlockKind::Turn).await;
+        }
+        // The first time as soon as it has seen the block; the second when the server has what it signed for
+        // the next turn. Commits until then: the Start, two a turn, one for the delegation, and one for that.
+        bot.sees(kill_at).await;
+        if kill_at == 6 {
+            server.await_metric("cadastre_commits_total", 1 + 2 * 6 + 1 + 1).await;
+        }
+        bot.kill().await;
+        bot = Bot::start(&scene, &server);
+    }
+    other.play_until(cadastre_protocol::BlockKind::seals).await;
+    bot.ends().await;
+
+    scene.run(&format!("export --room r --out r.cadr {}", server.arguments())).await.ok();
+    let audited =
+        scene.run(&format!("--json audit r.cadr --root-key {}", server.root)).await.ok().only_json();
+    assert_eq!((&audited["audit"], &audited["complete"]), (&"valid".into(), &true.into()));
+    let file = scene.read("r.cadr");
+    let replay = Replay::open(&file).unwrap();
+    let seat = replay.genesis().seat_of(mine).unwrap();
+    let mut epochs = Vec::new();
+    for block in replay.blocks() {
+        let block = block.unwrap().read().unwrap();
+        for entry in block.block().entries() {
+            let tx = entry.transaction.get();
+            if tx.seat == seat && matches!(tx.body, TransactionBody::Delegate(_)) {
+                epochs.push(tx.epoch);
+            }
+        }
+    }
+    assert_eq!(epochs, [Epoch::new(1), Epoch::new(2)]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_can_be_watched() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let mut table = Table::open(&server, "r", city(2, 5)).await;
+    table.turn().await;
+    let mut watching = Vec::new();
+    for form in ["", "--json"] {
+        let mut child =
+            scene.command(&format!("{form} watch --room r {}", server.arguments())).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = soon("it shows something", lines.next_line()).await.unwrap().unwrap();
+        watching.push((child, lines, vec![first]));
+    }
+    table.finish().await;
+    for (child, lines, shown) in &mut watching {
+        while let Some(line) = soon("a line", lines.next_line()).await.unwrap() {
+            shown.push(line);
+        }
+        assert!(soon("it ends", child.wait()).await.unwrap().success());
+    }
+    let head = table.chain().head();
+    let (text, json) = (&watching[0].2, &watching[1].2);
+    assert_eq!(text.last().unwrap(), "the match is over");
+    assert!(
+        text.iter().any(|line| line.contains("seal") && line.contains(&head.block.to_string())),
+        "{text:?}"
+    );
+    assert!(!text.concat().contains('\x1b'), "no colours in a pipe");
+    let blocks: Vec<Value> = json.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks[6]["head"], head.block.to_string());
+    assert_eq!(blocks[6]["state_root"], head.state_root.to_string());
+    assert!(blocks.iter().all(|block| block["seat"] == Value::Null));
+
+    let nowhere = scene.run(&format!("watch --room nowhere {}", server.arguments())).await;
+    assert_eq!(nowhere.refused(3), "there is no room of this name");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_is_made_once_and_never_overwritten() {
+    let scene = Scene::new();
+    let made = scene.run("key new mine").await.ok();
+    let content = scene.read("mine");
+    assert_eq!(scene.run("key show mine").await.ok().stdout, made.stdout);
+    let shown = scene.run("--json key show mine").await.ok().only_json();
+    assert_eq!(fields(&shown), ["file", "public_key"]);
+    assert_eq!(shown["public_key"], made.stdout.trim());
+    let again = scene.run("key new mine").await;
+    assert!(again.refused(2).contains("mine exists already"), "{again:?}");
+    assert_eq!(scene.read("mine"), content);
+    let secret = String::from_utf8(content).unwrap().lines().last().unwrap().to_owned();
+    assert!(!made.stdout.contains(&secret) && !shown.to_string().contains(&secret));
+    let other = scene.run("--json key new other").await.ok().only_json();
+    assert_ne!(other["public_key"], shown["public_key"]);
+    assert_eq!(
+        scene.run("key new no/such/folder").await.refused(2),
+        "cannot use the key file no/such/folder: No such file or directory (os error 2)"
+    );
+    assert!(scene.run("key show nothing").await.refused(2).contains("cadastre key new nothing"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_goes_away_is_no_failure() {
+    let (scene, _) = Scene::with_a_match(city(2, 3)).await;
+    let server = scene.serve().await;
+    let bot = format!("bot --json --room r --count 2 --turns 60 {}", server.arguments());
+    for command in [bot.as_str(), "replay match.cadr --turn 3", "--help", "replay match.cadr"] {
+        let mut child = scene.command(command).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        soon("a line", lines.next_line()).await.unwrap().unwrap();
+        drop(lines);
+        let ended = soon("it ends", child.wait_with_output()).await.unwrap();
+        assert!(ended.status.success(), "{command}: {ended:?}");
+        assert_eq!(ended.stderr, b"", "{command}");
+    }
+    // Nor is one of what went wrong.
+    for command in ["replay nothing", "bot", "watch --server ws://127.0.0.1:9 --room r --root-key 1"] {
+        let mut child = scene.command(command).stdout(Stdio::null()).spawn().unwrap();
+        drop(child.stderr.take());
+        assert_eq!(soon("it ends", child.wait()).await.unwrap().code(), Some(2), "{command}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_goes_on_when_nobody_reads_its_log() {
+    let scene = Scene::new();
+    let mut child =
+        scene.command("--json --log debug serve --listen 127.0.0.1:0 --data data").spawn().unwrap();
+    drop(child.stderr.take());
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let started = soon("it starts", lines.next_line()).await.unwrap().unwrap();
+    drop(lines);
+    let started: Value = serde_json::from_str(&started).unwrap();
+    let url = format!("ws://{}", started["listen"].as_str().unwrap());
+    let ran = scene.run(&format!("bot --room r --count 2 --turns 5 --server {url}")).await.ok();
+    assert!(ran.stdout.contains("match over"), "{ran:?}");
+    support::terminate(child.id().unwrap());
+    assert_eq!(soon("it ends", child.wait()).await.unwrap().code(), Some(0));
+}
+
+/// A `bot` in a process of its own.
+struct Bot {
+    child: Child,
+    lines: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
+}
+
+impl Bot {
+    fn start(scene: &Scene, server: &Server) -> Self {
+        let mut child =
+            scene.command(&format!("bot --json --room r --key mine {}", server.arguments())).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// Waits until it has shown the block of a turn.
+    async fn sees(&mut self, turn: u32) {
+        loop {
+            let line = soon("the bot sees a block", self.lines.next_line()).await.unwrap();
+            let line: Value = serde_json::from_str(&line.expect("it plays")).unwrap();
+            if line["turn"] == turn {
+                return;
+            }
+        }
+    }
+
+    async fn kill(mut self) {
+        soon("the bot dies", self.child.kill()).await.unwrap();
+    }
+
+    async fn ends(mut self) {
+        while soon("a line", self.lines.next_line()).await.unwrap().is_some() {}
+        assert!(soon("the bot ends", self.child.wait()).await.unwrap().success());
+    }
+}
