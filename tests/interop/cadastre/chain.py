@@ -1,0 +1,467 @@
+"""Judges the blocks of a match, one after the other. docs/protocol.md, "Transaction" to "Chain".
+
+A block is judged against the chain before it, and taken only if every rule holds. After a block with a wrong
+state root the game has gone on; the chain is then of no use any more.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from .certificate import CertificateError, check_use, verify_certificate
+from .codec import Refused, decode
+from .crypto import H, enrol, verify
+from .objects import (
+    Absence,
+    AbsenceReason,
+    Block,
+    Certificate,
+    ChainState,
+    Delegate,
+    Delegation,
+    Entry,
+    Genesis,
+    HeadState,
+    Header,
+    Join,
+    KeyChange,
+    PlayerSeat,
+    ProvenBlock,
+    ProvenReceipt,
+    Receipt,
+    Reopen,
+    ReopenReason,
+    Resign,
+    Role,
+    Seal,
+    SealReason,
+    SeatState,
+    SeenBlock,
+    ServerProof,
+    SessionState,
+    Signed,
+    SignedCertificate,
+    SignedTransaction,
+    Standing,
+    Start,
+    Transaction,
+    Turn,
+    TurnBody,
+    TurnMode,
+    block_name,
+    match_id_of,
+    order_rank,
+)
+from .trees import Peaks, root, root_of_proof
+
+BATCH_MAX = 65_536
+REOPENS_MAX = 1_000
+U32_MAX = 2**32 - 1
+U64_MAX = 2**64 - 1
+
+
+class Game(Protocol):
+    """What the chain asks of a game."""
+
+    def state_root(self) -> bytes: ...
+
+    def to_move(self) -> set[int]: ...
+
+    def is_over(self) -> bool: ...
+
+    def score(self, seat: int) -> int: ...
+
+    def execute(self, orders: list[tuple[int, bytes]]) -> None:
+        """Plays a turn: the commands of each seat that handed in some, in the block's order."""
+
+
+class ChainError(Exception):
+    """The word of the first rule that is broken."""
+
+
+@dataclass(frozen=True)
+class Head:
+    height: int
+    name: bytes
+    turn: int
+    attempt: int
+    server_time: int
+    deadline: int | None
+    state_root: bytes
+
+
+@dataclass(frozen=True)
+class Session:
+    epoch: int
+    key: bytes
+    valid_to: int | None
+
+
+@dataclass(frozen=True)
+class SeatLine:
+    """A seat's transactions in the chain, and what it may do next."""
+
+    next_seq: int
+    prev_tx: bytes
+    session: Session | None = None
+    resigned: bool = False
+
+
+@dataclass
+class OpenTurn:
+    """The seats as the entries of the block that is judged move them on."""
+
+    lines: list[SeatLine]
+    acted: set[int] = field(default_factory=set)
+    delegated: set[int] = field(default_factory=set)
+    last_received: dict[int, int] = field(default_factory=dict)
+
+
+class Chain:
+    """A match, verified up to its head."""
+
+    def __init__(self, genesis: bytes, trusted_root: bytes, game: Game) -> None:
+        """Checks a genesis. The game must be the one that it starts."""
+        self.genesis = decode(Genesis, genesis)
+        self.match_id = match_id_of(genesis)
+        require(self.genesis.service == trusted_root, "wrong-root-key")
+        require(self.genesis.is_played(), "unsupported")
+        require(enrol(self.genesis.service) is None, "genesis")
+        self.signer_signed = self.genesis.signer
+        self.signer = self._certificate(self.genesis.signer, self.genesis.created)
+        self.identities = [seat.identity for seat in self.genesis.seats if isinstance(seat, PlayerSeat)]
+        require(all(enrol(identity) is None for identity in self.identities), "genesis")
+        self.game = game
+        self.head = Head(0, self.match_id, 0, 0, self.genesis.created, None, game.state_root())
+        self.seen = [self.head]
+        self.peaks = Peaks("chain node")
+        self.peaks.append(H("chain leaf", self.match_id))
+        self.lines = [SeatLine(0, self.match_id) for _ in self.identities]
+        self.idle_turns = 0
+        self.sealed: SealReason | None = None
+        self.desynced: list[tuple[int, int]] = []
+
+    def _certificate(self, signed: SignedCertificate, at_ms: int) -> Certificate:
+        try:
+            certificate = verify_certificate(signed, self.genesis.service)
+            check_use(certificate, Role.Block, at_ms)
+        except CertificateError as error:
+            raise ChainError("genesis") from error
+        return certificate
+
+    # What follows from the chain
+
+    def waited_for(self) -> set[int]:
+        playing = {seat for seat, line in enumerate(self.lines) if not line.resigned}
+        return playing if self.genesis.turn_mode is TurnMode.Simultaneous else playing & self.game.to_move()
+
+    def seal_due(self) -> SealReason | None:
+        if self.head.height == 0 or self.sealed is not None:
+            return None
+        playing = [line for line in self.lines if not line.resigned]
+        if self.game.is_over():
+            return SealReason.Rules
+        if self.head.turn == self.genesis.last_turn:
+            return SealReason.TurnLimit
+        if not playing or (len(playing) == 1 and len(self.lines) > 1):
+            return SealReason.Resigned
+        if self.idle_turns >= self.genesis.absence.abandon_after:
+            return SealReason.Abandoned
+        return None
+
+    def standings(self) -> tuple[Standing, ...]:
+        worth = [(not line.resigned, self.game.score(seat)) for seat, line in enumerate(self.lines)]
+        return tuple(
+            Standing(seat, 1 + sum(other > own for other in worth), own[1]) for seat, own in enumerate(worth)
+        )
+
+    def is_open(self) -> bool:
+        """Whether transactions can come: a turn is open, or the Joins are awaited."""
+        return self.sealed is None and self.seal_due() is None
+
+    # Receipts
+
+    def check_receipt(self, proven: ProvenReceipt) -> Receipt:
+        receipt = decode(Receipt, proven.receipt)
+        leaf = H("batch receipt", H("receipt", proven.receipt))
+        require(proven.proof.serial == self.signer.serial, "bad-proof")
+        require(proof_holds(proven.proof, leaf, self.signer.key), "bad-proof")
+        return receipt
+
+    # Blocks
+
+    def append(self, proven: ProvenBlock) -> tuple[Header, list[tuple[Entry, Transaction]]]:
+        """Judges a block and goes on with it, or raises `ChainError` or `codec.Refused`."""
+        block = decode(Block, proven.block)
+        header = decode(Header, block.header)
+        entries = [(entry, decode(Transaction, entry.transaction.body)) for entry in block.entries]
+        name = block_name(block.header)
+        signer = self._signer(header)
+        require(proven.proof.serial == header.signer_serial, "bad-proof")
+        require(proof_holds(proven.proof, H("batch block", name), signer.key), "bad-proof")
+        self._check_place(header, signer)
+        self._check_body_roots(header, block)
+        self._check_kind(header, block)
+        turn = OpenTurn(list(self.lines))
+        self._check_entries(header, entries, turn)
+        self._check_absences(header, block.absent, turn)
+        if isinstance(header.kind, Turn):
+            self.game.execute(
+                [(tx.seat, tx.body.commands) for _, tx in entries if isinstance(tx.body, TurnBody)]
+            )
+            require(self.game.state_root() == header.state_root, "state-root")
+        self._go_on(header, name, signer, turn, entries)
+        return header, entries
+
+    def _signer(self, header: Header) -> Certificate:
+        if not isinstance(header.kind, KeyChange):
+            return self.signer
+        try:
+            certificate = verify_certificate(header.kind.certificate, self.genesis.service)
+        except CertificateError as error:
+            raise ChainError("key-change") from error
+        require(certificate.serial > self.signer.serial, "key-change")
+        return certificate
+
+    def _check_place(self, header: Header, signer: Certificate) -> None:
+        require(self.sealed is None, "after-seal")
+        require(header.match_id == self.match_id, "wrong-match")
+        require(header.height < U64_MAX, "exhausted")
+        require(header.height == self.head.height + 1, "wrong-height")
+        require(header.prev_block == self.head.name, "wrong-link")
+        require(header.chain_root == self.peaks.root(), "chain-root")
+        require(header.signer_serial == signer.serial, "wrong-signer")
+        try:
+            check_use(signer, Role.Block, header.server_time)
+        except CertificateError as error:
+            raise ChainError("wrong-signer") from error
+        require(header.server_time >= self.head.server_time, "clock-backwards")
+        require(header.attempt == self.head.attempt, "wrong-attempt")
+        require(header.randomness == bytes(32), "randomness")
+
+    def _check_body_roots(self, header: Header, block: Block) -> None:
+        require(header.body_root == root("body node", [entry.leaf() for entry in block.entries]), "body-root")
+        require(header.absent_root == block.absent_root(), "body-root")
+
+    def _check_kind(self, header: Header, block: Block) -> None:
+        require(self._can_come(header, block), "wrong-kind")
+        if isinstance(header.kind, Turn):
+            require(self.head.turn < U32_MAX, "exhausted")
+            require(header.turn == self.head.turn + 1, "wrong-turn")
+        else:
+            require(header.turn == self.head.turn, "wrong-turn")
+        require(header.deadline == self._deadline(header), "wrong-deadline")
+        if not isinstance(header.kind, Turn):
+            require(header.state_root == self.head.state_root, "state-root")
+        if isinstance(header.kind, Seal):
+            require(header.kind.standings == self.standings(), "wrong-standings")
+
+    def _can_come(self, header: Header, block: Block) -> bool:
+        started, due = self.head.height > 0, self.seal_due()
+        extra_blocks = len(self.seen) - 1
+        match header.kind:
+            case Start():
+                return not started and not block.absent
+            case Turn():
+                return started and due is None
+        if block.entries or block.absent or not started:
+            return False
+        match header.kind:
+            case Reopen(reason):
+                return due is None and reason is ReopenReason.Restart and extra_blocks < REOPENS_MAX
+            case KeyChange():
+                return extra_blocks < REOPENS_MAX
+            case Seal(reason):
+                return reason is (SealReason.Operator if due is None else due)
+        return False
+
+    def _deadline(self, header: Header) -> int | None:
+        match header.kind:
+            case Seal():
+                return None
+            case KeyChange():
+                return self.head.deadline
+        return min(header.server_time + self.genesis.deadline_ms, U64_MAX)
+
+    def _check_entries(
+        self, header: Header, entries: list[tuple[Entry, Transaction]], turn: OpenTurn
+    ) -> None:
+        ranks: list[tuple[bytes, int]] = []
+        for entry, tx in entries:
+            self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time)
+            advance(turn, entry.received, entry.transaction, tx)
+            ranks.append((order_rank(header.prev_block, header.randomness, tx.seat), tx.seq))
+            require(len(ranks) == 1 or ranks[-2] < ranks[-1], "wrong-order")
+
+    def _check_absences(self, header: Header, absent: tuple[Absence, ...], turn: OpenTurn) -> None:
+        seats = set(range(len(self.lines)))
+        if isinstance(header.kind, Start):
+            require(turn.acted == seats, "missing-seat")
+        if not isinstance(header.kind, Turn):
+            return
+        missing = {absence.seat for absence in absent}
+        require(turn.acted | missing == seats and not turn.acted & missing, "missing-seat")
+        waited_for = self.waited_for()
+        for absence in absent:
+            require(absence.reason is self._absence(absence.seat, waited_for), "wrong-absence")
+            if absence.reason is AbsenceReason.Deadline:
+                require(header.server_time >= (self.head.deadline or 0), "early-absence")
+
+    def _absence(self, seat: int, waited_for: set[int]) -> AbsenceReason:
+        if self.lines[seat].resigned:
+            return AbsenceReason.Resigned
+        return AbsenceReason.Deadline if seat in waited_for else AbsenceReason.NotToMove
+
+    def _go_on(
+        self,
+        header: Header,
+        name: bytes,
+        signer: Certificate,
+        turn: OpenTurn,
+        entries: list[tuple[Entry, Transaction]],
+    ) -> None:
+        for _, tx in entries:
+            seen = next(head for head in self.seen if head.height == tx.seen_height)
+            if tx.seen_state_root != seen.state_root:
+                self.desynced.append((tx.turn, tx.seat))
+        self.head = Head(
+            header.height,
+            name,
+            header.turn,
+            header.attempt,
+            header.server_time,
+            header.deadline,
+            header.state_root,
+        )
+        self.peaks.append(H("chain leaf", name))
+        self.lines = turn.lines
+        match header.kind:
+            case Start() | Turn():
+                self.seen = [self.head]
+                self.idle_turns = 0 if turn.acted else self.idle_turns + 1
+                return
+            case Seal(reason):
+                self.sealed = reason
+            case KeyChange(certificate):
+                self.signer, self.signer_signed = signer, certificate
+        self.seen.append(self.head)
+
+    # Transactions
+
+    def check_transaction(
+        self,
+        received: int,
+        signed: SignedTransaction,
+        tx: Transaction,
+        turn: OpenTurn,
+        server_time: int | None = None,
+    ) -> None:
+        """Judges a transaction, in a block made at `server_time`, after those that `turn` has counted in."""
+        require(tx.match_id == self.match_id, "tx-wrong-match")
+        require(tx.seat < len(self.lines), "tx-no-such-seat")
+        require(self.is_open(), "tx-match-over")
+        started = self.head.height > 0
+        require(isinstance(tx.body, TurnBody | Delegate | Resign if started else Join), "tx-wrong-kind")
+        require(not started or self.head.turn < U32_MAX, "tx-exhausted")
+        require(tx.turn == (self.head.turn + 1 if started else 0), "tx-wrong-turn")
+        require(tx.attempt == self.head.attempt, "tx-wrong-attempt")
+        require(not self.lines[tx.seat].resigned, "tx-resigned")
+        twice = tx.seat in turn.acted or (isinstance(tx.body, Delegate) and tx.seat in turn.delegated)
+        require(not twice, "tx-already-submitted")
+        if isinstance(tx.body, TurnBody):
+            require(tx.seat in self.waited_for(), "tx-not-to-move")
+        line = turn.lines[tx.seat]
+        check_line(line, tx)
+        seen = [head for head in self.seen if (head.height, head.name) == (tx.seen_height, tx.seen_block)]
+        require(bool(seen), "tx-unknown-seen-block")
+        require(tx.chain_element is None, "tx-unexpected-chain-element")
+        earliest = max(seen[0].server_time, turn.last_received.get(tx.seat, 0))
+        require(received >= earliest, "tx-early")
+        require(self.head.deadline is None or received <= self.head.deadline, "tx-late")
+        session = self._session(line, tx)
+        require(session.valid_to is None or received <= session.valid_to, "tx-delegation-expired")
+        require(tx.seq < U32_MAX, "tx-exhausted")
+        require(verify(session.key, "transaction", signed.name(), signed.signature), "tx-bad-signature")
+        require(server_time is None or received <= server_time, "tx-late")
+
+    def _session(self, line: SeatLine, tx: Transaction) -> Session:
+        """The session that must have signed: the one in force, or the one that is brought."""
+        if not isinstance(tx.body, Join | Delegate):
+            assert line.session is not None
+            return line.session
+        delegation = self._delegation(tx.body.delegation, tx.seat)
+        where = (delegation.match_id, delegation.seat, delegation.epoch)
+        require(where == (self.match_id, tx.seat, tx.epoch), "tx-bad-delegation")
+        return session_of(delegation)
+
+    def _delegation(self, signed: Signed, seat: int) -> Delegation:
+        try:
+            delegation = decode(Delegation, signed.body)
+        except Refused as error:
+            raise ChainError("tx-bad-delegation") from error
+        digest = H("delegation", signed.body)
+        holds = verify(self.identities[seat], "delegation", digest, signed.signature)
+        require(holds and enrol(delegation.session_key) is None, "tx-bad-delegation")
+        return delegation
+
+    def state(self) -> ChainState:
+        """What is kept beside the game, as a store has it."""
+        return ChainState(
+            HeadState(*vars(self.head).values()),
+            tuple(SeenBlock(head.name, head.server_time) for head in self.seen),
+            self.seen[0].height,
+            tuple(self.peaks.roots),
+            tuple(
+                SeatState(
+                    SessionState(*vars(line.session).values()) if line.session else None,
+                    line.next_seq,
+                    line.prev_tx,
+                    line.resigned,
+                )
+                for line in self.lines
+            ),
+            self.idle_turns,
+            self.sealed,
+            self.signer_signed,
+        )
+
+
+def check_line(line: SeatLine, tx: Transaction) -> None:
+    """Epoch, number and link, as they follow from the seat's transaction before this one."""
+    if isinstance(tx.body, Join):
+        require(tx.epoch == 0, "tx-wrong-epoch")
+    else:
+        assert line.session is not None
+        delegates = isinstance(tx.body, Delegate)
+        require(not delegates or line.session.epoch < U32_MAX, "tx-exhausted")
+        require(tx.epoch == line.session.epoch + delegates, "tx-wrong-epoch")
+    require(tx.seq == line.next_seq, "tx-wrong-seq")
+    require(tx.prev_tx == line.prev_tx, "tx-wrong-link")
+
+
+def advance(turn: OpenTurn, received: int, signed: SignedTransaction, tx: Transaction) -> None:
+    """Counts a transaction in, which has been checked."""
+    line = replace(turn.lines[tx.seat], next_seq=tx.seq + 1, prev_tx=signed.name())
+    if isinstance(tx.body, Join | Delegate):
+        line = replace(line, session=session_of(decode(Delegation, tx.body.delegation.body)))
+    turn.lines[tx.seat] = replace(line, resigned=isinstance(tx.body, Resign))
+    (turn.delegated if isinstance(tx.body, Delegate) else turn.acted).add(tx.seat)
+    turn.last_received[tx.seat] = received
+
+
+def session_of(delegation: Delegation) -> Session:
+    return Session(delegation.epoch, delegation.session_key, delegation.valid_to)
+
+
+def proof_holds(proof: ServerProof, leaf: bytes, key: bytes) -> bool:
+    if proof.size > BATCH_MAX:
+        return False
+    batch_root = root_of_proof("batch node", leaf, proof.index, proof.size, proof.hashes)
+    if batch_root is None:
+        return False
+    signed = proof.serial.to_bytes(4, "little") + proof.size.to_bytes(4, "little") + batch_root
+    return verify(key, "batch", H("batch", signed), proof.signature)
+
+
+def require(holds: bool, word: str) -> None:
+    if not holds:
+        raise ChainError(word)

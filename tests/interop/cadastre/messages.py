@@ -1,0 +1,396 @@
+"""What clients and servers say to each other. docs/protocol.md, "Messages"."""
+
+import string
+import unicodedata
+from dataclasses import dataclass
+from enum import IntEnum
+
+from .codec import U8, U16, U32, U64, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
+from .objects import ProvenBlock, ProvenReceipt, SignedTransaction, TurnMode, ascending, is_rules_name
+
+CLIENT_BYTES_MAX = 8192
+SERVER_BYTES_MAX = 65_536
+
+
+class EnterAs(IntEnum):
+    Player = 0
+    Spectator = 1
+
+
+@dataclass(frozen=True)
+class RoomSpec(Fields):
+    rules: str
+    size: U16 | None
+    seats: U8
+    mode: TurnMode
+    last_turn: U32 | None
+    deadline_ms: U32 | None
+    spectators: bool
+
+
+# From the client
+
+
+@dataclass(frozen=True)
+class Create(Fields):
+    room: str
+    spec: RoomSpec
+
+    def check(self) -> None:
+        require(is_room_name(self.room), "room name")
+        require(1 <= len(self.spec.rules.encode()) <= 16, "rules name")
+
+
+@dataclass(frozen=True)
+class Enter(Fields):
+    room: str
+    enter_as: EnterAs
+    name: str
+
+    def check(self) -> None:
+        require(is_room_name(self.room) and is_display_name(self.name), "room or display name")
+
+
+@dataclass(frozen=True)
+class Ready(Fields):
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Resume(Fields):
+    match_id: Hash
+    enter_as: EnterAs
+    height: U64
+    block: Hash
+
+
+@dataclass(frozen=True)
+class Submit(Fields):
+    transaction: SignedTransaction
+
+
+@dataclass(frozen=True)
+class Leave(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Ping(Fields):
+    number: U64
+
+
+ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping
+
+
+# From the server
+
+
+@dataclass(frozen=True)
+class Limits(Fields):
+    heartbeat_ms: U32
+    message_bytes_max: U32
+
+
+@dataclass(frozen=True)
+class Accept(Fields):
+    session: Hash
+    limits: Limits
+    server_time: U64
+
+
+@dataclass(frozen=True)
+class Created(Fields):
+    room: str
+
+    def check(self) -> None:
+        require(is_room_name(self.room), "room name")
+
+
+@dataclass(frozen=True)
+class LobbySeat(Fields):
+    seat: Seat
+    identity: Key
+    name: str
+    ready: bool
+
+
+@dataclass(frozen=True)
+class Lobby(Fields):
+    room: str
+    spec: RoomSpec
+    seats: tuple[LobbySeat, ...]
+
+    def check(self) -> None:
+        require(is_room_name(self.room) and is_rules_name(self.spec.rules), "lobby")
+        require(ascending([seat.seat for seat in self.seats]), "lobby")
+        require(all(is_display_name(seat.name) for seat in self.seats), "lobby")
+
+
+@dataclass(frozen=True)
+class GenesisMessage(Fields):
+    genesis: Bytes
+    names: tuple[str, ...]
+    begun: bool
+
+    def check(self) -> None:
+        require(len(self.names) <= 8 and all(map(is_display_name, self.names)), "display names")
+
+
+@dataclass(frozen=True)
+class BlockMessage(Fields):
+    block: ProvenBlock
+
+
+@dataclass(frozen=True)
+class CaughtUp(Fields):
+    height: U64
+
+
+@dataclass(frozen=True)
+class ReceiptMessage(Fields):
+    receipt: ProvenReceipt
+
+
+@dataclass(frozen=True)
+class NotEncoded(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class NotYourSeat(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class NoMatch(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class WrongMatch(Fields):
+    word = "tx-wrong-match"
+
+
+@dataclass(frozen=True)
+class NoSuchSeat(Fields):
+    word = "tx-no-such-seat"
+
+
+@dataclass(frozen=True)
+class MatchOver(Fields):
+    word = "tx-match-over"
+
+
+@dataclass(frozen=True)
+class WrongKind(Fields):
+    word = "tx-wrong-kind"
+
+
+@dataclass(frozen=True)
+class WrongTurn(Fields):
+    word = "tx-wrong-turn"
+    expected: U32
+    got: U32
+
+
+@dataclass(frozen=True)
+class WrongAttempt(Fields):
+    word = "tx-wrong-attempt"
+
+
+@dataclass(frozen=True)
+class Resigned(Fields):
+    word = "tx-resigned"
+
+
+@dataclass(frozen=True)
+class AlreadySubmitted(Fields):
+    word = "tx-already-submitted"
+
+
+@dataclass(frozen=True)
+class NotToMove(Fields):
+    word = "tx-not-to-move"
+
+
+@dataclass(frozen=True)
+class WrongEpoch(Fields):
+    word = "tx-wrong-epoch"
+    expected: U32
+    got: U32
+
+
+@dataclass(frozen=True)
+class WrongSeq(Fields):
+    word = "tx-wrong-seq"
+    expected: U32
+    got: U32
+
+
+@dataclass(frozen=True)
+class WrongLink(Fields):
+    word = "tx-wrong-link"
+
+
+@dataclass(frozen=True)
+class UnknownSeenBlock(Fields):
+    word = "tx-unknown-seen-block"
+
+
+@dataclass(frozen=True)
+class UnexpectedChainElement(Fields):
+    word = "tx-unexpected-chain-element"
+
+
+@dataclass(frozen=True)
+class Early(Fields):
+    word = "tx-early"
+
+
+@dataclass(frozen=True)
+class Late(Fields):
+    word = "tx-late"
+
+
+@dataclass(frozen=True)
+class BadDelegation(Fields):
+    word = "tx-bad-delegation"
+
+
+@dataclass(frozen=True)
+class DelegationExpired(Fields):
+    word = "tx-delegation-expired"
+
+
+@dataclass(frozen=True)
+class BadSignature(Fields):
+    word = "tx-bad-signature"
+
+
+@dataclass(frozen=True)
+class Exhausted(Fields):
+    word = "tx-exhausted"
+
+
+TransactionError = (
+    WrongMatch
+    | NoSuchSeat
+    | MatchOver
+    | WrongKind
+    | WrongTurn
+    | WrongAttempt
+    | Resigned
+    | AlreadySubmitted
+    | NotToMove
+    | WrongEpoch
+    | WrongSeq
+    | WrongLink
+    | UnknownSeenBlock
+    | UnexpectedChainElement
+    | Early
+    | Late
+    | BadDelegation
+    | DelegationExpired
+    | BadSignature
+    | Exhausted
+)
+
+
+@dataclass(frozen=True)
+class Chain(Fields):
+    error: TransactionError
+
+
+@dataclass(frozen=True)
+class Command(Fields):
+    number: U16
+    reason: str
+
+    def check(self) -> None:
+        require(len(self.reason.encode()) <= 120 and not has_controls(self.reason), "reason")
+
+
+@dataclass(frozen=True)
+class Refused(Fields):
+    transaction: Hash
+    refusal: NotEncoded | NotYourSeat | NoMatch | Chain | Command
+
+
+class Failure(IntEnum):
+    RoomExists = 0
+    NoSuchRoom = 1
+    NoSuchMatch = 2
+    BadSpec = 3
+    TooManyRooms = 4
+    RoomFull = 5
+    NotSeated = 6
+    NoSpectators = 7
+    WrongState = 8
+    UnknownHead = 9
+    Unavailable = 10
+
+
+@dataclass(frozen=True)
+class Failed(Fields):
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class Pong(Fields):
+    number: U64
+
+
+class GoodbyeReason(IntEnum):
+    Shutdown = 0
+    Replaced = 1
+    TooSlow = 2
+    Silent = 3
+    RoomClosed = 4
+    TooFast = 5
+
+
+@dataclass(frozen=True)
+class Goodbye(Fields):
+    reason: GoodbyeReason
+    retry_after_ms: U32
+
+
+ServerMessage = (
+    Accept
+    | Created
+    | Lobby
+    | GenesisMessage
+    | BlockMessage
+    | CaughtUp
+    | ReceiptMessage
+    | Refused
+    | Failed
+    | Pong
+    | Goodbye
+)
+
+
+def encode_client_message(message: ClientMessage) -> bytes:
+    return encode(message, ClientMessage)
+
+
+def decode_client_message(data: bytes) -> ClientMessage:
+    message: ClientMessage = decode_choice(ClientMessage, CLIENT_BYTES_MAX, data)
+    return message
+
+
+def decode_server_message(data: bytes) -> ServerMessage:
+    message: ServerMessage = decode_choice(ServerMessage, SERVER_BYTES_MAX, data)
+    return message
+
+
+def is_room_name(name: str) -> bool:
+    return 1 <= len(name) <= 32 and set(name) <= set(string.ascii_letters + string.digits + "-_.")
+
+
+def is_display_name(name: str) -> bool:
+    return 1 <= len(name.encode()) <= 32 and not has_controls(name)
+
+
+def has_controls(text: str) -> bool:
+    return any(unicodedata.category(character) == "Cc" for character in text)

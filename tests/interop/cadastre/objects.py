@@ -1,0 +1,514 @@
+"""The layouts of everything that is hashed, signed or stored. docs/protocol.md, "Certificate" and from
+"Genesis" to "Block"."""
+
+import string
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+from .codec import I64, U8, U16, U32, U64, Bytes, Fields, Hash, Key, Malformed, Nonce, Seat, Signature, encode, require
+from .crypto import H, enrol
+
+COMMANDS_BYTES_MAX = 4096
+ENTRIES_MAX = 16
+
+
+@dataclass(frozen=True)
+class Versioned(Fields):
+    version: U8
+
+    def check(self) -> None:
+        require(self.version == 1, "version")
+
+
+@dataclass(frozen=True)
+class Signed(Fields):
+    """`signed X`: the encoding of X as it came, and a signature."""
+
+    body: Bytes
+    signature: Signature
+
+
+# Certificate
+
+
+class Role(IntEnum):
+    Handshake = 0
+    Block = 1
+    Log = 2
+
+
+@dataclass(frozen=True)
+class Certificate(Versioned):
+    BYTES_MAX: ClassVar[int] = 57
+    role: Role
+    key: Key
+    serial: U32
+    valid_from: U64
+    valid_to: U64
+
+    def check(self) -> None:
+        super().check()
+        require(self.valid_from < self.valid_to, "validity")
+
+
+@dataclass(frozen=True)
+class SignedCertificate(Signed):
+    BYTES_MAX: ClassVar[int] = 129
+
+
+# Genesis
+
+
+@dataclass(frozen=True)
+class PlayerSeat(Fields):
+    identity: Key
+
+
+@dataclass(frozen=True)
+class OpenSeat(Fields):
+    pass
+
+
+class TurnMode(IntEnum):
+    Simultaneous = 0
+    Alternating = 1
+
+
+@dataclass(frozen=True)
+class PerTurn(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Bank(Fields):
+    initial: U32
+    increment: U32
+
+
+@dataclass(frozen=True)
+class Pass(Fields):
+    abandon_after: U16
+
+    def check(self) -> None:
+        require(self.abandon_after > 0, "a limit of no turns")
+
+
+@dataclass(frozen=True)
+class Forfeit(Pass):
+    forfeit_after: U16
+
+
+class DoubleTransactions(IntEnum):
+    KeepFirst = 0
+    EndMatch = 1
+
+
+class Visibility(IntEnum):
+    Held = 0
+    Sealed = 1
+    Open = 2
+
+
+class Randomness(IntEnum):
+    Nothing = 0
+    CommitReveal = 1
+
+
+class Takebacks(IntEnum):
+    Never = 0
+    Unanimous = 1
+
+
+@dataclass(frozen=True)
+class Forbidden(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Allowed(Fields):
+    delay: U16
+
+
+@dataclass(frozen=True)
+class Parent(Fields):
+    match_id: Hash
+    height: U64
+    block: Hash
+
+
+@dataclass(frozen=True)
+class Genesis(Versioned):
+    BYTES_MAX: ClassVar[int] = 4096
+    service: Key
+    rules_name: str
+    rules_version: U16
+    options: Bytes
+    seats: tuple[PlayerSeat | OpenSeat, ...]
+    turn_mode: TurnMode
+    deadline_ms: U32
+    clock: PerTurn | Bank
+    grace_ms: U32
+    last_turn: U32 | None
+    absence: Pass | Forfeit
+    double_transactions: DoubleTransactions
+    visibility: Visibility
+    randomness: Randomness
+    takebacks: Takebacks
+    spectators: Forbidden | Allowed
+    parent: Parent | None
+    signer: SignedCertificate
+    created: U64
+    nonce: Nonce
+
+    def check(self) -> None:
+        super().check()
+        require(is_rules_name(self.rules_name) and self.rules_version > 0, "rules name or version")
+        require(len(self.options) <= 64, "options too long")
+        require(1 <= len(self.seats) <= 8, "number of seats")
+        identities = [seat.identity for seat in self.seats if isinstance(seat, PlayerSeat)]
+        require(len(set(identities)) == len(identities), "one identity on two seats")
+        require(100 <= self.deadline_ms <= 2_678_400_000, "deadline out of range")
+        require(self.last_turn != 0, "a limit of no turns")
+
+    def is_played(self) -> bool:
+        """Whether all modes are among those that are played at present."""
+        return (
+            all(isinstance(seat, PlayerSeat) for seat in self.seats)
+            and isinstance(self.clock, PerTurn)
+            and self.grace_ms == 0
+            and isinstance(self.absence, Pass)
+            and not isinstance(self.absence, Forfeit)
+            and self.double_transactions is DoubleTransactions.KeepFirst
+            and self.visibility is Visibility.Held
+            and self.randomness is Randomness.Nothing
+            and self.takebacks is Takebacks.Never
+            and self.spectators in (Forbidden(), Allowed(0))
+            and self.parent is None
+        )
+
+
+def is_rules_name(name: str) -> bool:
+    return 1 <= len(name) <= 16 and set(name) <= set(string.ascii_lowercase + string.digits + "-")
+
+
+def match_id_of(genesis: bytes) -> bytes:
+    return H("genesis", genesis)
+
+
+def seed_of(match_id: bytes) -> bytes:
+    """Seed of the game, with randomness None."""
+    return H("seed", match_id)
+
+
+# Delegation, Transaction, Receipt
+
+
+@dataclass(frozen=True)
+class Delegation(Versioned):
+    BYTES_MAX: ClassVar[int] = 128
+    match_id: Hash
+    seat: Seat
+    epoch: U32
+    session_key: Key
+    valid_to: U64 | None
+
+
+@dataclass(frozen=True)
+class Join(Fields):
+    delegation: Signed
+
+
+@dataclass(frozen=True)
+class Delegate(Fields):
+    delegation: Signed
+
+
+@dataclass(frozen=True)
+class Commands(Fields):
+    commands: Bytes
+
+    def check(self) -> None:
+        require(len(self.commands) <= COMMANDS_BYTES_MAX, "commands too long")
+
+
+@dataclass(frozen=True)
+class TurnBody(Commands):
+    pass
+
+
+@dataclass(frozen=True)
+class Commit(Fields):
+    commitment: Hash
+
+
+@dataclass(frozen=True)
+class Reveal(Fields):
+    salt: Hash
+    commands: Bytes
+
+    def check(self) -> None:
+        require(len(self.commands) <= COMMANDS_BYTES_MAX, "commands too long")
+
+
+@dataclass(frozen=True)
+class Takeback(Fields):
+    turn: U32
+
+
+@dataclass(frozen=True)
+class Resign(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Transaction(Versioned):
+    BYTES_MAX: ClassVar[int] = 4608
+    match_id: Hash
+    seat: Seat
+    epoch: U32
+    seq: U32
+    prev_tx: Hash
+    turn: U32
+    attempt: U32
+    seen_height: U64
+    seen_block: Hash
+    seen_state_root: Hash
+    chain_element: Hash | None
+    body: Join | Delegate | TurnBody | Commit | Reveal | Takeback | Resign
+
+
+@dataclass(frozen=True)
+class SignedTransaction(Signed):
+    BYTES_MAX: ClassVar[int] = 4680
+
+    def name(self) -> bytes:
+        return H("transaction", self.body)
+
+
+@dataclass(frozen=True)
+class Receipt(Versioned):
+    BYTES_MAX: ClassVar[int] = 128
+    match_id: Hash
+    seat: Seat
+    seq: U32
+    transaction: Hash
+    turn: U32
+    attempt: U32
+    received: U64
+
+
+# Server proofs
+
+
+@dataclass(frozen=True)
+class ServerProof(Fields):
+    BYTES_MAX: ClassVar[int] = 1108
+    serial: U32
+    index: U32
+    size: U32
+    hashes: tuple[Hash, ...]
+    signature: Signature
+
+
+@dataclass(frozen=True)
+class ProvenReceipt(Fields):
+    BYTES_MAX: ClassVar[int] = 1244
+    receipt: Bytes
+    proof: ServerProof
+
+
+# Block
+
+
+@dataclass(frozen=True)
+class Start(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Turn(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class CommitBlock(Fields):
+    pass
+
+
+class ReopenReason(IntEnum):
+    Restart = 0
+    Pause = 1
+    Grace = 2
+
+
+@dataclass(frozen=True)
+class Reopen(Fields):
+    reason: ReopenReason
+
+
+@dataclass(frozen=True)
+class TakebackBlock(Fields):
+    turn: U32
+
+
+@dataclass(frozen=True)
+class KeyChange(Fields):
+    certificate: SignedCertificate
+
+
+class SealReason(IntEnum):
+    Rules = 0
+    TurnLimit = 1
+    Resigned = 2
+    Abandoned = 3
+    Operator = 4
+
+
+@dataclass(frozen=True)
+class Standing(Fields):
+    seat: Seat
+    place: U8
+    score: I64
+
+
+@dataclass(frozen=True)
+class Seal(Fields):
+    reason: SealReason
+    standings: tuple[Standing, ...]
+
+    def check(self) -> None:
+        require(all(1 <= standing.place <= 8 for standing in self.standings), "standings")
+        require(ascending([standing.seat for standing in self.standings]), "standings")
+
+
+@dataclass(frozen=True)
+class Header(Versioned):
+    BYTES_MAX: ClassVar[int] = 1024
+    match_id: Hash
+    height: U64
+    prev_block: Hash
+    kind: Start | Turn | CommitBlock | Reopen | TakebackBlock | KeyChange | Seal
+    turn: U32
+    attempt: U32
+    server_time: U64
+    deadline: U64 | None
+    body_root: Hash
+    absent_root: Hash
+    randomness: Hash
+    state_root: Hash
+    chain_root: Hash
+    signer_serial: U32
+
+
+@dataclass(frozen=True)
+class Entry(Fields):
+    received: U64
+    transaction: SignedTransaction
+
+    def leaf(self) -> bytes:
+        return H("body leaf", self.received.to_bytes(8, "little") + self.transaction.body + self.transaction.signature)
+
+
+class AbsenceReason(IntEnum):
+    Deadline = 0
+    NotToMove = 1
+    Resigned = 2
+    Skipped = 3
+    RevealMissing = 4
+    OpenSeat = 5
+
+
+@dataclass(frozen=True)
+class Absence(Fields):
+    seat: Seat
+    reason: AbsenceReason
+
+
+AbsentList = tuple[Absence, ...]
+
+
+@dataclass(frozen=True)
+class Block(Fields):
+    BYTES_MAX: ClassVar[int] = 49_152
+    header: Bytes
+    entries: tuple[Entry, ...]
+    absent: AbsentList
+
+    def check(self) -> None:
+        require(len(self.entries) <= ENTRIES_MAX, "too many entries")
+        require(ascending([absence.seat for absence in self.absent]), "absent list not in ascending order")
+
+    def absent_root(self) -> bytes:
+        return H("absent", encode(self.absent, AbsentList))
+
+
+@dataclass(frozen=True)
+class ProvenBlock(Fields):
+    BYTES_MAX: ClassVar[int] = 50_268
+    block: Bytes
+    proof: ServerProof
+
+
+def block_name(header: bytes) -> bytes:
+    return H("block", header)
+
+
+def order_rank(prev_block: bytes, randomness: bytes, seat: int) -> bytes:
+    return H("order", prev_block + randomness + bytes([seat]))
+
+
+def ascending(seats: list[int]) -> bool:
+    return all(a < b for a, b in zip(seats, seats[1:]))
+
+
+# Store
+
+
+@dataclass(frozen=True)
+class HeadState(Fields):
+    height: U64
+    name: Hash
+    turn: U32
+    attempt: U32
+    server_time: U64
+    deadline: U64 | None
+    state_root: Hash
+
+
+@dataclass(frozen=True)
+class SeenBlock(Fields):
+    name: Hash
+    server_time: U64
+
+
+@dataclass(frozen=True)
+class SessionState(Fields):
+    epoch: U32
+    session_key: Key
+    valid_to: U64 | None
+
+    def check(self) -> None:
+        if enrol(self.session_key) is not None:
+            raise Malformed("a session key that cannot be enrolled")
+
+
+@dataclass(frozen=True)
+class SeatState(Fields):
+    session: SessionState | None
+    next_seq: U32
+    prev_tx: Hash
+    resigned: bool
+
+
+@dataclass(frozen=True)
+class ChainState(Fields):
+    BYTES_MAX: ClassVar[int] = 65_536
+    head: HeadState
+    seen: tuple[SeenBlock, ...]
+    first_seen_height: U64
+    peaks: tuple[Hash, ...]
+    seats: tuple[SeatState, ...]
+    idle_turns: U16
+    sealed: SealReason | None
+    signer: SignedCertificate
