@@ -91,7 +91,9 @@ class Certificates(unittest.TestCase):
     def test_certificates(self) -> None:
         vectors = load("certificate")
         for vector in vectors["certificates"]:
-            self.assertEqual(error_of(vector, bytes.fromhex(vectors["root_key"])), vector["error"], vector["name"])
+            self.assertEqual(
+                error_of(vector, bytes.fromhex(vectors["root_key"])), vector["error"], vector["name"]
+            )
 
 
 def error_of(vector: dict[str, Any], root_key: bytes) -> str | None:

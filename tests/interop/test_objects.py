@@ -2,10 +2,10 @@ import unittest
 from typing import Any
 
 from cadastre import codec, objects
+from cadastre.chain import proof_holds
 from cadastre.crypto import H, SigningKey, enrol, holds
 from cadastre.messages import decode_client_message, decode_server_message
 from cadastre.objects import Block, Genesis, Header, ProvenBlock, ProvenReceipt, Receipt, ServerProof
-from cadastre.chain import proof_holds
 from cadastre.trees import empty, root, root_of_proof, state_root, state_root_of_proof
 from vectors import load, unhex
 
@@ -43,7 +43,9 @@ class Objects(unittest.TestCase):
             self.assertEqual(genesis.is_played(), vector["unsupported"] is None)
 
     def test_signed_objects(self) -> None:
-        keys = {SigningKey(bytes.fromhex(key["seed"])).public: key["seed"] for key in OBJECTS["keys"].values()}
+        keys = {
+            SigningKey(bytes.fromhex(key["seed"])).public: key["seed"] for key in OBJECTS["keys"].values()
+        }
         for session in OBJECTS["session_keys"]:
             keys[bytes.fromhex(session["key"])] = session["seed"]
         for vector in OBJECTS["signed"]:
@@ -107,11 +109,15 @@ class Objects(unittest.TestCase):
         self.assertEqual(header.chain_root.hex(), vector["chain_root"])
         ranks = [objects.order_rank(header.prev_block, header.randomness, seat).hex() for seat in range(3)]
         self.assertEqual(ranks, vector["order"])
-        self.assertEqual([entry.leaf().hex() for entry in block.entries], [e["leaf"] for e in vector["entries"]])
+        self.assertEqual(
+            [entry.leaf().hex() for entry in block.entries], [e["leaf"] for e in vector["entries"]]
+        )
         for entry, expected in zip(block.entries, vector["entries"], strict=True):
             self.assertEqual(entry.received, expected["received_ms"])
             self.assertEqual(codec.encode(entry.transaction).hex(), expected["transaction"])
-        self.assertEqual(root("body node", [entry.leaf() for entry in block.entries]).hex(), vector["body_root"])
+        self.assertEqual(
+            root("body node", [entry.leaf() for entry in block.entries]).hex(), vector["body_root"]
+        )
         self.assertEqual(codec.encode(block.absent, objects.AbsentList).hex(), vector["absent"])
         self.assertEqual(block.absent_root().hex(), vector["absent_root"])
 
@@ -144,7 +150,9 @@ class Objects(unittest.TestCase):
         for vector in OBJECTS["signatures"]:
             key, digest, signature = unhex([vector["key"], vector["hash"], vector["signature"]])
             self.assertIsNone(enrol(key))
-            self.assertEqual(holds(key, vector["context"], digest, signature), vector["holds"], vector["name"])
+            self.assertEqual(
+                holds(key, vector["context"], digest, signature), vector["holds"], vector["name"]
+            )
 
     def test_refused(self) -> None:
         for vector in OBJECTS["refused"]:

@@ -99,14 +99,16 @@ class Codec:
 
 
 def encode(value: Any, kind: Any = None) -> bytes:
-    return codec_of(kind if kind is not None else type(value)).write(value)
+    """`kind` is needed for what is not an instance of `Fields`: choices and lists."""
+    layout: Any = type(value) if kind is None else kind
+    return codec_of(layout).write(value)
 
 
 def decode(kind: type[T], data: bytes) -> T:
     """Reads the one encoding of a value, or raises `Refused`."""
     if len(data) > getattr(kind, "BYTES_MAX", len(data)):
         raise TooLong(kind.__name__)
-    return _decode(kind, data)
+    return cast(T, _decode(kind, data))
 
 
 def decode_choice(kind: Any, bytes_max: int, data: bytes) -> Any:
@@ -155,7 +157,9 @@ def codec_of(kind: Any) -> Codec:
     if kind is str:
         return Codec(lambda value: blob(value.encode()), read_text)
     if issubclass(kind, IntEnum):
-        return Codec(lambda value: integer(value, 4), lambda reader: kind(below(reader.integer(4), len(kind))))
+        return Codec(
+            lambda value: integer(value, 4), lambda reader: kind(below(reader.integer(4), len(kind)))
+        )
     if issubclass(kind, Fields):
         return record(kind)
     raise TypeError(kind)

@@ -6,7 +6,23 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
 
-from .codec import I64, U8, U16, U32, U64, Bytes, Fields, Hash, Key, Malformed, Nonce, Seat, Signature, encode, require
+from .codec import (
+    I64,
+    U8,
+    U16,
+    U32,
+    U64,
+    Bytes,
+    Fields,
+    Hash,
+    Key,
+    Malformed,
+    Nonce,
+    Seat,
+    Signature,
+    encode,
+    require,
+)
 from .crypto import H, enrol
 
 COMMANDS_BYTES_MAX = 4096
@@ -407,7 +423,10 @@ class Entry(Fields):
     transaction: SignedTransaction
 
     def leaf(self) -> bytes:
-        return H("body leaf", self.received.to_bytes(8, "little") + self.transaction.body + self.transaction.signature)
+        return H(
+            "body leaf",
+            self.received.to_bytes(8, "little") + self.transaction.body + self.transaction.signature,
+        )
 
 
 class AbsenceReason(IntEnum):

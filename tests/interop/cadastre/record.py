@@ -45,9 +45,7 @@ class Key:
         return u32(self.epoch) + self.sequence.to_bytes(8, "little")
 
     def room_for(self, record_bytes: int, records: int = 1) -> bool:
-        return (
-            self.sequence + records <= EPOCH_RECORDS_MAX and self.bytes + record_bytes <= EPOCH_BYTES_MAX
-        )
+        return self.sequence + records <= EPOCH_RECORDS_MAX and self.bytes + record_bytes <= EPOCH_BYTES_MAX
 
     def count(self, record_bytes: int) -> None:
         self.sequence += 1
