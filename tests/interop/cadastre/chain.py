@@ -53,7 +53,6 @@ from .objects import (
 )
 from .trees import Peaks, root, root_of_proof
 
-BATCH_MAX = 65_536
 REOPENS_MAX = 1_000
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
@@ -453,8 +452,6 @@ def session_of(delegation: Delegation) -> Session:
 
 
 def proof_holds(proof: ServerProof, leaf: bytes, key: bytes) -> bool:
-    if proof.size > BATCH_MAX:
-        return False
     batch_root = root_of_proof("batch node", leaf, proof.index, proof.size, proof.hashes)
     if batch_root is None:
         return False

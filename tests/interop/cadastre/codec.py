@@ -186,7 +186,7 @@ def option(inner: Codec) -> Codec:
 
 
 def sequence(inner: Codec) -> Codec:
-    # Elements have at least one byte each, so a length that the bytes do not have fails before it costs memory.
+    # Elements have at least one byte each: a length that the bytes do not have costs no memory.
     return Codec(
         lambda value: integer(len(value), 8) + b"".join(map(inner.write, value)),
         lambda reader: tuple(inner.read(reader) for _ in range(sensible(reader))),

@@ -1,5 +1,5 @@
-"""A connection that is logged in: WebSocket, handshake, records and messages. docs/protocol.md, "Handshake" to
-"Messages"."""
+"""A connection that is logged in: WebSocket, handshake, records and messages. docs/protocol.md, "Handshake"
+to "Messages"."""
 
 import secrets
 import time
@@ -35,7 +35,7 @@ class ConnectionLost(Exception):
 class Connection:
     """Logs in at once.
 
-    Raises `HandshakeError` if the server does not prove to be the one with the root key, else `ConnectionLost`.
+    Raises `HandshakeError` if the server does not prove to have the root key, else `ConnectionLost`.
     """
 
     def __init__(self, authority: str, root_key: bytes, identity: SigningKey) -> None:

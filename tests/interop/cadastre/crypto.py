@@ -82,7 +82,7 @@ def signed_message(whole_context: str, digest: bytes) -> bytes:
     return b" " * 64 + whole_context.encode() + b"\0" + digest
 
 
-class KeyError_(Enum):
+class EnrolmentError(Enum):
     """Why a public key is refused."""
 
     NotAPoint = 1
@@ -92,17 +92,17 @@ class KeyError_(Enum):
 
 
 @cache
-def enrol(key: bytes) -> KeyError_ | None:
+def enrol(key: bytes) -> EnrolmentError | None:
     """`None` for a key under which signatures can be verified."""
     point = decompress(key)
     if point is None:
-        return KeyError_.NotAPoint
+        return EnrolmentError.NotAPoint
     if compress(point) != key:
-        return KeyError_.NotCanonical
+        return EnrolmentError.NotCanonical
     if multiply(8, point) == NEUTRAL:
-        return KeyError_.SmallOrder
+        return EnrolmentError.SmallOrder
     if multiply(ORDER, point) != NEUTRAL:
-        return KeyError_.MixedOrder
+        return EnrolmentError.MixedOrder
     return None
 
 

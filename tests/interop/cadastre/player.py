@@ -20,6 +20,7 @@ from .messages import (
     GenesisMessage,
     Goodbye,
     Lobby,
+    Pong,
     Ready,
     ReceiptMessage,
     Refused,
@@ -63,6 +64,8 @@ class Match:
     seat: int
     epoch: int = 0
     must_delegate: bool = False
+    delegated: bool = False
+    """In the open turn."""
     caught_up: bool = True
     signed: list[SignedTransaction] = field(default_factory=list)
     """What was signed for the open turn."""
@@ -138,11 +141,15 @@ class Player:
                 match_.caught_up = True
                 self._hand_in(connection, match_.signed)
                 self._act(connection, match_)
+            case Pong(), _:
+                pass
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
                 raise ConnectionLost("goodbye")
-            case Refused(_, messages.Chain(WrongTurn())), _:
+            case Refused(_, messages.Chain(WrongTurn())), Match():
                 pass  # What was handed in crossed the block that closed its turn.
+            case Refused(_, messages.Chain()), Match() as match_ if match_.delegated:
+                pass  # The process before this one acted in this turn: another turn comes.
             case ((Refused() | Failed()), _):
                 raise PlayerError(f"{self.name}: {message}")
             case _:
@@ -165,6 +172,7 @@ class Player:
             check_receipts(match, entries)
             match.signed.clear()
             match.receipts.clear()
+            match.delegated = False
 
     def _receipt(self, match: Match, proven: ProvenReceipt) -> None:
         receipt = match.chain.check_receipt(proven)
@@ -186,7 +194,7 @@ class Player:
             match.epoch += 1
             session = self.identity.session(chain.match_id, match.epoch)
             self._sign(connection, match, session, Delegate(self._delegation(match, session)))
-            match.must_delegate = False
+            match.must_delegate, match.delegated = False, True
         commands = b""
         if match.seat in match.game.to_move():
             commands = self.choose(match.game).to_bytes(2, "little")

@@ -114,7 +114,7 @@ class Opener:
         kind, size = record[0], len(record) - 17
         require(kind in (WHOLE, PART, KEY_UPDATE), "Kind")
         require(BLOCK <= size <= PLAINTEXT_MAX and size % BLOCK == 0, "Length")
-        require(self.key.room_for(len(record)), "Exhausted")
+        require(self.key.room_for(len(record)), "EpochFull")
         associated = record[:1] + u32(len(record) - 1)
         plaintext = open_sealed(self.key.key, self.key.nonce(), associated, record[1:])
         if plaintext is None:
