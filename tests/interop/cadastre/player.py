@@ -20,6 +20,7 @@ from .messages import (
     GenesisMessage,
     Goodbye,
     Lobby,
+    MatchOver,
     Pong,
     Ready,
     ReceiptMessage,
@@ -146,7 +147,7 @@ class Player:
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
                 raise ConnectionLost("goodbye")
-            case Refused(_, messages.Chain(WrongTurn())), Match():
+            case Refused(_, messages.Chain(WrongTurn() | MatchOver())), Match():
                 pass  # What was handed in crossed the block that closed its turn.
             case Refused(_, messages.Chain()), Match() as match_ if match_.delegated:
                 pass  # The process before this one acted in this turn: another turn comes.
