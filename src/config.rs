@@ -47,7 +47,8 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Spectators of one room. One more is refused.
     pub spectators_max: usize,
-    /// Messages that one connection may send within a second. At one more the client is sent away.
+    /// Messages that one connection may send within a second; key updates, and each part of a message, count
+    /// too. At one more the client is sent away.
     pub messages_per_s_max: u32,
     /// Messages that wait to be sent on one connection. When there are more, the client is dropped and may
     /// come back.

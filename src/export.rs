@@ -1,6 +1,6 @@
 //! From the store to replay files.
 
-use cadastre_protocol::{Genesis, Height, MatchId, Millis, RoomName, decode_exact};
+use cadastre_protocol::{Genesis, Height, MatchId, Millis, RoomName, SpectatorPolicy, decode_exact};
 use cadastre_replay::{Meta, WriteError, Writer};
 use serde::Serialize;
 
@@ -74,11 +74,16 @@ pub(crate) fn newest_of_room(store: &Store, room: &RoomName) -> Result<Option<Ma
 ///
 /// # Errors
 ///
-/// The store cannot be read, or what it has does not pass the chain verifier.
+/// Nobody may watch the match, and it is not over; the store cannot be read, or what it has does not pass the
+/// chain verifier.
 pub(crate) fn replay(store: &Store, match_id: MatchId) -> Result<Option<Vec<u8>>, ExportError> {
     let (Some(record), Some(mark)) = (store.match_record(match_id)?, store.mark(match_id)?) else {
         return Ok(None);
     };
+    let genesis: Genesis = decode_exact(&record.genesis).map_err(ReadError::from)?;
+    if genesis.spectators == SpectatorPolicy::Forbidden && !mark.sealed {
+        return Err(ExportError::Unwatched);
+    }
     let meta = Meta { genesis: record.genesis, room: record.room, names: record.names };
     let mut writer = Writer::new(Vec::new(), meta)?;
     for height in 1..=mark.height.get() {
@@ -91,6 +96,9 @@ pub(crate) fn replay(store: &Store, match_id: MatchId) -> Result<Option<Vec<u8>>
 /// Why a match cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExportError {
+    /// Nobody may watch this match as long as it runs.
+    #[error("nobody may watch this match; it can be had when it is over")]
+    Unwatched,
     /// The store cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),

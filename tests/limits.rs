@@ -65,7 +65,13 @@ async fn one_spectator_too_many_is_refused() {
     let answer = |message: &ServerMessage| matches!(message, ServerMessage::Failed(_));
     let refused = watching[0].hear_until(answer).await;
     assert_eq!(refused, ServerMessage::Failed(Failure::NoSpectators));
+    // A file would show the same. When the match is over, everybody may see it.
+    let paths = [format!("/matches/{}/replay", table.chain().match_id()), "/rooms/secret/replay".into()];
+    for path in paths {
+        assert_eq!(server.get(&path).await.0, 403);
+    }
     table.finish().await;
+    scene.run(&format!("export --room secret --out secret.cadr {}", server.arguments())).await.ok();
     server.stop().await;
 }
 
@@ -87,6 +93,20 @@ async fn whoever_talks_too_fast_is_told_so_and_sent_away() {
     assert!(matches!(told, ServerMessage::Goodbye { reason: GoodbyeReason::TooFast, .. }), "{told:?}");
     peer.end().await;
     server.await_metric("cadastre_connections_closed_total{reason=\"too-fast\"}", 1).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_without_a_message_count_too() {
+    let scene = Scene::new();
+    let server = scene.serve_configured("[limits]\nmessages_per_s_max = 1\n").await;
+    let mut peer = Peer::login(&server, &identity(50)).await;
+    for _ in 0..8 {
+        peer.update_key().await;
+    }
+    let told = soon("it is told", peer.hear()).await;
+    assert!(matches!(told, Ok(ServerMessage::Goodbye { reason: GoodbyeReason::TooFast, .. })), "{told:?}");
+    peer.end().await;
     server.stop().await;
 }
 

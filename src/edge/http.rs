@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use super::Edge;
-use crate::export;
+use crate::export::{self, ExportError};
 
 /// An upgraded connection, and the authority that its client dialled.
 pub(super) struct Upgrade {
@@ -162,6 +162,9 @@ fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
             warp::reply::with_header(bytes, header::CONTENT_TYPE, "application/octet-stream").into_response()
         }
         Ok(None) => text(StatusCode::NOT_FOUND, "no such match"),
+        Err(ExportError::Unwatched) => {
+            text(StatusCode::FORBIDDEN, "nobody may watch this match; it can be had when it is over")
+        }
         Err(error) => failed(&error),
     }
 }

@@ -194,8 +194,8 @@ struct Client {
     room: Option<Membership>,
     frames: Vec<Vec<u8>>,
     last_received: Instant,
-    /// Messages since the second began that is counted.
-    messages: (Instant, u32),
+    /// Records since the second began that is counted.
+    records: (Instant, u32),
     keyed: Instant,
 }
 
@@ -217,7 +217,7 @@ impl Client {
             room: None,
             frames: Vec::new(),
             last_received: Instant::now(),
-            messages: (Instant::now(), 0),
+            records: (Instant::now(), 0),
             keyed: Instant::now(),
         }
     }
@@ -291,8 +291,8 @@ impl Client {
             debug!(%error, "record does not open");
             Ended::Broken("record")
         })?;
+        self.count_record()?;
         let Some(bytes) = opened else { return Ok(()) };
-        self.count_message()?;
         let message: ClientMessage = decode_exact(&bytes).map_err(|error| {
             debug!(%error, "message does not decode");
             Ended::Broken("message")
@@ -365,9 +365,9 @@ impl Client {
         if self.edge.rooms.is_serving() { Ok(()) } else { Err(Ended::Goodbye(GoodbyeReason::Shutdown)) }
     }
 
-    /// Parts with a client that sends more messages in a second than it may.
-    fn count_message(&mut self) -> Result<(), Ended> {
-        let (since, count) = &mut self.messages;
+    /// Parts with a client that sends more records in a second than it may.
+    fn count_record(&mut self) -> Result<(), Ended> {
+        let (since, count) = &mut self.records;
         if since.elapsed() >= Duration::from_secs(1) {
             (*since, *count) = (Instant::now(), 0);
         }

@@ -146,6 +146,12 @@ impl Peer {
         }
     }
 
+    /// Goes on under the next key, as often as it likes.
+    pub(crate) async fn update_key(&mut self) {
+        let update = self.sealer.update_key().unwrap();
+        self.wire.send_binary(&update).await;
+    }
+
     pub(crate) async fn say(&mut self, message: &ClientMessage) {
         self.say_bytes(&encode(message)).await;
     }
