@@ -247,6 +247,14 @@ impl Match {
         block: &ProvenBlock,
         change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
     ) -> ProvenBlock {
+        self.prove(Self::rewrite(block, change), &self.signer)
+    }
+
+    /// The bytes of a block with other content and the roots that belong to it. They need not be a block.
+    pub fn rewrite(
+        block: &ProvenBlock,
+        change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
+    ) -> Vec<u8> {
         let mut block: Block = decode_exact(&block.block).expect("a block of ours");
         let mut header: Header = decode_exact(&block.header).expect("a header of ours");
         change(&mut header, &mut block.entries, &mut block.absent);
@@ -254,7 +262,7 @@ impl Match {
         header.body_root = merkle::root(Context::BodyNode, &leaves);
         header.absent_root = hash(Context::Absent, &[&encode(&block.absent)]);
         block.header = encode(&header);
-        self.prove(encode(&block), &self.signer)
+        encode(&block)
     }
 
     /// Proves a block under any key.

@@ -1,0 +1,273 @@
+//! The chain verifier against a server that signs whatever it likes: one block of a valid match is changed,
+//! with its roots and its proof made right again.
+
+use std::sync::LazyLock;
+
+use cadastre_client::{FollowError, Follower};
+use cadastre_protocol::{
+    Absence, AbsenceReason, Attempt, Block, BlockError, BlockHash, BlockKind, Digest, Entry, Epoch, Header,
+    Height, MatchId, Millis, ReopenReason, SealReason, Seat, SecretKey, Seq, Signature, SignedTransaction,
+    StateRoot, Transaction, TransactionBody, Turn, decode_exact,
+};
+use cadastre_replay::{
+    audit,
+    fixture::{Match, Plan, certificate, header_of, identity_key, root_key, signer_key, with_blocks},
+};
+
+use super::edits::Numbers;
+
+/// The place of a block in the match, then changes of it. Client and auditor come to the same verdict, and a
+/// block that is refused before it is executed leaves the client where it was.
+pub(super) fn chain(data: &[u8]) {
+    let mut numbers = Numbers::new(data);
+    let at = numbers.below(MADE.blocks().len());
+    let good = &MADE.blocks()[at];
+    let bytes = Match::rewrite(good, |header, entries, absent| {
+        while !numbers.is_empty() {
+            change(&mut numbers, header, entries, absent);
+        }
+    });
+    // Bytes that are no block have targets of their own.
+    if !decode_exact::<Block>(&bytes).is_ok_and(|block| block.read().is_ok()) {
+        return;
+    }
+    let bad = MADE.prove(bytes, &signer_key(header_of(good).signer_serial));
+    let mut follower = follower_at(at);
+    let before = *follower.chain().head();
+    let refused = follower.follow(bad.clone()).err();
+    match &refused {
+        None => assert_eq!(follower.chain().head().height, header_of(good).height),
+        Some(FollowError::Block(error)) => {
+            assert_eq!(*follower.chain().head(), before);
+            if !matches!(error, BlockError::StateRoot { .. }) {
+                follower.follow(good.clone()).unwrap();
+            }
+        }
+        Some(other) => panic!("{other}"),
+    }
+    let blocks = [&MADE.blocks()[..at], &[bad]].concat();
+    let report = audit(&with_blocks(&FILE, &blocks), Some(root_key().public())).unwrap();
+    let found = report.violations.iter().map(|violation| violation.kind).find(|kind| *kind != "desync");
+    let expected = refused.map(|refused| match refused {
+        FollowError::Block(error) => error.kind(),
+        other => panic!("{other}"),
+    });
+    assert_eq!(found, expected);
+}
+
+fn follower_at(at: usize) -> Follower {
+    let meta = MADE.meta();
+    let mut follower = Follower::begin(&meta.genesis, meta.names, root_key().public()).unwrap();
+    for block in &MADE.blocks()[..at] {
+        follower.follow(block.clone()).unwrap();
+    }
+    follower
+}
+
+/// One change of a block: which, and with what.
+fn change(
+    numbers: &mut Numbers<'_>,
+    header: &mut Header,
+    entries: &mut Vec<Entry>,
+    absent: &mut Vec<Absence>,
+) {
+    match numbers.u8() % 4 {
+        0 => change_number(numbers, header),
+        1 => change_hash(numbers, header),
+        2 => change_body(numbers, header, entries, absent),
+        _ if entries.is_empty() => {}
+        _ => {
+            let at = numbers.below(entries.len());
+            change_entry(numbers, &mut entries[at]);
+        }
+    }
+}
+
+fn change_number(numbers: &mut Numbers<'_>, header: &mut Header) {
+    match numbers.u8() % 8 {
+        0 => header.height = Height::new(numbers.u64()),
+        1 => header.turn = Turn::new(numbers.u32()),
+        2 => header.attempt = Attempt::new(numbers.u32()),
+        3 => header.server_time = moved(header.server_time, numbers),
+        4 => header.server_time = Millis::new(numbers.u64()),
+        5 => header.deadline = Some(moved(header.server_time, numbers)),
+        6 => header.deadline = None,
+        _ => header.signer_serial = numbers.u32(),
+    }
+}
+
+fn change_hash(numbers: &mut Numbers<'_>, header: &mut Header) {
+    let other = digest(numbers);
+    match numbers.u8() % 5 {
+        0 => header.match_id = MatchId::new(other),
+        1 => header.prev_block = BlockHash::new(other),
+        2 => header.randomness = other,
+        3 => header.state_root = StateRoot::new(other),
+        _ => header.chain_root = other,
+    }
+}
+
+fn change_body(
+    numbers: &mut Numbers<'_>,
+    header: &mut Header,
+    entries: &mut Vec<Entry>,
+    absent: &mut Vec<Absence>,
+) {
+    match numbers.u8() % 8 {
+        0 => header.kind = kind(numbers, &header.kind),
+        1 => absent.clear(),
+        2 => {
+            let reason = REASONS[numbers.below(REASONS.len())];
+            absent.push(Absence { seat: seat(numbers), reason });
+            absent.sort_by_key(|absence| absence.seat);
+        }
+        _ if entries.is_empty() => {}
+        3 => drop(entries.remove(numbers.below(entries.len()))),
+        4 => entries.push(entries[numbers.below(entries.len())].clone()),
+        5 => {
+            let (a, b) = (numbers.below(entries.len()), numbers.below(entries.len()));
+            entries.swap(a, b);
+        }
+        6 => {
+            let at = numbers.below(entries.len());
+            entries[at].received = moved(entries[at].received, numbers);
+        }
+        _ => {
+            // What was valid in another block.
+            let other = &MADE.blocks()[numbers.below(MADE.blocks().len())];
+            let block: Block = decode_exact(&other.block).unwrap();
+            entries.extend(block.entries.into_iter().next());
+        }
+    }
+}
+
+/// Changes a transaction, signed again by the session key of its seat and epoch, or by nobody.
+fn change_entry(numbers: &mut Numbers<'_>, entry: &mut Entry) {
+    let Ok(mut tx) = decode_exact::<Transaction>(&entry.transaction.body) else { return };
+    match numbers.u8() % 12 {
+        0 => tx.seat = seat(numbers),
+        1 => tx.epoch = Epoch::new(numbers.u32()),
+        2 => tx.seq = Seq::new(numbers.u32()),
+        3 => tx.turn = Turn::new(numbers.u32()),
+        4 => tx.attempt = Attempt::new(numbers.u32()),
+        5 => tx.seen_height = Height::new(numbers.u64()),
+        6 => tx.seen_block = BlockHash::new(digest(numbers)),
+        7 => tx.seen_state_root = StateRoot::new(digest(numbers)),
+        8 => tx.chain_element = Some(digest(numbers)),
+        9 => tx.body = body(numbers),
+        10 => return entry.transaction.signature = Signature::new([numbers.u8(); 64]),
+        _ => {
+            let stranger = SecretKey::from_seed(&[numbers.u8(); 32]);
+            return entry.transaction = SignedTransaction::sign(&stranger, &tx);
+        }
+    }
+    let session = identity_key(tx.seat.get()).session(MADE.chain().match_id(), tx.epoch);
+    entry.transaction = SignedTransaction::sign(&session, &tx);
+}
+
+fn kind(numbers: &mut Numbers<'_>, before: &BlockKind) -> BlockKind {
+    match numbers.u8() % 8 {
+        0 => BlockKind::Start,
+        1 => BlockKind::Turn,
+        2 => BlockKind::Commit,
+        3 => BlockKind::Reopen { reason: ReopenReason::Restart },
+        4 => BlockKind::Reopen { reason: ReopenReason::Pause },
+        5 => BlockKind::Takeback { to_turn: Turn::new(numbers.u32()) },
+        6 => BlockKind::KeyChange { certificate: certificate(numbers.u32()) },
+        _ => {
+            let mut standings = match before {
+                BlockKind::Seal { standings, .. } => standings.clone(),
+                BlockKind::Start
+                | BlockKind::Turn
+                | BlockKind::Commit
+                | BlockKind::Reopen { .. }
+                | BlockKind::Takeback { .. }
+                | BlockKind::KeyChange { .. } => MADE.chain().standings(),
+            };
+            let at = numbers.below(standings.len());
+            standings[at].score = i64::from(numbers.u8());
+            BlockKind::Seal { reason: SEALS[numbers.below(SEALS.len())], standings }
+        }
+    }
+}
+
+fn body(numbers: &mut Numbers<'_>) -> TransactionBody {
+    match numbers.u8() % 6 {
+        0 => TransactionBody::Turn(numbers.bytes().to_vec()),
+        1 => TransactionBody::Commit(digest(numbers)),
+        2 => TransactionBody::Reveal { salt: [numbers.u8(); 32], commands: numbers.bytes().to_vec() },
+        3 => TransactionBody::Takeback { to_turn: Turn::new(numbers.u32()) },
+        4 => TransactionBody::Resign,
+        _ => {
+            let (seat, epoch) = (seat(numbers), Epoch::new(numbers.u32()));
+            let session = identity_key(seat.get()).session(MADE.chain().match_id(), epoch);
+            TransactionBody::Delegate(MADE.delegation(seat, epoch, &session))
+        }
+    }
+}
+
+/// Earlier or later by up to half a minute or so.
+fn moved(time: Millis, numbers: &mut Numbers<'_>) -> Millis {
+    let (earlier, by) = (numbers.u8() % 2 == 0, u64::from(numbers.u16()));
+    Millis::new(if earlier { time.get().saturating_sub(by) } else { time.get().saturating_add(by) })
+}
+
+/// A hash that stands somewhere in the match, or none.
+fn digest(numbers: &mut Numbers<'_>) -> Digest {
+    let header = header_of(&MADE.blocks()[numbers.below(MADE.blocks().len())]);
+    match numbers.u8() % 5 {
+        0 => header.prev_block.digest(),
+        1 => header.chain_root,
+        2 => header.state_root.digest(),
+        3 => header.body_root,
+        _ => Digest::new([numbers.u8(); 32]),
+    }
+}
+
+fn seat(numbers: &mut Numbers<'_>) -> Seat {
+    Seat::new(numbers.u8() % 8).unwrap()
+}
+
+const REASONS: [AbsenceReason; 6] = [
+    AbsenceReason::Deadline,
+    AbsenceReason::NotToMove,
+    AbsenceReason::Resigned,
+    AbsenceReason::Skipped,
+    AbsenceReason::RevealMissing,
+    AbsenceReason::OpenSeat,
+];
+
+const SEALS: [SealReason; 5] = [
+    SealReason::Rules,
+    SealReason::TurnLimit,
+    SealReason::Resigned,
+    SealReason::Abandoned,
+    SealReason::Operator,
+];
+
+/// A match with all that there is at present: a silent player, a restart, a new session key, a new block
+/// signer, a resignation and the Seal that follows from it.
+static MADE: LazyLock<Match> = LazyLock::new(|| {
+    let mut made = Match::new(&Plan { seats: 3, ..Plan::SMALL });
+    let seat = |index| Seat::new(index).unwrap();
+    made.play(1);
+    made.suggest(seat(0));
+    made.suggest(seat(2));
+    made.wait(40_000);
+    made.close();
+    made.reopen();
+    made.delegate(seat(1));
+    made.suggest(seat(0));
+    made.suggest(seat(2));
+    made.wait(40_000);
+    made.close();
+    made.change_key();
+    for resigned in [0, 1] {
+        made.submit(&made.transaction(seat(resigned), TransactionBody::Resign));
+    }
+    made.suggest(seat(2));
+    made.close();
+    made
+});
+
+static FILE: LazyLock<Vec<u8>> = LazyLock::new(|| MADE.replay());

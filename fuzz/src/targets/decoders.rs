@@ -1,0 +1,151 @@
+//! Every type that has an encoding of its own.
+
+use cadastre_protocol::{
+    Block, Chain, ChainState, ClientMessage, Digest, Genesis, ProvenBlock, ProvenReceipt, ServerMessage,
+    ServerProof, SignedCertificate, SignedTransaction, Wire, decode_exact, encode,
+};
+use cadastre_replay::fixture::{Match, Plan, identity_key, root_key, signer_key};
+use cadastre_simulations::Game;
+
+use super::Target;
+
+/// Declares a target for each type.
+macro_rules! targets {
+    ($($name:ident: $kind:ident,)*) => {
+        pub(super) const TARGETS: &[(&str, Target)] = &[$((stringify!($name), $name),)*];
+
+        /// The types that have a target.
+        #[allow(dead_code, reason = "the test of the corpus looks at it")]
+        pub(crate) const KINDS: &[&str] = &[$(stringify!($kind),)*];
+
+        $(fn $name(data: &[u8]) {
+            if let Some(value) = decoded::<cadastre_protocol::$kind>(data) {
+                value.read_on();
+            }
+        })*
+    };
+}
+
+targets! {
+    genesis: Genesis,
+    certificate: Certificate,
+    signed_certificate: SignedCertificate,
+    delegation: Delegation,
+    transaction: Transaction,
+    signed_transaction: SignedTransaction,
+    receipt: Receipt,
+    proven_receipt: ProvenReceipt,
+    server_proof: ServerProof,
+    header: Header,
+    block: Block,
+    proven_block: ProvenBlock,
+    chain_state: ChainState,
+    client_message: ClientMessage,
+    server_message: ServerMessage,
+}
+
+/// Bytes that are accepted are the one encoding of what they were read as.
+fn decoded<T: Wire>(data: &[u8]) -> Option<T> {
+    let value = decode_exact(data).ok()?;
+    assert_eq!(encode(&value), data);
+    Some(value)
+}
+
+/// Goes on as whoever has received the value would: inner bytes are read, signatures verified.
+trait ReadOn {
+    fn read_on(self);
+}
+
+/// Types that hold no further bytes to be read.
+macro_rules! read_no_further {
+    ($($kind:ident)*) => { $(impl ReadOn for cadastre_protocol::$kind { fn read_on(self) {} })* };
+}
+
+read_no_further! { Certificate Delegation Transaction Receipt Header }
+
+impl ReadOn for Genesis {
+    fn read_on(self) {
+        if let Ok(game) = Game::start(&self.setup()) {
+            let _ = Chain::begin(self, game.executed());
+        }
+    }
+}
+
+impl ReadOn for SignedCertificate {
+    fn read_on(self) {
+        let _ = self.verify(&root_key().enrolled());
+    }
+}
+
+impl ReadOn for SignedTransaction {
+    fn read_on(self) {
+        if let Ok(mut read) = self.read() {
+            let _ = read.verify(&identity_key(0).enrolled());
+        }
+    }
+}
+
+impl ReadOn for ProvenReceipt {
+    fn read_on(self) {
+        let _ = self.verify(self.proof.serial, &signer_key(1).enrolled());
+    }
+}
+
+impl ReadOn for ServerProof {
+    fn read_on(self) {
+        let _ = self.verify(Digest::ZERO, &signer_key(1).enrolled());
+    }
+}
+
+impl ReadOn for Block {
+    fn read_on(self) {
+        if let Ok(read) = self.read() {
+            read.orders();
+        }
+    }
+}
+
+impl ReadOn for ProvenBlock {
+    fn read_on(self) {
+        if let Ok(mut read) = self.read() {
+            let _ = read.verify_proof(&signer_key(1).enrolled());
+        }
+    }
+}
+
+impl ReadOn for ChainState {
+    fn read_on(self) {
+        let made = Match::new(&Plan::SMALL);
+        let genesis = made.chain().genesis().clone();
+        let game = Game::start(&genesis.setup()).unwrap();
+        let _ = Chain::from_state_unverified(genesis, self, game.executed());
+    }
+}
+
+impl ReadOn for ClientMessage {
+    fn read_on(self) {
+        if let Self::Submit(transaction) = self {
+            transaction.read_on();
+        }
+    }
+}
+
+impl ReadOn for ServerMessage {
+    fn read_on(self) {
+        match self {
+            Self::Genesis { genesis, .. } => {
+                decoded::<Genesis>(&genesis).into_iter().for_each(ReadOn::read_on);
+            }
+            Self::Block(block) => block.read_on(),
+            Self::Receipt(receipt) => receipt.read_on(),
+            Self::Accept { .. }
+            | Self::Created { .. }
+            | Self::Lobby(_)
+            | Self::CaughtUp { .. }
+            | Self::Refused { .. }
+            | Self::Failed(_)
+            | Self::Pong(_)
+            | Self::Goodbye { .. } => {}
+        }
+    }
+}
