@@ -1,0 +1,202 @@
+//! The corpus of misbehaviour in `tests/hostile/`, before the server, the client and the auditor: one test for
+//! each case.
+
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
+
+#[path = "hostile/corpus.rs"]
+mod corpus;
+#[path = "hostile/judge.rs"]
+mod judge;
+#[path = "hostile/make.rs"]
+mod make;
+#[allow(dead_code, reason = "only points are needed here")]
+#[path = "../protocol/tests/reference/ed25519.rs"]
+mod rule;
+
+use corpus::Family;
+
+/// Declares a test for each case of each family.
+macro_rules! cases {
+    ($($family:ident { $($name:ident)* })*) => {
+        $(mod $family {
+            $(#[test]
+            fn $name() {
+                let family = super::Family::load(stringify!($family));
+                super::judge::judge(&family, family.case(stringify!($name)));
+            })*
+        })*
+
+        const NAMED: &[(&str, &[&str])] = &[$((stringify!($family), &[$(stringify!($name)),*])),*];
+    };
+}
+
+cases! {
+    turns {
+        in_order
+        replayed
+        of_another_room
+        on_an_old_link
+        after_a_gap
+        two_with_one_number
+        the_same_twice
+        by_a_spectator
+        for_another_seat
+        for_a_seat_of_somebody_else
+        in_time_to_the_millisecond
+        a_millisecond_late
+        for_the_next_turn
+        for_another_attempt
+        on_an_unknown_block
+        on_a_block_of_an_earlier_turn
+        an_illegal_command
+        a_hash_chain_element_in_a_match_without
+        a_reveal_in_a_match_without
+        a_takeback_in_a_match_without
+        a_join_in_a_running_match
+    }
+    signatures {
+        bit_flip_in_the_body
+        bit_flip_in_r
+        bit_flip_in_s
+        s_plus_the_order
+        r_with_torsion
+        r_of_small_order
+        no_signature
+        identity_key_for_the_session_key
+        session_key_of_another_match
+        session_key_of_another_epoch
+        key_of_the_server
+        key_of_the_root
+        in_the_context_genesis
+        in_the_context_certificate
+        in_the_context_delegation
+        in_the_context_receipt
+        in_the_context_block
+        in_the_context_body_leaf
+        in_the_context_body_node
+        in_the_context_absent
+        in_the_context_chain_leaf
+        in_the_context_chain_node
+        in_the_context_batch_block
+        in_the_context_batch_receipt
+        in_the_context_batch_node
+        in_the_context_batch
+        in_the_context_order
+        in_the_context_seed
+        in_the_context_state_leaf
+        in_the_context_state_node
+        in_the_context_transcript
+        in_the_context_server_auth
+        in_the_context_client_auth
+        in_the_context_server_handshake_key
+        in_the_context_client_handshake_key
+        in_the_context_server_finished_key
+        in_the_context_client_finished_key
+        in_the_context_master
+        in_the_context_client_traffic
+        in_the_context_server_traffic
+        in_the_context_exporter
+        in_the_context_rekey
+        in_the_context_session_seed
+        in_the_context_replay_link
+        delegation_in_order
+        delegation_of_another_match
+        delegation_of_another_seat
+        delegation_that_has_expired
+        delegation_of_the_epoch_in_force
+        delegation_of_a_lower_epoch
+        delegation_by_the_session_key
+        delegation_by_another_identity
+        session_key_of_small_order_0
+        session_key_of_small_order_1
+        session_key_of_small_order_2
+        session_key_of_small_order_3
+        session_key_of_small_order_4
+        session_key_of_small_order_5
+        session_key_of_small_order_6
+        session_key_of_small_order_7
+        session_key_of_small_order_8
+        session_key_of_small_order_9
+        session_key_of_small_order_10
+        session_key_of_small_order_11
+        session_key_of_small_order_12
+        session_key_of_small_order_13
+        session_key_of_mixed_order
+        session_key_that_is_no_point
+        proof_with_a_bit_flip
+        proof_with_s_plus_the_order
+        proof_with_torsion_in_r
+        proof_of_another_signer
+        proof_of_the_root_key
+        signer_of_an_unknown_serial
+        key_change_in_order
+        key_change_without_the_root
+        key_change_to_a_lower_serial
+        key_change_to_a_handshake_key
+        key_change_to_an_expired_key
+        key_change_to_a_key_of_later
+        key_change_to_a_key_of_small_order
+        key_change_with_the_certificate_of_another_kind
+    }
+    blocks {
+        in_order
+        wrong_state_root
+        entries_reordered
+        blocks_reordered
+        entry_dropped
+        entry_dropped_and_called_absent_too_early
+        absent_for_another_reason
+        absent_and_present
+        absent_without_a_seat
+        entry_twice
+        block_twice
+        entry_invented
+        second_block_at_a_height
+        block_of_a_fork
+        gap
+        wrong_link
+        clock_backwards
+        takeback
+        commit_in_a_match_without
+        second_start
+        reopened_for_no_restart
+        wrong_chain_root
+        swapped_genesis
+        wrong_turn
+        wrong_attempt
+        longer_deadline
+        randomness_in_a_match_without
+        another_body_than_the_header_says
+        seal_that_is_not_due
+        seal_with_another_result
+        block_after_the_seal
+    }
+}
+
+#[test]
+fn every_case_has_a_test() {
+    for (family, names) in NAMED {
+        let family = Family::load(family);
+        let cases: Vec<_> = family.cases.iter().map(|case| case.name.as_str()).collect();
+        assert_eq!(cases, *names);
+    }
+}
+
+#[test]
+fn the_corpus_is_what_this_build_makes() {
+    let made: Vec<_> = make::FAMILIES.iter().map(|(name, _)| *name).collect();
+    let named: Vec<_> = NAMED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(made, named);
+    for (name, cases) in make::FAMILIES {
+        let anew = make::family(cases());
+        assert!(Family::load(name) == anew, "{name}.json: scripts/write-hostile-corpus writes it anew");
+    }
+}
+
+#[test]
+#[ignore = "scripts/write-hostile-corpus runs it, when a format is meant to change"]
+fn write_the_corpus() {
+    for (name, cases) in make::FAMILIES {
+        make::family(cases()).save(name);
+    }
+}
