@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[macro_use]
+#[path = "support/named.rs"]
+mod named;
 mod reference;
 
 use cadastre_protocol::{
@@ -90,18 +93,45 @@ fn the_committed_handshake_is_what_both_implementations_give() {
     assert_eq!(opened, [Some(b"submission".to_vec()), None, Some(b"and on".to_vec())]);
 }
 
-#[test]
-fn the_committed_refusals_are_refused() {
-    for Refused { name, message, error } in refused() {
-        match message {
-            Message::M1(m1) => assert_eq!(answer(&m1).unwrap_err(), error, "{name}"),
-            Message::M2(m2) => assert_eq!(start().0.receive(&m2, NOW).unwrap_err(), error, "{name}"),
-            Message::M3(m3) => {
-                let (server, _) = answer(&start().1).unwrap();
-                assert_eq!(server.receive(&m3).unwrap_err(), error, "{name}");
-            }
-        }
-    }
+named! { refusals, super::refuse, super::names_of_refused:
+    m1_one_byte_short
+    no_version
+    five_versions
+    versions_not_ascending
+    version_twice
+    version_0
+    version_in_an_unused_place
+    no_suite
+    suite_in_an_unused_place
+    first_byte_of_the_padding_not_zero
+    last_byte_of_the_padding_not_zero
+    only_version_2
+    only_suite_2
+    the_server_s_own_ephemeral_key
+    client_ephemeral_key_0
+    m2_one_byte_longer
+    version_2_chosen
+    suite_2_chosen
+    the_client_s_own_ephemeral_key
+    server_ephemeral_key_0
+    other_server_nonce
+    m2_with_another_tag
+    certificate_length_56
+    another_service
+    certificate_version_2
+    certificate_of_another_root
+    certified_key_of_small_order
+    certificate_of_a_block_key
+    certificate_of_a_log_key
+    certificate_not_yet_valid
+    certificate_expired
+    other_server_signature
+    signed_by_another_key_than_the_certified_one
+    other_server_mac
+    identity_key_of_small_order
+    other_identity_key
+    other_client_signature
+    other_client_mac
 }
 
 #[test]
@@ -259,6 +289,38 @@ fn a_server_in_between_cannot_use_the_client_s_m3() {
         content[..96].copy_from_slice(&signed_elsewhere);
     });
     assert_eq!(right.receive(&moved).unwrap_err(), HandshakeError::BadSignature);
+}
+
+#[test]
+fn who_has_the_client_s_key_cannot_pose_as_the_server_to_it() {
+    let identity = SigningKey::from_bytes(&IDENTITY_SEED);
+    let public = identity.verifying_key().to_bytes();
+    let stolen = body(0, &public);
+    // As the root; as a key that the root certified; and under the server's own certificate.
+    let as_root = Server {
+        root: public,
+        certificate_signature: reference::sign_certificate(&identity, &stolen),
+        certificate_body: stolen.clone(),
+        key: identity.clone(),
+        ..reference_server()
+    };
+    let as_certified = Server { root: *root().public().as_bytes(), ..as_root.clone() };
+    let under_the_certificate = Server { key: identity, ..reference_server() };
+    for (server, expected) in [
+        (as_root, HandshakeError::RootNotPinned { pinned: root().public(), got: PublicKey::new(public) }),
+        (as_certified, HandshakeError::Certificate(CertificateError::BadSignature)),
+        (under_the_certificate, HandshakeError::BadSignature),
+    ] {
+        let (client, m1) = start();
+        let (m2, _) = server.answer(AUTHORITY, &m1);
+        assert_eq!(client.receive(&m2, NOW).unwrap_err(), expected);
+    }
+}
+
+#[test]
+fn m2_of_another_session_is_not_taken() {
+    let (_, m2) = answer(&reference::m1(&ramp(0x44))).unwrap();
+    assert_eq!(start().0.receive(&m2, NOW).unwrap_err(), HandshakeError::Unauthentic);
 }
 
 #[test]
@@ -498,6 +560,23 @@ enum Message {
     M1(Vec<u8>),
     M2(Vec<u8>),
     M3(Vec<u8>),
+}
+
+fn names_of_refused() -> Vec<String> {
+    refused().iter().map(|refused| named::of(refused.name)).collect()
+}
+
+fn refuse(test: &str) {
+    let Refused { message, error, .. } =
+        refused().into_iter().find(|refused| named::of(refused.name) == test).unwrap();
+    match message {
+        Message::M1(m1) => assert_eq!(answer(&m1).unwrap_err(), error),
+        Message::M2(m2) => assert_eq!(start().0.receive(&m2, NOW).unwrap_err(), error),
+        Message::M3(m3) => {
+            let (server, _) = answer(&start().1).unwrap();
+            assert_eq!(server.receive(&m3).unwrap_err(), error);
+        }
+    }
 }
 
 struct Refused {

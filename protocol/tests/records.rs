@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[macro_use]
+#[path = "support/named.rs"]
+mod named;
 mod reference;
 
 use cadastre_protocol::{
@@ -61,17 +64,43 @@ fn the_committed_records_are_what_both_implementations_give() {
     }
 }
 
-#[test]
-fn the_committed_refusals_are_refused_and_end_the_session() {
-    for Refused { name, after, record, error } in refused() {
-        let mut opener = to_server().1;
-        if let Some(before) = after.seal(&mut Records::new(keys().0)) {
-            assert_eq!(opener.open(before), Ok(None), "{name}");
-        }
-        assert_eq!(opener.open(record), Err(error), "{name}");
-        let good = Records::new(keys().0).padded(WHOLE, b"", 64);
-        assert_eq!(opener.open(good), Err(RecordError::Ended), "{name}");
-    }
+named! { refusals, super::refuse, super::names_of_refused:
+    kind_0
+    kind_4
+    empty
+    no_plaintext
+    plaintext_not_of_whole_blocks
+    plaintext_of_8256_bytes
+    other_kind_than_sealed
+    sequence_number_1_first
+    next_key_without_a_key_update
+    old_key_after_a_key_update
+    sequence_goes_on_after_a_key_update
+    content_one_byte_longer_than_its_record
+    content_of_4_gib
+    first_byte_of_the_padding_not_zero
+    last_byte_of_the_padding_not_zero
+    one_block_more_than_needed
+    one_doubling_more_than_needed
+    whole_message_between_parts
+    total_over_the_limit
+    total_of_4_gib
+    part_without_its_header
+    part_of_a_message_that_fits_one_record
+    part_of_an_empty_message
+    last_part_first
+    short_first_part
+    empty_first_part
+    first_part_again
+    empty_last_part
+    last_part_too_short
+    last_part_too_long
+    byte_left_out
+    byte_repeated
+    offset_beyond_the_total
+    total_grows
+    key_update_with_content
+    key_update_of_512_bytes
 }
 
 #[test]
@@ -117,6 +146,17 @@ fn replayed_reordered_and_missing_records_are_refused() {
         let good = order.iter().zip(0..).take_while(|(index, expected)| **index == *expected).count();
         assert_eq!(verdicts(&sent), (0..3).map(|i| i < good).collect::<Vec<_>>(), "{order:?}");
     }
+}
+
+#[test]
+fn a_send_that_was_cancelled_and_repeated_uses_no_number_twice() {
+    let (mut sealer, mut opener) = to_server();
+    // Nobody knows whether the first one left: the second one has the next number, and comes alone or after it.
+    let [cancelled, repeated] = [(); 2].map(|()| seal(&mut sealer, b"a turn", Padding::Submission).remove(0));
+    assert_ne!(cancelled, repeated);
+    assert_eq!(to_server().1.open(repeated.clone()), Err(RecordError::Unauthentic));
+    assert_eq!(opener.open(cancelled), Ok(Some(b"a turn".to_vec())));
+    assert_eq!(opener.open(repeated), Ok(Some(b"a turn".to_vec())));
 }
 
 #[test]
@@ -364,6 +404,23 @@ impl After {
             Self::KeyUpdate => Some(to.key_update()),
         }
     }
+}
+
+fn names_of_refused() -> Vec<String> {
+    refused().iter().map(|refused| named::of(refused.name)).collect()
+}
+
+/// The record is refused, and so is every other one after it.
+fn refuse(test: &str) {
+    let Refused { after, record, error, .. } =
+        refused().into_iter().find(|refused| named::of(refused.name) == test).unwrap();
+    let mut opener = to_server().1;
+    if let Some(before) = after.seal(&mut Records::new(keys().0)) {
+        assert_eq!(opener.open(before), Ok(None));
+    }
+    assert_eq!(opener.open(record), Err(error));
+    let good = Records::new(keys().0).padded(WHOLE, b"", 64);
+    assert_eq!(opener.open(good), Err(RecordError::Ended));
 }
 
 struct Refused {

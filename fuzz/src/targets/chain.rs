@@ -14,7 +14,7 @@ use cadastre_replay::{
     fixture::{Match, Plan, certificate, header_of, identity_key, root_key, signer_key, with_blocks},
 };
 
-use super::edits::Numbers;
+use super::edits::{EDITS_MAX, Numbers};
 
 /// The place of a block in the match, then changes of it. Client and auditor come to the same verdict, and a
 /// block that is refused before it is executed leaves the client where it was.
@@ -23,8 +23,10 @@ pub(super) fn chain(data: &[u8]) {
     let at = numbers.below(MADE.blocks().len());
     let good = &MADE.blocks()[at];
     let bytes = Match::rewrite(good, |header, entries, absent| {
-        while !numbers.is_empty() {
-            change(&mut numbers, header, entries, absent);
+        for _ in 0..EDITS_MAX {
+            if !numbers.is_empty() {
+                change(&mut numbers, header, entries, absent);
+            }
         }
     });
     // Bytes that are no block have targets of their own.

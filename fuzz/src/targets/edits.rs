@@ -1,5 +1,8 @@
 //! Bytes read as a list of numbers. Where they end, zeros follow.
 
+/// Most edits of one input, so that no input takes long.
+pub(super) const EDITS_MAX: usize = 16;
+
 /// What is left of the input.
 pub(super) struct Numbers<'a>(&'a [u8]);
 

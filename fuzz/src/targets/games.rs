@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use cadastre_protocol::{ChunkId, Digest, Orders, RulesId, Seat, Setup};
 use cadastre_simulations::{Game, Snapshot, newest_rules};
 
-use super::edits::Numbers;
+use super::edits::{EDITS_MAX, Numbers};
 
 pub(super) fn boxes_commands(data: &[u8]) {
     commands(&BOXES, data);
@@ -30,7 +30,10 @@ fn commands(played: &Played, data: &[u8]) {
     let mut game = Game::restore(setup, snapshot).unwrap();
     let mut numbers = Numbers::new(data);
     let seats: Vec<_> = Seat::first(setup.seats).collect();
-    while !numbers.is_empty() {
+    for _ in 0..TURNS_MAX {
+        if numbers.is_empty() {
+            return;
+        }
         let lists: Vec<_> = seats.iter().map(|seat| (*seat, numbers.bytes())).collect();
         for (seat, commands) in &lists {
             let _ = game.check(*seat, commands);
@@ -47,7 +50,10 @@ fn commands(played: &Played, data: &[u8]) {
 fn snapshot(played: &Played, data: &[u8]) {
     let mut snapshot = played.snapshot.clone();
     let mut numbers = Numbers::new(data);
-    while !numbers.is_empty() && !snapshot.is_empty() {
+    for _ in 0..EDITS_MAX {
+        if numbers.is_empty() || snapshot.is_empty() {
+            break;
+        }
         let at = numbers.below(snapshot.len());
         let (id, bytes) = &mut snapshot[at];
         match numbers.u8() {
@@ -72,6 +78,9 @@ fn snapshot(played: &Played, data: &[u8]) {
         assert!(Game::restore(&played.setup, &game.snapshot()).is_ok());
     }
 }
+
+/// Most turns of one input.
+const TURNS_MAX: usize = 3;
 
 /// A match that is under way.
 struct Played {

@@ -8,7 +8,7 @@ use cadastre_replay::{
     fixture::{Match, Plan, RawRecord, join, root_key, split},
 };
 
-use super::edits::Numbers;
+use super::edits::{EDITS_MAX, Numbers};
 
 pub(super) fn file(data: &[u8]) {
     read(data);
@@ -18,7 +18,10 @@ pub(super) fn file(data: &[u8]) {
 pub(super) fn records(data: &[u8]) {
     let mut records = RECORDS.clone();
     let mut numbers = Numbers::new(data);
-    while !numbers.is_empty() && !records.is_empty() {
+    for _ in 0..EDITS_MAX {
+        if numbers.is_empty() || records.is_empty() {
+            break;
+        }
         let at = numbers.below(records.len());
         change(&mut records, at, &mut numbers);
     }

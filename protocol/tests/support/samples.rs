@@ -36,6 +36,16 @@ macro_rules! kinds {
                 }
             }
 
+            /// The value of a good encoding, as bincode writes integers by default.
+            pub(crate) fn with_variable_integers(self, bytes: &[u8]) -> Vec<u8> {
+                match self {
+                    $(Self::$name => {
+                        let value: cadastre_protocol::$name = decode_exact(bytes).unwrap();
+                        bincode::encode_to_vec(&value, bincode::config::standard()).unwrap()
+                    })*
+                }
+            }
+
             pub(crate) const fn bytes_max(self) -> usize {
                 match self { $(Self::$name => cadastre_protocol::$name::BYTES_MAX,)* }
             }
