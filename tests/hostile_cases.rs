@@ -13,6 +13,8 @@ mod make;
 #[path = "../protocol/tests/reference/ed25519.rs"]
 mod rule;
 
+use std::{fs, path::Path};
+
 use corpus::Family;
 
 /// Declares a test for each case of each family.
@@ -180,6 +182,24 @@ fn every_case_has_a_test() {
         let cases: Vec<_> = family.cases.iter().map(|case| case.name.as_str()).collect();
         assert_eq!(cases, *names);
     }
+}
+
+#[test]
+fn every_test_that_the_table_names_is_there() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let mut file = String::new();
+    let mut named = 0;
+    for words in read("tests/hostile/README.md").split('`').skip(1).step_by(2) {
+        if words.ends_with(".rs") && words.contains('/') {
+            file = read(words);
+        } else if words.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+            let is_word =
+                |at: usize| !file[at + words.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            assert!(file.match_indices(words).any(|(at, _)| is_word(at)), "{words}");
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named}");
 }
 
 #[test]
