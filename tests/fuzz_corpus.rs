@@ -1,7 +1,7 @@
 //! The corpus of the fuzz targets, by the same functions that cargo-fuzz runs: crashes that were found become
 //! files of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test may panic")]
 
 #[path = "../protocol/tests/reference/mod.rs"]
 mod reference;

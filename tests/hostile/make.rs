@@ -1,5 +1,7 @@
 //! Makes the corpus: a match between two, and what somebody could send in its third turn.
 
+#![allow(clippy::needless_pass_by_value, reason = "the lists are made where they are handed over")]
+
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
@@ -18,7 +20,9 @@ use super::{
     rule::{ORDER, Point},
 };
 
-pub(crate) const FAMILIES: [(&str, fn() -> Vec<Case>); 3] =
+type Make = fn() -> Vec<Case>;
+
+pub(crate) const FAMILIES: [(&str, Make); 3] =
     [("turns", turns), ("signatures", signatures), ("blocks", blocks)];
 
 pub(crate) fn family(cases: Vec<Case>) -> Family {
@@ -271,15 +275,16 @@ fn signatures() -> Vec<Case> {
     cases
 }
 
+type Change<'a> = &'a dyn Fn(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>);
+
 /// Blocks of a server that breaks the rules, with roots and proofs as they should be.
 fn blocks() -> Vec<Case> {
     let played = two_turns();
     let genuine = following(3);
     let next = &genuine[0];
     let head = *played.chain().head();
-    let bent = |change: &dyn Fn(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>)| {
-        vec![forged(next, |header, entries, absent| change(header, entries, absent))]
-    };
+    let bent =
+        |change: Change<'_>| vec![forged(next, |header, entries, absent| change(header, entries, absent))];
     let other = Digest::new([0x5a; 32]);
     let absent = |index, reason| Absence { seat: seat(index), reason };
     let at_the_deadline = |header: &mut Header| {
@@ -414,15 +419,11 @@ fn draft(played: &Match) -> Transaction {
     tx
 }
 
-fn case(name: &str, blocks: Vec<ProvenBlock>, verdict: &str) -> Case {
+/// Blocks as a server can make them, with the verdict of client and auditor.
+fn shown(name: &str, blocks: Vec<ProvenBlock>, verdict: &str) -> Case {
     let word = Some(verdict.to_owned());
     let verdict = Verdict { server: None, client: word.clone(), auditor: word };
     Case { name: name.to_owned(), submission: None, blocks: to_hex(&blocks), verdict }
-}
-
-/// Blocks that only a server can make.
-fn shown(name: &str, blocks: Vec<ProvenBlock>, verdict: &str) -> Case {
-    case(name, blocks, verdict)
 }
 
 /// Transactions that are handed in by the connection of seat 0 right after the turn was opened, and that a
@@ -430,7 +431,7 @@ fn shown(name: &str, blocks: Vec<ProvenBlock>, verdict: &str) -> Case {
 fn submitted(name: &str, transactions: Vec<SignedTransaction>, verdict: &str) -> Case {
     let blocks = if verdict.is_empty() { Vec::new() } else { vec![with_entries(&transactions, 1)] };
     let submission = Submission { from_seat: Some(0), received_ms: 1, transactions: to_hex(&transactions) };
-    let mut case = case(name, blocks, verdict);
+    let mut case = shown(name, blocks, verdict);
     if verdict.is_empty() {
         case.verdict = Verdict { server: None, client: None, auditor: None };
     }

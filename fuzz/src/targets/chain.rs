@@ -211,7 +211,7 @@ fn body(numbers: &mut Numbers<'_>) -> TransactionBody {
 
 /// Earlier or later by up to half a minute or so.
 fn moved(time: Millis, numbers: &mut Numbers<'_>) -> Millis {
-    let (earlier, by) = (numbers.u8() % 2 == 0, u64::from(numbers.u16()));
+    let (earlier, by) = (numbers.u8().is_multiple_of(2), u64::from(numbers.u16()));
     Millis::new(if earlier { time.get().saturating_sub(by) } else { time.get().saturating_add(by) })
 }
 

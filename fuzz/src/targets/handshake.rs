@@ -1,6 +1,8 @@
 //! Both ends of the handshake and the reader of records: bytes as they come from anybody, and plaintexts of a
 //! peer that has the right keys and breaks the rules.
 
+use std::sync::LazyLock;
+
 use cadastre_protocol::{
     AwaitM3, Certificate, ClientHandshake, KeyRole, Millis, Opener, SecretKey, ServerHandshake,
     ServerIdentity, SignedCertificate, Trust, encode,
@@ -55,7 +57,7 @@ pub(super) fn records_opened(data: &[u8]) {
         let kind = numbers.u8();
         let mut plaintext = numbers.bytes().to_vec();
         // Most sizes are refused for their size alone.
-        if numbers.u8() % 2 == 0 {
+        if numbers.u8().is_multiple_of(2) {
             plaintext.resize(plaintext.len().next_multiple_of(64), 0);
         }
         if opener.open(records.seal(kind, &plaintext)).is_err() {
@@ -82,11 +84,16 @@ fn overwrite(plaintext: &mut [u8], data: &[u8]) {
 
 /// The server's opener, and what the client seals with.
 fn session() -> (Opener, Records) {
+    let (m3, key) = &*SESSION;
+    (server().receive(m3).unwrap().opener, Records::new(*key))
+}
+
+/// M3 of the client, and the key of its records.
+static SESSION: LazyLock<(Vec<u8>, [u8; 32])> = LazyLock::new(|| {
     let (_, answered) = reference_server().answer(AUTHORITY, &client().1);
     let (m3, finished) = answered.finish(&SigningKey::from_bytes(&IDENTITY_SEED));
-    let opener = server().receive(&m3).unwrap().opener;
-    (opener, Records::new(finished.client_traffic))
-}
+    (m3, finished.client_traffic)
+});
 
 fn client() -> (ClientHandshake, Vec<u8>) {
     let trust = Trust::Pinned(SecretKey::from_seed(&ROOT_SEED).public());
@@ -96,9 +103,9 @@ fn client() -> (ClientHandshake, Vec<u8>) {
 
 /// A server that has sent M2.
 fn server() -> AwaitM3 {
-    let identity = server_identity();
-    let handshake = ServerHandshake::new(&identity, AUTHORITY);
-    handshake.receive_m1(&client().1, &mut server_random()).unwrap().0
+    static READY: LazyLock<(ServerIdentity, Vec<u8>)> = LazyLock::new(|| (server_identity(), client().1));
+    let (identity, m1) = &*READY;
+    ServerHandshake::new(identity, AUTHORITY).receive_m1(m1, &mut server_random()).unwrap().0
 }
 
 fn server_random() -> FixedRandom {
