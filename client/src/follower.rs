@@ -2,7 +2,7 @@
 
 use cadastre_protocol::{
     BlockError, BlockKind, Chain, CodecError, DisplayName, Genesis, GenesisError, Head, ProvenBlock,
-    PublicKey, SealReason, SeatSet, Standing, decode_exact,
+    PublicKey, SealReason, SeatSet, Standing, VerifiedCertificate, decode_exact,
 };
 use cadastre_simulations::{Game, SetupError, Void};
 
@@ -12,6 +12,8 @@ pub struct Follower {
     chain: Chain,
     game: Game,
     names: Vec<DisplayName>,
+    /// Signers that were replaced while the turn was open: receipts for it may be theirs.
+    replaced: Vec<VerifiedCertificate>,
 }
 
 /// What a block brought.
@@ -43,7 +45,7 @@ impl Follower {
         }
         let game = Game::start(&genesis.setup()).map_err(FollowError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(FollowError::Genesis)?;
-        Ok(Self { chain, game, names })
+        Ok(Self { chain, game, names, replaced: Vec::new() })
     }
 
     /// Verifies the next block and executes it.
@@ -60,13 +62,26 @@ impl Follower {
             None => Vec::new(),
             Some(orders) => self.game.apply(&orders).voids,
         };
+        let signer = self.chain.signer().clone();
         let appended = self.chain.append(checked, self.game.executed()).map_err(FollowError::Block)?;
+        if matches!(kind, BlockKind::KeyChange { .. }) {
+            self.replaced.push(signer);
+        } else if kind.closes_turn() {
+            self.replaced.clear();
+        }
         Ok(Followed { head: appended.head, kind, voids, desynced: appended.desynced })
     }
 
     /// The verified chain.
     pub const fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The signer of this serial, if a receipt for the open turn can be its own: the one in force, or one
+    /// that was in force since the turn was opened.
+    pub fn receipt_signer(&self, serial: u32) -> Option<&VerifiedCertificate> {
+        let signers = std::iter::once(self.chain.signer()).chain(&self.replaced);
+        signers.into_iter().find(|signer| signer.serial() == serial)
     }
 
     /// The verified state.

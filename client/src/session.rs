@@ -433,7 +433,7 @@ impl Session {
 
     fn receipt(&mut self, receipt: &ProvenReceipt) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        let signer = follower.chain().signer();
+        let signer = follower.receipt_signer(receipt.proof.serial).unwrap_or(follower.chain().signer());
         let receipt = receipt.verify(signer.serial(), signer.key()).map_err(SessionError::Receipt)?;
         if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
             return Err(SessionError::Unexpected);

@@ -10,7 +10,7 @@ use cadastre_protocol::{
     BlockKind, ClientMessage, EnterAs, Height, Refusal, SealReason, ServerMessage, TransactionError, Turn,
     TurnMode,
 };
-use support::{DEADLINE_MS, direct::Direct, player, spec, spectator};
+use support::{DEADLINE_MS, SERIAL, direct::Direct, player, spec, spectator};
 
 #[test]
 fn what_never_arrived_is_handed_in_again_as_the_same_bytes() {
@@ -68,6 +68,31 @@ fn whoever_is_waited_for_is_asked_on_every_connection() {
         direct.connect(0);
         assert_eq!(direct.events(0).iter().filter(|event| is_question(event)).count(), 1);
     }
+}
+
+#[test]
+fn a_receipt_of_the_signer_before_counts_in_the_turn_that_it_was_given_for() {
+    let mut direct = playing(TurnMode::Simultaneous);
+    direct.act(0);
+    direct.events(0);
+    direct.server.store.rotations += 1;
+    direct.restart();
+    direct.connect(0);
+    let events = direct.events(0);
+    let position = |is_it: fn(&Event) -> bool| events.iter().position(is_it);
+    let change = position(|event| matches!(event, Event::Block { kind: BlockKind::KeyChange { .. }, .. }));
+    let receipt = position(|event| matches!(event, Event::Receipt(_)));
+    assert!(change.is_some() && change < receipt, "{events:?}");
+
+    // Once the turn is over, nothing new can be the old signer's.
+    let signer = |direct: &Direct, serial| {
+        direct.clients[0].session.follower().unwrap().receipt_signer(serial).is_some()
+    };
+    assert!(signer(&direct, SERIAL) && signer(&direct, SERIAL + 1));
+    direct.connect(1);
+    direct.act(1);
+    assert_eq!(turn_of(&direct, 0), Turn::new(1));
+    assert!(!signer(&direct, SERIAL) && signer(&direct, SERIAL + 1));
 }
 
 #[test]

@@ -172,6 +172,11 @@ impl Chain {
         &self.signer
     }
 
+    /// Is the next block to be signed under this very certificate?
+    pub fn is_signed_under(&self, certificate: &SignedCertificate) -> bool {
+        self.state.signer == *certificate
+    }
+
     /// How the match ended, once it has.
     pub const fn sealed(&self) -> Option<SealReason> {
         self.state.sealed

@@ -177,6 +177,8 @@ pub enum Record {
         block: Vec<u8>,
         /// What the server's proof contains for it.
         leaf: Digest,
+        /// Serial of the certificate under which it is to be signed.
+        signer: u32,
         /// Does it take up all accepted transactions, or come instead of the block that would?
         closes_turn: bool,
         /// Is it the last one?

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use cadastre_protocol::{
     AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError,
     Height, Millis, OpenTurn, ProvenBlock, ProvenReceipt, ReadBlock, ReadTransaction, Receipt, Refusal,
-    ReopenReason, SealReason, Seat, ServerMessage, ServerProof, TransactionBody, TxHash, block_leaf, encode,
+    ReopenReason, SealReason, Seat, ServerMessage, ServerProof, SignedCertificate, TransactionBody, TxHash,
+    block_leaf, encode,
 };
 use cadastre_simulations::Game;
 
@@ -102,21 +103,33 @@ impl Playing {
         received.fold(self.chain.head().server_time, Millis::max)
     }
 
-    /// Opens the turn again after the server was away, so that nobody's time ran out meanwhile; or ends the
-    /// match if only the Seal was missing. A turn that was opened again too often keeps its deadline.
-    pub(crate) fn reopen(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+    /// Goes on after the server was away: puts the server's block signer in force, if it is another one by
+    /// now, and opens the turn again, so that nobody's time ran out meanwhile; or ends the match if only the
+    /// Seal was missing. A turn that was opened again too often keeps its deadline.
+    pub(crate) fn go_on(
+        &mut self,
+        signer: &SignedCertificate,
+        now: Millis,
+    ) -> Result<Vec<Record>, BlockError> {
+        let mut records = Vec::new();
         if self.chain.sealed().is_some() {
-            return Ok(Vec::new());
+            return Ok(records);
+        }
+        if !self.chain.is_signed_under(signer) {
+            let draft = self.chain.draft_key_change(signer.clone(), now).ok_or(BlockError::KeyChange)?;
+            records.push(self.append(draft)?);
         }
         if let Some(reason) = self.chain.seal_due() {
-            return Ok(vec![self.seal(reason, now)?]);
+            records.push(self.seal(reason, now)?);
+            return Ok(records);
         }
         let draft = self.chain.draft_reopen(ReopenReason::Restart, now).ok_or(BlockError::Exhausted)?;
         match self.append(draft) {
-            Ok(record) => Ok(vec![record]),
-            Err(BlockError::WrongKind) => Ok(Vec::new()),
-            Err(error) => Err(error),
+            Ok(record) => records.push(record),
+            Err(BlockError::WrongKind) => {}
+            Err(error) => return Err(error),
         }
+        Ok(records)
     }
 
     /// Judges a transaction that its sender may hand in for its seat.
@@ -315,6 +328,7 @@ fn record_of(block: &ReadBlock) -> Record {
         hash: block.hash(),
         block: block.to_bytes(),
         leaf: block_leaf(block.hash()),
+        signer: block.header().signer_serial,
         closes_turn: kind.closes_turn() || kind.seals(),
         seals: kind.seals(),
     }

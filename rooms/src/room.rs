@@ -83,7 +83,8 @@ impl Room {
     }
 
     /// Opens the room of a match that was running when the server went away. The open turn gets a new
-    /// deadline by a Reopen block.
+    /// deadline by a Reopen block; where the match has another block signer than the host, a KeyChange
+    /// comes before it.
     ///
     /// # Errors
     ///
@@ -96,9 +97,10 @@ impl Room {
     ) -> Result<Self, GenesisError> {
         let playing = Playing::restore(restored)?;
         let now = now.max(playing.latest());
+        let signer = host.signer.clone();
         let mut room = Self::with_phase(name, host, Phase::Playing(Box::new(playing)));
         room.latest = now;
-        room.play(now, |playing| playing.reopen(now));
+        room.play(now, |playing| playing.go_on(&signer, now));
         Ok(room)
     }
 

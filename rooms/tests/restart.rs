@@ -5,12 +5,13 @@
 mod support;
 
 use cadastre_protocol::{
-    BlockKind, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason, SealReason, ServerMessage, Turn,
+    BlockError, BlockKind, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason, SealReason,
+    ServerMessage, Turn,
 };
-use cadastre_rooms::{Input, JOIN_MS_MAX, Restored, Room};
+use cadastre_rooms::{Event, Input, JOIN_MS_MAX, Restored, Room};
 use cadastre_simulations::Game;
 use support::{
-    DEADLINE_MS, NOW, Shell, edge, host, kind, read, receipt_of, room_name, seal_reason, seat, spec,
+    DEADLINE_MS, NOW, SERIAL, Shell, edge, host, kind, read, receipt_of, room_name, seal_reason, seat, spec,
 };
 
 const REOPEN: BlockKind = BlockKind::Reopen { reason: ReopenReason::Restart };
@@ -52,6 +53,64 @@ fn the_turn_is_opened_again_with_its_receipts_and_the_match_goes_on() {
     received.sort();
     assert_eq!(received, [NOW, NOW, NOW.after(5 * DEADLINE_MS)]);
     play_to_the_end(&mut shell);
+}
+
+#[test]
+fn under_another_signer_the_match_goes_on_with_a_key_change() {
+    let mut shell = Shell::playing(spec(2));
+    shell.act(seat(0), edge(0));
+    shell.forget_told();
+    let receipt = |shell: &Shell| shell.store.accepted[&(seat(0), cadastre_protocol::Seq::new(1))].2.clone();
+    let promised = receipt(&shell);
+    let before = shell.head();
+
+    shell.store.rotations += 1;
+    shell.now = NOW.after(5 * DEADLINE_MS);
+    shell.crash();
+    assert_eq!(shell.head().height.get(), before.height.get() + 2);
+    shell.guests = vec![shell.enter(0), shell.enter(1)];
+    let messages = shell.messages(shell.guests[0]);
+    let [
+        ..,
+        ServerMessage::Block(change),
+        ServerMessage::Block(reopen),
+        ServerMessage::CaughtUp { .. },
+        ServerMessage::Receipt(again),
+    ] = &messages[..]
+    else {
+        panic!("{messages:?}")
+    };
+    let change = read(change.clone());
+    assert!(matches!(kind(&change), BlockKind::KeyChange { .. }), "{change:?}");
+    assert_eq!((change.header().signer_serial, change.header().deadline), (SERIAL + 1, before.deadline));
+    assert_eq!((kind(&read(reopen.clone())), again), (&REOPEN, &promised));
+    assert_eq!(promised.proof.serial, SERIAL, "the promise of the signer before is kept");
+    shell.forget_told();
+    play_to_the_end(&mut shell);
+
+    // Nothing is said twice under the same signer, and an older one is not gone back to.
+    let mut shell = Shell::playing(spec(2));
+    shell.store.rotations = 2;
+    shell.crash();
+    let height = shell.head().height;
+    shell.crash();
+    assert_eq!(shell.head().height.get(), height.get() + 1, "a Reopen, and no KeyChange");
+    shell.store.rotations = 1;
+    shell.crash();
+    assert_eq!(shell.events, [Event::Broken { error: BlockError::KeyChange }]);
+}
+
+#[test]
+fn where_only_the_seal_is_missing_another_signer_makes_up_for_it() {
+    let mut shell = Shell::playing(cadastre_protocol::RoomSpec { turns_max: Some(1), ..spec(2) });
+    shell.play_turn();
+    shell.store.blocks.pop();
+    shell.store.rotations += 1;
+    shell.crash();
+    assert_eq!(shell.chain().sealed(), Some(SealReason::TurnLimit));
+    let [.., change, seal] = &shell.store.blocks[..] else { panic!("too few blocks") };
+    assert!(matches!(kind(&read(change.clone())), BlockKind::KeyChange { .. }));
+    assert!(matches!(kind(&read(seal.clone())), BlockKind::Seal { .. }));
 }
 
 #[test]

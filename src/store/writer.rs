@@ -194,9 +194,9 @@ impl Signer {
                 };
                 insert_parts(batch, Key::accepted(match_id, *seat, *seq), &encode(&record));
             }
-            (Record::Block { height, hash, block, closes_turn, seals, .. }, Some(proof)) => {
-                self.check_next(marks, match_id, *height)?;
-                let signer = self.serial;
+            (Record::Block { height, hash, block, signer, closes_turn, seals, .. }, Some(proof)) => {
+                self.check_next(marks, match_id, *height, *signer)?;
+                let signer = *signer;
                 marks.insert(match_id, Mark { signer, height: *height, block: *hash, sealed: *seals });
                 let proven = ProvenBlock { block: block.clone(), proof: proof.clone() };
                 insert_parts(batch, Key::of(Tag::Block, match_id, height.get()), &encode(&proven));
@@ -223,12 +223,14 @@ impl Signer {
         Ok(())
     }
 
-    /// Never sign a second block at a height, whatever a room may think.
+    /// Never sign a second block at a height, nor under a serial that the match has left, whatever a room may
+    /// think.
     fn check_next(
         &self,
         marks: &BTreeMap<MatchId, Mark>,
         match_id: MatchId,
         height: Height,
+        signer: u32,
     ) -> Result<(), WriteError> {
         let mark = match marks.get(&match_id) {
             Some(mark) => Some(*mark),
@@ -237,6 +239,9 @@ impl Signer {
         let expected = mark.map_or(Height::GENESIS, |mark| mark.height).next();
         if mark.is_some_and(|mark| mark.sealed) || expected != Some(height) {
             return Err(WriteError::SecondBlock { match_id, height });
+        }
+        if signer != self.serial || mark.is_some_and(|mark| mark.signer > signer) {
+            return Err(WriteError::OtherSigner { match_id, height, signer });
         }
         Ok(())
     }
@@ -277,6 +282,10 @@ enum WriteError {
     Store(#[from] ReadError),
     #[error("a room asked for block {height} of match {match_id}, which is not the next")]
     SecondBlock { match_id: MatchId, height: Height },
+    #[error(
+        "a room asked for block {height} of match {match_id} under serial {signer}, which is not in force"
+    )]
+    OtherSigner { match_id: MatchId, height: Height, signer: u32 },
     #[error("a provable record has no proof")]
     NoProof,
 }
@@ -327,6 +336,7 @@ mod tests {
             hash: BlockHash::new(Digest::ZERO),
             block: vec![3],
             leaf: Digest::ZERO,
+            signer: 1,
             closes_turn: true,
             seals: false,
         }

@@ -13,7 +13,7 @@ pub(crate) mod world;
 use cadastre_client::Config;
 use cadastre_protocol::{DisplayName, EnterAs, RoomSpec, SecretKey, TurnMode};
 
-/// Serial of the block signer's certificate.
+/// Serial of the first block signer's certificate.
 pub(crate) const SERIAL: u32 = 2;
 
 pub(crate) const DEADLINE_MS: u64 = 5_000;
@@ -23,7 +23,14 @@ pub(crate) fn root_key() -> SecretKey {
 }
 
 pub(crate) fn block_key() -> SecretKey {
-    SecretKey::from_seed(&[101; 32])
+    signer_key(SERIAL)
+}
+
+/// The block key of a serial.
+pub(crate) fn signer_key(serial: u32) -> SecretKey {
+    let mut seed = [101; 32];
+    seed[..4].copy_from_slice(&serial.to_le_bytes());
+    SecretKey::from_seed(&seed)
 }
 
 /// Boxes of the smallest size: twelve edges.

@@ -8,7 +8,7 @@ use cadastre_protocol::{
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Room};
 
-use super::{SERIAL, block_key, root_key, store::Store};
+use super::{SERIAL, root_key, signer_key, store::Store};
 
 /// Everything outside the network.
 pub(crate) struct Server {
@@ -179,7 +179,7 @@ impl Server {
     fn host(&self) -> Host {
         Host {
             root: root_key().public(),
-            signer: certificate(&root_key()),
+            signer: signed_certificate(&root_key(), self.store.serial()),
             entropy: self.entropy,
             deadline_ms: 1_000,
             spectators_max: 4,
@@ -187,13 +187,18 @@ impl Server {
     }
 }
 
-/// Certificate of the block signer.
+/// Certificate of the first block signer.
 pub(crate) fn certificate(root: &SecretKey) -> SignedCertificate {
+    signed_certificate(root, SERIAL)
+}
+
+/// Certificate of the block signer of a serial.
+pub(crate) fn signed_certificate(root: &SecretKey, serial: u32) -> SignedCertificate {
     let certificate = Certificate {
         version: Certificate::VERSION,
         role: KeyRole::Block,
-        key: block_key().public(),
-        serial: SERIAL,
+        key: signer_key(serial).public(),
+        serial,
         valid_from: Millis::new(0),
         valid_to: Millis::new(u64::MAX),
     };

@@ -9,7 +9,7 @@ use cadastre_protocol::{
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::Game;
 
-use super::{SERIAL, block_key};
+use super::{SERIAL, signer_key};
 
 #[derive(Default)]
 pub(crate) struct Store {
@@ -19,11 +19,18 @@ pub(crate) struct Store {
     accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
     waiting: VecDeque<Records>,
     written: VecDeque<Vec<ServerProof>>,
+    /// How often the server has changed its block signer.
+    pub(crate) rotations: u32,
 }
 
 impl Store {
     pub(crate) fn hand_over(&mut self, records: Records) {
         self.waiting.push_back(records);
+    }
+
+    /// Serial of the block signer.
+    pub(crate) const fn serial(&self) -> u32 {
+        SERIAL + self.rotations
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -37,7 +44,7 @@ impl Store {
         if leaves.is_empty() {
             return;
         }
-        let mut proofs = ServerProof::sign(&block_key(), SERIAL, &leaves).into_iter();
+        let mut proofs = ServerProof::sign(&signer_key(self.serial()), self.serial(), &leaves).into_iter();
         for commit in group {
             let mut answer = Vec::new();
             for record in commit.records {
@@ -60,7 +67,8 @@ impl Store {
                 let before = self.accepted.insert((seat, seq), (received, transaction, receipt));
                 assert!(before.is_none(), "a second transaction with this number");
             }
-            Record::Block { height, block, closes_turn, .. } => {
+            Record::Block { height, block, signer, closes_turn, .. } => {
+                assert_eq!(signer, self.serial(), "a block under a signer that is not in force");
                 assert_eq!(Some(height), self.height().next(), "a second block at a height, or a gap");
                 self.blocks.push(ProvenBlock { block, proof: proof.unwrap() });
                 if closes_turn {

@@ -237,7 +237,8 @@ impl World {
     fn restart(&mut self) {
         self.disturbed = self.now;
         let Err(store) = &mut self.server else { return };
-        let store = std::mem::take(store);
+        let mut store = std::mem::take(store);
+        store.rotations += u32::from(self.random.within(0..2) == 0);
         self.server = Ok(Server::new(store, self.random.bytes(), self.server_time()));
         self.take_effects();
     }

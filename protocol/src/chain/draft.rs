@@ -5,6 +5,7 @@ use crate::{
         Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root,
         orders,
     },
+    certificate::SignedCertificate,
     chain::{Chain, open_turn::OpenTurn},
     hash::Digest,
     ids::{Millis, StateRoot, Turn},
@@ -49,6 +50,16 @@ impl Chain {
     /// Drafts a block that opens the open turn again.
     pub fn draft_reopen(&self, reason: ReopenReason, now: Millis) -> Option<Draft> {
         self.draft(BlockKind::Reopen { reason }, self.head().turn, Vec::new(), Vec::new(), now)
+    }
+
+    /// Drafts the block that puts another block signer in force. `None` when the root key did not sign its
+    /// certificate, or its serial is not greater than the one in force.
+    pub fn draft_key_change(&self, certificate: SignedCertificate, now: Millis) -> Option<Draft> {
+        let kind = BlockKind::KeyChange { certificate };
+        let mut draft = self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now)?;
+        let (_, signer) = self.next_signer(&draft.header).ok()??;
+        draft.header.signer_serial = signer.serial();
+        Some(draft)
     }
 
     /// Drafts the last block.

@@ -24,6 +24,7 @@ pub(crate) use store::Store;
 pub(crate) const NOW: Millis = Millis::new(1_795_000_000_000);
 pub(crate) const DEADLINE_MS: u64 = 10_000;
 pub(crate) const SPECTATORS_MAX: usize = 2;
+/// Serial of the first block signer.
 pub(crate) const SERIAL: u32 = 2;
 
 /// A room, its store and its clock.
@@ -105,7 +106,8 @@ impl Shell {
 
     /// Another room takes the place of this one, all connections are lost.
     pub(crate) fn come_back(&mut self, restored: Restored) {
-        let room = Room::restore(room_name(), host(), restored, self.now).unwrap();
+        let signer = certificate_of(self.store.serial(), Millis::new(0), Millis::new(u64::MAX));
+        let room = Room::restore(room_name(), Host { signer, ..host() }, restored, self.now).unwrap();
         let (now, last_guest) = (self.now, self.last_guest);
         let store = std::mem::take(&mut self.store);
         *self = Self { last_guest, ..Self::around(room, store, now) };
@@ -397,11 +399,15 @@ pub(crate) fn host() -> Host {
     }
 }
 
-/// Certificate of the block signer.
+/// Certificate of the first block signer.
 pub(crate) fn certificate(valid_from: Millis, valid_to: Millis) -> SignedCertificate {
-    let (role, key) = (KeyRole::Block, block_key().public());
-    let certificate =
-        Certificate { version: Certificate::VERSION, role, key, serial: SERIAL, valid_from, valid_to };
+    certificate_of(SERIAL, valid_from, valid_to)
+}
+
+/// Certificate of the block signer of a serial.
+pub(crate) fn certificate_of(serial: u32, valid_from: Millis, valid_to: Millis) -> SignedCertificate {
+    let (role, key) = (KeyRole::Block, signer_key(serial).public());
+    let certificate = Certificate { version: Certificate::VERSION, role, key, serial, valid_from, valid_to };
     SignedCertificate::issue(&root_key(), &certificate)
 }
 
@@ -409,8 +415,11 @@ pub(crate) fn root_key() -> SecretKey {
     SecretKey::from_seed(&[100; 32])
 }
 
-pub(crate) fn block_key() -> SecretKey {
-    SecretKey::from_seed(&[101; 32])
+/// The block key of a serial.
+pub(crate) fn signer_key(serial: u32) -> SecretKey {
+    let mut seed = [101; 32];
+    seed[..4].copy_from_slice(&serial.to_le_bytes());
+    SecretKey::from_seed(&seed)
 }
 
 pub(crate) fn key(player: u8) -> SecretKey {
@@ -480,7 +489,7 @@ pub(crate) fn read(block: ProvenBlock) -> ReadBlock {
 }
 
 pub(crate) fn receipt_of(proven: &ProvenReceipt) -> Receipt {
-    let receipt = proven.verify(SERIAL, &block_key().enrolled()).unwrap();
+    let receipt = proven.verify(proven.proof.serial, &signer_key(proven.proof.serial).enrolled()).unwrap();
     assert_eq!(decode_exact::<Receipt>(&proven.receipt), Ok(receipt.clone()));
     receipt
 }

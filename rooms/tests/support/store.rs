@@ -9,7 +9,7 @@ use cadastre_protocol::{
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::{Game, Snapshot};
 
-use super::{SERIAL, block_key};
+use super::{SERIAL, signer_key};
 
 /// A disk in memory: commits wait, are written whole, and are answered in their order.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub(crate) struct Store {
     receipts: Vec<ProvenReceipt>,
     /// How many commits were handed over.
     pub(crate) commits: usize,
+    /// How often the server has changed its block signer.
+    pub(crate) rotations: u32,
 }
 
 /// The answer to a written commit, and what may be told after it.
@@ -42,11 +44,16 @@ impl Store {
         self.waiting.push_back(records);
     }
 
+    /// Serial of the block signer.
+    pub(crate) const fn serial(&self) -> u32 {
+        SERIAL + self.rotations
+    }
+
     /// Writes all that waits.
     pub(crate) fn write(&mut self) {
         while let Some(Records { match_id, records }) = self.waiting.pop_front() {
             let leaves: Vec<_> = records.iter().filter_map(Record::leaf).collect();
-            let proofs = ServerProof::sign(&block_key(), SERIAL, &leaves);
+            let proofs = ServerProof::sign(&signer_key(self.serial()), self.serial(), &leaves);
             let mut left = proofs.clone().into_iter();
             let mut receipts = Vec::new();
             for record in records {
@@ -71,7 +78,8 @@ impl Store {
                 assert!(before.is_none(), "a second transaction with this number");
                 return Some(receipt);
             }
-            Record::Block { height, hash, block, closes_turn, .. } => {
+            Record::Block { height, hash, block, signer, closes_turn, .. } => {
+                assert_eq!(signer, self.serial(), "a block under a signer that is not in force");
                 assert_eq!(Some(height), self.height().next(), "a second block at a height, or a gap");
                 let block = ProvenBlock { block, proof: proof.unwrap() };
                 assert_eq!(super::read(block.clone()).hash(), hash);
