@@ -18,6 +18,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
 
+use crate::passphrase::Passphrase;
 use output::Output;
 
 /// Deterministic, turn-based lockstep matches that can be proved afterwards.
@@ -33,6 +34,11 @@ struct Cli {
     /// Logs as JSON objects.
     #[arg(long, global = true)]
     log_json: bool,
+    /// Reads the passphrase of encrypted keys from this open file descriptor; without it from the variable
+    /// CADASTRE_PASSPHRASE, else from the systemd credential cadastre-passphrase. New keys are encrypted
+    /// under it; without a passphrase keys are plain.
+    #[arg(long, global = true, value_name = "N")]
+    passphrase_fd: Option<u32>,
     #[command(subcommand)]
     command: Command,
 }
@@ -56,7 +62,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Checks everything in a replay file. Exit code 0: valid; 1: violations; 2: unreadable.
     Audit(audit::AuditArgs),
-    /// Makes and shows identity keys.
+    /// Makes, certifies, replaces, encrypts and shows keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
 }
@@ -123,15 +129,15 @@ pub fn main() -> ExitCode {
 fn run_command(cli: Cli) -> Ending {
     let output = Output::new(cli.json);
     match cli.command {
-        Command::Serve(args) => run(serve::serve(args, output)),
+        Command::Serve(args) => run(serve::serve(args, cli.passphrase_fd, output)),
         Command::Demo(args) => run(demo::demo(args, output)),
         Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, output)),
-        Command::Bot(args) => run(bot::bot(args, output)),
+        Command::Bot(args) => run(bot::bot(args, cli.passphrase_fd, output)),
         Command::Watch(args) => run(watch::watch(args, output)),
         Command::Export(args) => run(export::export(args, output)),
         Command::Replay(args) => replay::replay(&args, output),
         Command::Audit(args) => audit::audit(&args, output),
-        Command::Key(command) => key::key(&command, output),
+        Command::Key(command) => key::key(&command, cli.passphrase_fd, output),
     }
 }
 
@@ -196,6 +202,11 @@ fn describe(error: &dyn std::error::Error) -> String {
         source = error.source();
     }
     text
+}
+
+/// Takes the passphrase from where the user has it.
+fn passphrase(descriptor: Option<u32>) -> Result<Option<Passphrase>, CliError> {
+    Passphrase::find(descriptor).map_err(|error| CliError::usage(describe(&error)))
 }
 
 /// Reads a whole file that a user named.

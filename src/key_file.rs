@@ -1,4 +1,4 @@
-//! Secret keys in files that only their owner can read.
+//! Secret keys in files that only their owner can read, encrypted where there is a passphrase.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -10,34 +10,69 @@ use std::{
 use cadastre_protocol::{Digest, SecretKey};
 use zeroize::Zeroizing;
 
+use crate::passphrase::{Passphrase, Unopened};
+
 /// First line of a key file; the seed follows as 64 hexadecimal digits.
 const HEADING: &str = "cadastre secret key 1";
+
+/// First line of an encrypted key file.
+const ENCRYPTED_HEADING: &str = "cadastre encrypted key 1";
 
 /// Longest file that is read as a key file.
 const FILE_BYTES_MAX: u64 = 1024;
 
-/// Makes a new key from the system's entropy and writes it to a file that does not exist yet, mode 0600.
-/// Durable when this returns; after a crash the file is there as a whole or not at all.
+/// Makes a new key from the system's entropy and writes it to a file that does not exist yet, mode 0600,
+/// encrypted if there is a passphrase. Durable when this returns; after a crash the file is there as a whole or
+/// not at all.
 ///
 /// # Errors
 ///
 /// [`KeyFileError`]; a file that exists is left as it is.
-pub fn create(path: &Path) -> Result<SecretKey, KeyFileError> {
+pub fn create(path: &Path, passphrase: Option<&Passphrase>) -> Result<SecretKey, KeyFileError> {
+    let mut seed = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *seed).map_err(|_| KeyFileError::NoEntropy)?;
+    write(path, &seed, passphrase, |beside| fs::hard_link(beside, path))?;
+    Ok(SecretKey::from_seed(&seed))
+}
+
+/// Writes a key file anew: encrypted under `next`, or plain without one.
+///
+/// # Errors
+///
+/// As [`read`]; after an error the file is the old one.
+pub fn rewrite(
+    path: &Path,
+    passphrase: Option<&Passphrase>,
+    next: Option<&Passphrase>,
+) -> Result<SecretKey, KeyFileError> {
+    let seed = read_seed(path, passphrase)?;
+    write(path, &seed, next, |beside| fs::rename(beside, path))?;
+    Ok(SecretKey::from_seed(&seed))
+}
+
+/// Writes a seed to a file beside `path`, and lets `place` put that in its place.
+fn write(
+    path: &Path,
+    seed: &[u8; 32],
+    passphrase: Option<&Passphrase>,
+    place: impl FnOnce(&Path) -> io::Result<()>,
+) -> Result<(), KeyFileError> {
     let at = |source: io::Error| {
         let path = path.to_owned();
         let exists = source.kind() == ErrorKind::AlreadyExists;
         if exists { KeyFileError::Exists { path } } else { KeyFileError::Io { path, source } }
     };
-    let (mut seed, mut suffix) = (Zeroizing::new([0; 32]), [0; 8]);
-    getrandom::fill(&mut *seed).map_err(|_| KeyFileError::NoEntropy)?;
+    let text = Zeroizing::new(match passphrase {
+        None => format!("{HEADING}\n{}\n", Digest::new(*seed)),
+        Some(passphrase) => passphrase.seal(ENCRYPTED_HEADING, seed).ok_or(KeyFileError::NoEntropy)?,
+    });
+    let mut suffix = [0; 8];
     getrandom::fill(&mut suffix).map_err(|_| KeyFileError::NoEntropy)?;
-    let text = Zeroizing::new(format!("{HEADING}\n{}\n", Digest::new(*seed)));
     let beside = path.with_added_extension(format!("new-{:016x}", u64::from_le_bytes(suffix)));
-    let written = write_new(&beside, &text).and_then(|()| fs::hard_link(&beside, path));
+    let written = write_new(&beside, &text).and_then(|()| place(&beside));
     // What a failure leaves behind is a key that nobody uses.
     let _ = fs::remove_file(&beside);
-    written.and_then(|()| sync_parent(path)).map_err(at)?;
-    Ok(SecretKey::from_seed(&seed))
+    written.and_then(|()| sync_parent(path)).map_err(at)
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
@@ -46,12 +81,31 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Reads a key file.
+/// Reads a key file; `passphrase` opens an encrypted one.
 ///
 /// # Errors
 ///
 /// [`KeyFileError::Exposed`] when others than the owner may read it; else what is wrong with the file.
-pub fn read(path: &Path) -> Result<SecretKey, KeyFileError> {
+pub fn read(path: &Path, passphrase: Option<&Passphrase>) -> Result<SecretKey, KeyFileError> {
+    read_seed(path, passphrase).map(|seed| SecretKey::from_seed(&seed))
+}
+
+fn read_seed(path: &Path, passphrase: Option<&Passphrase>) -> Result<Zeroizing<[u8; 32]>, KeyFileError> {
+    let text = read_text(path)?;
+    let malformed = || KeyFileError::Malformed { path: path.to_owned() };
+    if !is_encrypted(&text) {
+        let seed = text.strip_prefix(HEADING).and_then(|rest| Digest::from_hex(rest.trim()));
+        return seed.map(|seed| Zeroizing::new(*seed.as_bytes())).ok_or_else(malformed);
+    }
+    let passphrase = passphrase.ok_or_else(|| KeyFileError::Locked { path: path.to_owned() })?;
+    let opened = passphrase.open(ENCRYPTED_HEADING, &text).map_err(|why| match why {
+        Unopened::Malformed => malformed(),
+        Unopened::Wrong => KeyFileError::WrongPassphrase { path: path.to_owned() },
+    })?;
+    opened.as_slice().try_into().map(Zeroizing::new).map_err(|_| malformed())
+}
+
+fn read_text(path: &Path) -> Result<Zeroizing<String>, KeyFileError> {
     let at = |source: io::Error| {
         let path = path.to_owned();
         let missing = source.kind() == ErrorKind::NotFound;
@@ -63,10 +117,27 @@ pub fn read(path: &Path) -> Result<SecretKey, KeyFileError> {
         return Err(KeyFileError::Exposed { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::new());
-    let malformed = || KeyFileError::Malformed { path: path.to_owned() };
-    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(|_| malformed())?;
-    let seed = text.strip_prefix(HEADING).and_then(|rest| Digest::from_hex(rest.trim()));
-    seed.map(|seed| SecretKey::from_seed(seed.as_bytes())).ok_or_else(malformed)
+    let malformed = |_| KeyFileError::Malformed { path: path.to_owned() };
+    file.take(FILE_BYTES_MAX).read_to_string(&mut text).map_err(malformed)?;
+    Ok(text)
+}
+
+fn is_encrypted(text: &str) -> bool {
+    text.starts_with(ENCRYPTED_HEADING)
+}
+
+/// What a file with a secret key is, as far as its first line tells; `None` for any other file.
+pub(crate) fn kind_of(text: &str) -> Option<Kind> {
+    if is_encrypted(text) { Some(Kind::Encrypted) } else { text.starts_with(HEADING).then_some(Kind::Plain) }
+}
+
+/// How a secret key lies in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// For whoever reads the file.
+    Plain,
+    /// For whoever has the passphrase too.
+    Encrypted,
 }
 
 /// Makes the entry of a new file in its folder durable.
@@ -139,6 +210,21 @@ pub enum KeyFileError {
         /// The file.
         path: PathBuf,
     },
+    /// Encrypted, and there is no passphrase.
+    #[error(
+        "{path} is encrypted and no passphrase is given: set CADASTRE_PASSPHRASE, use --passphrase-fd N, or the \
+         systemd credential cadastre-passphrase"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Encrypted under another passphrase, or changed.
+    #[error("the passphrase does not open {path}: it is another one, or somebody has changed the file")]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     NoEntropy,
@@ -152,13 +238,13 @@ mod tests {
     fn a_key_survives_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        let key = create(&path).unwrap();
-        assert_eq!(read(&path).unwrap().public(), key.public());
+        let key = create(&path, None).unwrap();
+        assert_eq!(read(&path, None).unwrap().public(), key.public());
         assert!(
-            matches!(create(&path), Err(KeyFileError::Exists { .. })),
+            matches!(create(&path, None), Err(KeyFileError::Exists { .. })),
             "an existing key is not overwritten"
         );
-        assert_eq!(read(&path).unwrap().public(), key.public());
+        assert_eq!(read(&path, None).unwrap().public(), key.public());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left behind");
     }
 
@@ -166,12 +252,12 @@ mod tests {
     fn exposed_and_malformed_files_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
-        create(&path).unwrap();
+        create(&path, None).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(read(&path), Err(KeyFileError::Exposed { mode: 0o644, .. })));
+        assert!(matches!(read(&path, None), Err(KeyFileError::Exposed { mode: 0o644, .. })));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         fs::write(&path, "ssh-ed25519 AAAA").unwrap();
-        assert!(matches!(read(&path), Err(KeyFileError::Malformed { .. })));
-        assert!(matches!(read(&folder.path().join("none")), Err(KeyFileError::Missing { .. })));
+        assert!(matches!(read(&path, None), Err(KeyFileError::Malformed { .. })));
+        assert!(matches!(read(&folder.path().join("none"), None), Err(KeyFileError::Missing { .. })));
     }
 }

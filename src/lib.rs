@@ -8,9 +8,10 @@ mod edge;
 mod export;
 pub mod key_file;
 pub mod metrics;
+pub mod passphrase;
 mod rooms;
 mod server_keys;
 mod service;
 pub mod store;
 
-pub use service::{Service, ServiceError};
+pub use service::{Expired, Service, ServiceError};

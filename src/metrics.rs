@@ -43,6 +43,8 @@ pub struct Metrics {
     pub bytes_sent: Counter<u64, AtomicU64>,
     /// Bytes of sealed records, received.
     pub bytes_received: Counter<u64, AtomicU64>,
+    /// When the first certificate of the service expires, in seconds since 1970.
+    pub certificates_expire_seconds: Gauge,
     commit_seconds: Histogram,
     commits: Counter,
 }
@@ -72,6 +74,7 @@ impl Metrics {
             failed: Family::default(),
             bytes_sent: Counter::default(),
             bytes_received: Counter::default(),
+            certificates_expire_seconds: Gauge::default(),
             // 0.1 ms to 3.3 s.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             commits: Counter::default(),
@@ -89,6 +92,11 @@ impl Metrics {
         r.register("desynced_seats", "Seats that had computed another state", m.desyncs.clone());
         r.register("transactions_refused", "Transactions refused", m.refused.clone());
         r.register("requests_failed", "Other requests that could not be done", m.failed.clone());
+        r.register(
+            "certificates_expire_seconds",
+            "When the first certificate expires, in seconds since 1970",
+            m.certificates_expire_seconds.clone(),
+        );
         r.register("sent_bytes", "Bytes of sealed records sent", m.bytes_sent.clone());
         r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
         r.register("commit_seconds", "Time to make a group of commits durable", m.commit_seconds.clone());

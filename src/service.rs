@@ -1,19 +1,19 @@
 //! The service put together: keys, store, rooms and edge.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use cadastre_protocol::{MatchId, PublicKey};
+use cadastre_protocol::{MatchId, Millis, PublicKey};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     clock,
     config::Config,
     edge::{self, Edge},
-    key_file::KeyFileError,
     metrics::Metrics,
+    passphrase::Passphrase,
     rooms::{RestoreError, Rooms},
-    server_keys::{Generations, ServerKeys, ServerKeysError},
+    server_keys::{Generations, LAST_MS, Moment, ServerKeys, ServerKeysError},
     store::{self, MatchRecord, ReadError, RecoveryError, Store, StoreError, StoreLock, Writer},
 };
 
@@ -21,6 +21,7 @@ use crate::{
 pub struct Service {
     listen: SocketAddr,
     root: PublicKey,
+    expires: Millis,
     rooms: Arc<Rooms>,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -30,15 +31,15 @@ pub struct Service {
 
 impl Service {
     /// Starts the service: takes the data folder, makes or loads the keys, opens the store, resumes every
-    /// match that was running, and listens.
+    /// match that was running, and listens. `passphrase` opens encrypted keys, and encrypts new ones.
     ///
     /// # Errors
     ///
     /// In the order of what is said above; the first that applies.
-    pub async fn start(config: Config) -> Result<Self, ServiceError> {
+    pub async fn start(config: Config, passphrase: Option<&Passphrase>) -> Result<Self, ServiceError> {
         let lock = StoreLock::take(&config.data)?;
         let keys_folder = config.data.join("keys");
-        let keys = ServerKeys::load_or_create(&keys_folder, clock::now())?;
+        let keys = ServerKeys::load_or_create(&keys_folder, passphrase, clock::now())?;
         let store = Store::open(&lock, &config.data.join("store"))?;
         let mut generations = Generations::read(&keys_folder)?;
         let generation = generations.begin(store.generation()?)?;
@@ -53,6 +54,7 @@ impl Service {
             listener.local_addr().map_err(|source| ServiceError::Listen { listen: config.listen, source })?;
 
         let metrics = Arc::new(Metrics::new());
+        metrics.certificates_expire_seconds.set(i64::try_from(keys.expires.get() / 1000).unwrap_or(i64::MAX));
         let (writer, writer_thread) = Writer::start(
             store.clone(),
             keys.block,
@@ -68,8 +70,25 @@ impl Service {
         let (closing, closing_receiver) = watch::channel(false);
         let edge = Arc::new(Edge::new(rooms.clone(), keys.handshake, listen, closing_receiver));
         let serving = tokio::spawn(edge::serve(listener, edge));
-        info!(%listen, root_key = %keys.root, generation, resumed, "service started");
-        Ok(Self { listen, root: keys.root, rooms, closing, serving, writer_thread, _lock: lock })
+        let (root, expires) = (keys.root, keys.expires);
+        info!(%listen, root_key = %root, generation, resumed, certificates_expire = %Moment(expires), "service started");
+        Ok(Self { listen, root, expires, rooms, closing, serving, writer_thread, _lock: lock })
+    }
+
+    /// Waits until a certificate is so close to its end that the service must stop: a turn that outlasts it
+    /// could not be signed. Warns every day of the last thirty.
+    pub async fn expires(&self) -> Expired {
+        loop {
+            let now = clock::now();
+            let left_ms = self.expires.get().saturating_sub(now.get());
+            if left_ms <= LAST_MS {
+                return Expired(Moment(self.expires));
+            }
+            if left_ms <= WARNING_DAYS * DAY_MS {
+                warn!(at = %Moment(self.expires), "a certificate of the service expires soon; then it stops");
+            }
+            tokio::time::sleep(Duration::from_millis((left_ms - LAST_MS).min(DAY_MS))).await;
+        }
     }
 
     /// Where it listens.
@@ -94,6 +113,18 @@ impl Service {
         info!("service stopped");
     }
 }
+
+/// Why a service that ran well must stop. A start after the certificates were renewed goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a certificate of the service expires at {0}; where the root key is in the data folder, the next start renews it"
+)]
+pub struct Expired(Moment);
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// For how long before its end a certificate is warned of.
+const WARNING_DAYS: u64 = 30;
 
 /// Opens the rooms of all matches that are not over. One that cannot go on is left as it is, for an auditor,
 /// and does not keep the others from going on.
@@ -173,7 +204,4 @@ pub enum ServiceError {
     /// The system gives no thread.
     #[error("the system gives no thread")]
     Thread(#[source] std::io::Error),
-    /// A key file cannot be used.
-    #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
 }

@@ -115,6 +115,16 @@ impl VerifiedCertificate {
         self.certificate.serial
     }
 
+    /// First millisecond at which it is valid.
+    pub const fn valid_from(&self) -> Millis {
+        self.certificate.valid_from
+    }
+
+    /// First millisecond at which it no longer is.
+    pub const fn valid_to(&self) -> Millis {
+        self.certificate.valid_to
+    }
+
     /// The certified key.
     pub const fn key(&self) -> &EnrolledKey {
         &self.key

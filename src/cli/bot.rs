@@ -13,9 +13,10 @@ use super::{
     connect::{Server, client_error, display_name, room_name, throw_away_identity},
     describe,
     output::Output,
+    passphrase,
     room::GameArgs,
 };
-use crate::key_file;
+use crate::{key_file, passphrase::Passphrase};
 
 #[derive(Debug, Args)]
 pub(super) struct BotArgs {
@@ -40,18 +41,19 @@ pub(super) struct BotArgs {
     game: GameArgs,
 }
 
-pub(super) async fn bot(args: BotArgs, output: Output) -> Ending {
+pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Output) -> Ending {
     let server = Server::of(&args.server)?;
     let room = room_name(&args.room)?;
     let spec = args.game.spec(args.count, args.turns);
     // One bot may join a room for more players; whether it could open one matters only if it has to.
     let open = if args.count == 1 { spec.ok() } else { Some(spec?) };
+    let passphrase = if args.key.is_some() { passphrase(passphrase_fd)? } else { None };
     let mut bots = JoinSet::new();
     for number in 0..args.count {
         let identity = match &args.key {
             None => throw_away_identity()?,
-            Some(path) if args.count == 1 => read_key(path)?,
-            Some(path) => read_key(&numbered(path, number))?,
+            Some(path) if args.count == 1 => read_key(path, passphrase.as_ref())?,
+            Some(path) => read_key(&numbered(path, number), passphrase.as_ref())?,
         };
         let client = player(&server, identity, &room, number, open.clone());
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
@@ -199,8 +201,8 @@ pub(super) async fn play(
     }
 }
 
-fn read_key(path: &std::path::Path) -> Result<SecretKey, CliError> {
-    key_file::read(path).map_err(|error| CliError::usage(describe(&error)))
+fn read_key(path: &std::path::Path, passphrase: Option<&Passphrase>) -> Result<SecretKey, CliError> {
+    key_file::read(path, passphrase).map_err(|error| CliError::usage(describe(&error)))
 }
 
 fn numbered(path: &std::path::Path, number: u8) -> PathBuf {

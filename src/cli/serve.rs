@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, Ending, describe, output::Output};
-use crate::{Service, config::Config};
+use super::{CliError, Ending, describe, output::Output, passphrase};
+use crate::{Service, ServiceError, config::Config, key_file::KeyFileError, server_keys::ServerKeysError};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -25,7 +25,7 @@ pub(super) struct ServeArgs {
     check: bool,
 }
 
-pub(super) async fn serve(args: ServeArgs, output: Output) -> Ending {
+pub(super) async fn serve(args: ServeArgs, passphrase_fd: Option<u32>, output: Output) -> Ending {
     let usage = |error: crate::config::ConfigError| CliError::usage(describe(&error));
     let mut config = args.config.map_or(Ok(Config::default()), |path| Config::read(&path)).map_err(usage)?;
     config.listen = args.listen.unwrap_or(config.listen);
@@ -38,17 +38,30 @@ pub(super) async fn serve(args: ServeArgs, output: Output) -> Ending {
     let failed = |error: std::io::Error| CliError::failed(format!("cannot wait for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let service = Service::start(config).await.map_err(|error| CliError::failed(describe(&error)))?;
+    let passphrase = passphrase(passphrase_fd)?;
+    let service = Service::start(config, passphrase.as_ref()).await.map_err(|error| not_started(&error))?;
     let (listen, root) = (service.listen(), service.root());
     let started = json!({ "listen": listen.to_string(), "root_key": root.to_string() });
     output.result(&started, || format!("listening on ws://{listen}\nroot key     {root}"));
+    let ending = tokio::select! {
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        expired = service.expires() => Err(CliError::failed(describe(&expired))),
+    };
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tokio::select! {
-        () = service.stop() => Ok(ExitCode::SUCCESS),
+        () = service.stop() => ending,
         _ = terminate.recv() => Err(CliError::failed("stopped at once by a second signal")),
         _ = interrupt.recv() => Err(CliError::failed("stopped at once by a second signal")),
     }
+}
+
+/// A passphrase that does not do is the caller's to mend, anything else the operator's.
+fn not_started(error: &ServiceError) -> CliError {
+    let is_passphrase = matches!(
+        error,
+        ServiceError::Keys(ServerKeysError::File(
+            KeyFileError::Locked { .. } | KeyFileError::WrongPassphrase { .. }
+        ))
+    );
+    if is_passphrase { CliError::usage(describe(error)) } else { CliError::failed(describe(error)) }
 }
