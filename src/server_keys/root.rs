@@ -37,11 +37,6 @@ impl Root {
         self.key.public()
     }
 
-    /// The key, for whatever else it signs.
-    pub(crate) const fn key(&self) -> &SecretKey {
-        &self.key
-    }
-
     /// Certifies keys from now on, for so many days, under serials above `above`.
     ///
     /// A serial is never less than the seconds since 1970: where the file with the last one was lost or put
@@ -92,7 +87,7 @@ mod tests {
     fn serials(root: &Root, above: u32, now: u64) -> Vec<u32> {
         let keys = [(KeyRole::Handshake, root.public()), (KeyRole::Block, root.public())];
         let certificates = root.certify(&keys, 1, above, Millis::new(now)).unwrap();
-        let enrolled = root.key().enrolled();
+        let enrolled = root.key.enrolled();
         certificates.iter().map(|signed| signed.verify(&enrolled).unwrap().serial()).collect()
     }
 
