@@ -49,6 +49,11 @@ async fn no_block_that_anybody_saw_is_lost_by_twenty_kills() {
         for _ in 0..random.below(3) {
             kill_while_it_starts(&scene, listen, &mut random).await;
         }
+        match random.below(4) {
+            0 => _ = scene.run("key rotate --data data").await.ok(),
+            1 => kill_while_it_rotates(&scene, &mut random).await,
+            _ => {}
+        }
         server = scene.serve_again(listen).await;
         next = moments.next();
     }
@@ -151,6 +156,23 @@ async fn kill_while_it_starts(scene: &Scene, listen: SocketAddr, random: &mut Ra
             }
         };
         soon("the next generation", is_starting).await;
+    }
+    soon("it dies", child.kill()).await.unwrap();
+}
+
+/// Kills a rotation at once, or as soon as there is a new block key: the old one or the new one is in force.
+async fn kill_while_it_rotates(scene: &Scene, random: &mut Random) {
+    let mut child = scene.command("key rotate --data data").spawn().unwrap();
+    if random.below(2) == 0 {
+        let certificate = scene.path("data/keys/block.cert");
+        let next = scene.path("data/keys/next-block.key");
+        let before = std::fs::read(&certificate).unwrap();
+        let is_rotating = async {
+            while !next.exists() && std::fs::read(&certificate).unwrap() == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the next key", is_rotating).await;
     }
     soon("it dies", child.kill()).await.unwrap();
 }

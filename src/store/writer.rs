@@ -314,6 +314,50 @@ mod tests {
         assert_eq!(accepted(), 0);
     }
 
+    #[test]
+    fn a_block_is_signed_once_and_no_older_signer_is_gone_back_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = StoreLock::take(folder.path()).unwrap();
+        let store = Store::open(&lock, folder.path()).unwrap();
+        let try_to_sign = |serial, height, under| {
+            let signer = Signer { store: store.clone(), key: SecretKey::from_seed(&[1; 32]), serial };
+            let Record::Block { hash, block, leaf, closes_turn, seals, .. } = block(height) else {
+                unreachable!()
+            };
+            let height = Height::new(height);
+            signer.write(&[commit(Record::Block {
+                height,
+                hash,
+                block,
+                leaf,
+                signer: under,
+                closes_turn,
+                seals,
+            })])
+        };
+        // Every order in which three signers might come to sign, right or wrong, from a simple model.
+        let (mut height, mut newest) = (0_u64, 0);
+        for step in 0..200_u32 {
+            let own = 1 + step * 7 % 5 / 2;
+            let under = if step % 11 == 3 { own + 1 } else { own };
+            let at = height + 1 + u64::from(step % 3 == 2) - u64::from(step % 7 == 5);
+            let is_next = at == height + 1;
+            let result = try_to_sign(own, at, under);
+            match result {
+                Ok(_) => {
+                    assert!(is_next && own == under && own >= newest, "step {step}");
+                    (height, newest) = (height + 1, own);
+                }
+                Err(WriteError::SecondBlock { .. }) => assert!(!is_next, "step {step}"),
+                Err(WriteError::OtherSigner { .. }) => {
+                    assert!(is_next && (own != under || own < newest), "step {step}");
+                }
+                Err(error) => panic!("step {step}: {error}"),
+            }
+        }
+        assert!(height > 10 && newest == 3, "{height} blocks, the last under {newest}");
+    }
+
     fn commit(record: Record) -> Commit {
         let (done, _) = oneshot::channel();
         Commit { records: Records { match_id: match_id(), records: vec![record] }, done }
