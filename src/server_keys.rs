@@ -24,8 +24,8 @@ use std::{
 };
 
 use cadastre_protocol::{
-    CertificateError, KeyRole, Millis, PublicKey, SecretKey, ServerIdentity, ServerIdentityError,
-    SignedCertificate, VerifiedCertificate,
+    CertificateError, KeyRole, Millis, PublicKey, Revocations, SecretKey, ServerIdentity,
+    ServerIdentityError, SignedCertificate, VerifiedCertificate,
 };
 
 use crate::{
@@ -35,7 +35,8 @@ use crate::{
 };
 
 pub(crate) use files::{
-    certificates_text, parse_certificates, parse_request, parse_root, read, request_text, role_word,
+    certificates_text, parse_certificates, parse_request, parse_revocations, parse_root, read, request_text,
+    role_word,
 };
 pub(crate) use generations::Generations;
 pub(crate) use replacing::{Replaced, install, request, rotate};
@@ -179,6 +180,10 @@ impl<'a> KeyFolder<'a> {
         if now.after(LAST_MS) >= verified.valid_to() {
             return Err(ServerKeysError::Expired { path, expires: Moment(verified.valid_to()) });
         }
+        let list = self.path.join(REVOCATIONS);
+        if list.exists() && read_revocations(&list, self.root)?.is_revoked(verified.serial(), now) {
+            return Err(ServerKeysError::Revoked { path, serial: verified.serial() });
+        }
         match verified.check(role, now) {
             Ok(()) => Ok(Certified { key, signed, verified }),
             Err(source) => Err(ServerKeysError::Certificate { path, source }),
@@ -258,6 +263,17 @@ impl<'a> KeyFolder<'a> {
     }
 }
 
+/// Reads a list of revoked certificates that `root` must have signed.
+///
+/// # Errors
+///
+/// The file cannot be read, is none, or another key signed it.
+pub(crate) fn read_revocations(path: &Path, root: PublicKey) -> Result<Revocations, ServerKeysError> {
+    let at = |source| ServerKeysError::Revocations { path: path.to_owned(), source };
+    let root = root.enroll().map_err(|error| at(CertificateError::Key(error)))?;
+    read(path, parse_revocations)?.verify(&root).map_err(at)
+}
+
 /// A moment that a person reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment(pub Millis);
@@ -302,6 +318,9 @@ pub(crate) fn write_durably(path: &Path, text: &str) -> Result<(), ServerKeysErr
 const ROOT_KEY: &str = "root.key";
 
 const ROOT_PUBLIC: &str = "root.pub";
+
+/// The list of revoked certificates that the service shows to everybody.
+pub(crate) const REVOCATIONS: &str = "revocations";
 
 /// Why the service's keys cannot be used. The operator's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -390,6 +409,25 @@ pub enum ServerKeysError {
         /// The newest in use.
         newest: u32,
     },
+    /// A certificate was taken back.
+    #[error("the certificate {path}, serial {serial}, is revoked; `cadastre key rotate` replaces its key")]
+    Revoked {
+        /// The file.
+        path: PathBuf,
+        /// Its serial.
+        serial: u32,
+    },
+    /// A list of revoked certificates says nothing.
+    #[error("the list of revoked certificates {path} is of no use")]
+    Revocations {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CertificateError,
+    },
+    /// A list of revoked certificates is full.
+    #[error("a list revokes at most 1024 certificates")]
+    TooManyRevocations,
     /// The serials are used up.
     #[error("there is no serial left for another certificate")]
     NoSerialLeft,

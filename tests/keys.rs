@@ -216,6 +216,51 @@ async fn a_service_stops_before_its_certificate_expires() {
     scene.serve().await.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_certificate_counts_no_more() {
+    let (scene, root) = Scene::with_a_match(boxes(2, 3)).await;
+    let inspect = "--json key inspect data/keys/block.cert";
+    let serial = scene.run(inspect).await.ok().only_json()["serial"].as_u64().unwrap();
+    let revoke = |from: &str, list: &str| {
+        format!("--json key revoke --root data/keys/root.key --serial {serial} {from} {list}")
+    };
+    let audit = |list: &str| format!("--json audit match.cadr --root-key {root} --revocations {list}");
+
+    // From now on: what was played before counts.
+    scene.run(&revoke("", "data/keys/revocations")).await.ok();
+    scene.run(&audit("data/keys/revocations")).await.ok();
+    assert!(scene.run(SERVE).await.refused(3).contains("is revoked; `cadastre key rotate`"));
+    scene.run(ROTATE).await.ok();
+    let server = scene.serve().await;
+    let (status, list) = server.get("/revocations").await;
+    assert_eq!((status, list.as_bytes()), (200, &*scene.read("data/keys/revocations")));
+    server.stop().await;
+
+    // From the beginning: nothing does.
+    let shown = scene.run(&revoke("--from 0", "data/keys/revocations")).await.ok().only_json();
+    assert_eq!((&shown["serial"], &shown["from_ms"]), (&serial.into(), &0.into()));
+    let result = scene.run(&audit("data/keys/revocations")).await;
+    assert_eq!(result.code, Some(1));
+    let result = result.only_json();
+    assert_eq!(result["violations"].as_array().unwrap().len(), 5, "Start, three turns, Seal");
+    assert_eq!(result["violations"][0]["kind"], "revoked-signer");
+    let later = scene.run(&revoke("--from 9999999999999", "data/keys/revocations")).await.ok().only_json();
+    assert_eq!(later["from_ms"], 0, "what was revoked stays revoked");
+
+    // A list of another service says nothing, nor does one without its service.
+    scene.run("key new another.key").await.ok();
+    scene.run(&format!("key revoke --root another.key --serial {serial} forged")).await.ok();
+    assert!(scene.run(&audit("forged")).await.refused(2).contains("not signed by the root key"));
+    let mixed = scene.run("key revoke --root another.key --serial 1 data/keys/revocations").await;
+    assert!(mixed.refused(2).contains("not signed by the root key"));
+    assert!(scene.run("audit match.cadr --revocations forged").await.refused(2).contains("--root-key <HEX>"));
+    scene.write("forged", "rubbish");
+    assert!(scene.run(&audit("forged")).await.refused(2).contains("forged is damaged"));
+    let none = scene.serve_with("--listen 127.0.0.1:0 --data other").await;
+    assert_eq!(none.get("/revocations").await.0, 404);
+    none.stop().await;
+}
+
 #[tokio::test]
 async fn keys_are_encrypted_where_there_is_a_passphrase() {
     let scene = Scene::new();

@@ -86,6 +86,8 @@ contexts! {
     Genesis = "genesis",
     /// Body of a server certificate.
     Certificate = "certificate",
+    /// List of revoked certificates.
+    Revocations = "revocations",
     /// Body of a delegation.
     Delegation = "delegation",
     /// Body of a transaction.

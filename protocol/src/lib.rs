@@ -20,6 +20,7 @@ mod message;
 mod proof;
 mod receipt;
 mod record;
+mod revocation;
 mod setup;
 mod state_tree;
 mod transaction;
@@ -60,6 +61,7 @@ pub use record::{
     EPOCH_BYTES_MAX, EPOCH_MS_MAX, EPOCH_RECORDS_MAX, MESSAGE_BYTES_MAX, Opener, Padding, RECORD_BYTES_MAX,
     RECORD_PLAINTEXT_BYTES_MAX, RecordError, SealError, Sealer,
 };
+pub use revocation::{REVOCATIONS_MAX, Revocations, Revoked, SignedRevocations};
 pub use setup::{
     COMMANDS_BYTES_MAX, Executed, OPTIONS_BYTES_MAX, Orders, RULES_NAME_BYTES_MAX, RulesId, Setup, Standing,
 };

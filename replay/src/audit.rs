@@ -21,7 +21,7 @@
 mod judge;
 mod report;
 
-use cadastre_protocol::{GenesisError, Height, PublicKey, Turn};
+use cadastre_protocol::{GenesisError, Height, PublicKey, Revocations, Turn};
 use rayon::prelude::*;
 
 use crate::{
@@ -50,6 +50,20 @@ const BATCH_BYTES: usize = 1024 * 1024;
 ///
 /// In the order of [`AuditError`]'s variants; the first that applies.
 pub fn audit(file: &[u8], pinned: Option<PublicKey>) -> Result<AuditReport, AuditError> {
+    audit_with(file, pinned, &Revocations::NONE)
+}
+
+/// As [`audit`], with a list of certificates that the service has taken back: a block that was signed under one
+/// at a time from which it no longer counts is a violation.
+///
+/// # Errors
+///
+/// As [`audit`].
+pub fn audit_with(
+    file: &[u8],
+    pinned: Option<PublicKey>,
+    revocations: &Revocations,
+) -> Result<AuditReport, AuditError> {
     let unreadable = |damage| AuditError::Unreadable { damage, before: None };
     let Scan { header, genesis, body, tail } = Scan::read(file).map_err(unreadable)?;
     let mut report = AuditReport::new(&genesis, pinned);
@@ -75,7 +89,7 @@ pub fn audit(file: &[u8], pinned: Option<PublicKey>) -> Result<AuditReport, Audi
         }
     };
     let mut keys = KeyRing::new(&genesis, execution.chain());
-    let mut judge = Judge::new(execution, header.keyframe_turns, report);
+    let mut judge = Judge::new(execution, header.keyframe_turns, revocations.clone(), report);
     let lost = judge_all(&mut judge, &mut keys, &body).err();
     match (tail, lost) {
         (Tail::Whole { .. }, None) if judge.has_stopped() => Ok(judge.into_report()),

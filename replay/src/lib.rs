@@ -24,7 +24,7 @@ mod summary;
 mod trailer;
 mod writer;
 
-pub use audit::{AuditError, AuditReport, Violation, audit};
+pub use audit::{AuditError, AuditReport, Violation, audit, audit_with};
 pub use damage::{Damage, Fault};
 pub use keyframe::{KEYFRAME_TURNS, WHOLE_KEYFRAME_EVERY};
 pub use player::{Player, SeekError};

@@ -2,12 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use cadastre_protocol::{PublicKey, Seat};
+use cadastre_protocol::{PublicKey, Revocations, Seat};
 use cadastre_replay::{AuditError, AuditReport, Violation};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{CliError, Ending, connect::root_key, describe, output::Output, read_file};
+use crate::server_keys;
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
@@ -17,12 +18,22 @@ pub(super) struct AuditArgs {
     /// as a whole.
     #[arg(long, value_name = "HEX")]
     root_key: Option<String>,
+    /// The service's list of revoked certificates, as GET /revocations gives it; blocks signed under one of
+    /// them count no more from the time that the list says.
+    #[arg(long, value_name = "FILE", requires = "root_key")]
+    revocations: Option<PathBuf>,
 }
 
 pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
     let pinned = args.root_key.as_deref().map(root_key).transpose()?;
+    let revocations = match (&args.revocations, pinned) {
+        (Some(path), Some(root)) => {
+            server_keys::read_revocations(path, root).map_err(|error| CliError::usage(describe(&error)))?
+        }
+        (Some(_), None) | (None, _) => Revocations::NONE,
+    };
     let bytes = read_file(&args.file)?;
-    match cadastre_replay::audit(&bytes, pinned) {
+    match cadastre_replay::audit_with(&bytes, pinned, &revocations) {
         Ok(report) => {
             tell(&report, None, output);
             Ok(if report.is_valid() { ExitCode::SUCCESS } else { ExitCode::from(CliError::NOT_SO) })

@@ -5,7 +5,9 @@ use std::{
     process::ExitCode,
 };
 
-use cadastre_protocol::{Certificate, PublicKey, SignedCertificate, decode_exact};
+use cadastre_protocol::{
+    Certificate, Millis, PublicKey, Revocations, Revoked, SignedCertificate, decode_exact,
+};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -16,7 +18,8 @@ use crate::{
     passphrase::Passphrase,
     server_keys::{
         Moment, Replaced, Root, ServerKeysError, certificates_text, install, parse_certificates,
-        parse_request, parse_root, read, request, request_text, role_word, rotate, write_durably,
+        parse_request, parse_revocations, parse_root, read, request, request_text, role_word, rotate,
+        write_durably,
     },
 };
 
@@ -98,6 +101,21 @@ pub(super) enum KeyCommand {
         #[arg(long, value_name = "FILE", default_value = "certificates")]
         out: PathBuf,
     },
+    /// Revokes a certificate by a list that the root key signs: what is signed under it from a time on counts
+    /// no more. To be run where the root key is kept; the list goes to the service as DATA/keys/revocations.
+    Revoke {
+        /// The root key.
+        #[arg(long, value_name = "FILE")]
+        root: PathBuf,
+        /// The certificate's serial, as `key inspect` shows it.
+        #[arg(long, value_name = "N")]
+        serial: u32,
+        /// From when, in milliseconds since 1970; 0 for nothing under it to count. Without it, from now on.
+        #[arg(long, value_name = "MS")]
+        from: Option<u64>,
+        /// The list; made if it is missing.
+        list: PathBuf,
+    },
     /// Puts certificates in force from the next start on, in a service that is stopped.
     Install {
         /// The service's data folder.
@@ -134,6 +152,13 @@ pub(super) fn key(command: &KeyCommand, passphrase_fd: Option<u32>, output: Outp
         }
         KeyCommand::Certify { root, days, request, out } => {
             certify(root, *days, request, out, passphrase, output)
+        }
+        KeyCommand::Revoke { root, serial, from, list } => {
+            let now = clock::now();
+            let revoked = Revoked { serial: *serial, from: from.map_or(now, Millis::new) };
+            let root = Root::read(root, passphrase).map_err(refused)?;
+            root.revoke(list, revoked, now).map_err(refused)?;
+            inspect(list, passphrase, output)
         }
         KeyCommand::Install { data, certificates } => {
             let signed = read(certificates, parse_certificates).map_err(refused)?;
@@ -240,6 +265,7 @@ enum Entry {
     Root(PublicKey),
     Request { role: &'static str, key: PublicKey },
     Certificate(Certificate),
+    Revoked(Revoked),
 }
 
 impl Entry {
@@ -262,6 +288,9 @@ impl Entry {
                 "valid_from_ms": certificate.valid_from.get(),
                 "valid_to_ms": certificate.valid_to.get(),
             }),
+            Self::Revoked(Revoked { serial, from }) => {
+                json!({ "kind": "revoked", "serial": serial, "from_ms": from.get() })
+            }
         }
     }
 }
@@ -278,6 +307,9 @@ impl std::fmt::Display for Entry {
             Self::Root(key) => write!(f, "public half of a service's root key\n  {key}"),
             Self::Request { role, key } => {
                 write!(f, "request for a certificate, {role}\n  key          {key}")
+            }
+            Self::Revoked(Revoked { serial, from }) => {
+                write!(f, "revoked certificate\n  serial       {serial}\n  from         {}", Moment(*from))
             }
             Self::Certificate(Certificate { role, key, serial, valid_from, valid_to, .. }) => write!(
                 f,
@@ -319,6 +351,11 @@ fn entries(file: &Path, passphrase: Option<&Passphrase>) -> Result<Vec<Entry>, C
     }
     if let Some(certificates) = parse_certificates(text) {
         return certificates.iter().map(certificate).collect();
+    }
+    if let Some(signed) = parse_revocations(text) {
+        let list: Revocations = decode_exact(&signed.body)
+            .map_err(|error| CliError::usage(format!("malformed list of revocations: {error}")))?;
+        return Ok(list.revoked.into_iter().map(Entry::Revoked).collect());
     }
     Err(CliError::usage(format!(
         "{} has neither keys nor certificates nor a request for any, or is damaged",

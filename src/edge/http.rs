@@ -14,7 +14,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
 
 use super::Edge;
-use crate::export::{self, ExportError};
+use crate::{
+    export::{self, ExportError},
+    server_keys::REVOCATIONS,
+};
 
 /// An upgraded connection, and the authority that its client dialled.
 pub(super) struct Upgrade {
@@ -86,6 +89,19 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
             .await
         },
     );
+    let revocations =
+        warp::path!("revocations").and(warp::get()).and(with_edge.clone()).then(|edge: Arc<Edge>| async {
+            blocking(edge, |edge| {
+                let path = edge.rooms.shared().config.data.join("keys").join(REVOCATIONS);
+                match std::fs::read_to_string(path) {
+                    Ok(list) => {
+                        warp::reply::with_header(list, header::CONTENT_TYPE, "text/plain").into_response()
+                    }
+                    Err(_) => text(StatusCode::NOT_FOUND, "no certificate is revoked"),
+                }
+            })
+            .await
+        });
     let metrics = warp::path!("metrics").and(warp::get()).and(with_edge).map(|edge: Arc<Edge>| {
         let body = edge.rooms.shared().metrics.render();
         warp::reply::with_header(
@@ -104,6 +120,8 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
         .or(replay)
         .unify()
         .or(room_replay)
+        .unify()
+        .or(revocations)
         .unify()
         .or(metrics)
         .unify()

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use cadastre_protocol::{KeyRole, PublicKey, SignedCertificate, decode_exact, encode};
+use cadastre_protocol::{KeyRole, PublicKey, SignedCertificate, SignedRevocations, decode_exact, encode};
 
 use super::ServerKeysError;
 
@@ -14,6 +14,9 @@ const CERTIFICATES_HEADING: &str = "cadastre certificates 1";
 
 /// First line of a file that asks for certificates; each line after it has a role and a public key.
 const REQUEST_HEADING: &str = "cadastre certificate request 1";
+
+/// First line of a file with the list of revoked certificates.
+const REVOCATIONS_HEADING: &str = "cadastre revocations 1";
 
 /// Keys that want certificates.
 pub(crate) type Request = Vec<(KeyRole, PublicKey)>;
@@ -50,6 +53,17 @@ pub(crate) fn certificates_text(certificates: &[SignedCertificate]) -> String {
 pub(crate) fn parse_certificates(text: &str) -> Option<Vec<SignedCertificate>> {
     let certificate = |line: &str| decode_exact(&hex::decode(line).ok()?).ok();
     lines_under(CERTIFICATES_HEADING, text)?.into_iter().map(certificate).collect()
+}
+
+pub(crate) fn revocations_text(revocations: &SignedRevocations) -> String {
+    format!("{REVOCATIONS_HEADING}\n{}\n", hex::encode(encode(revocations)))
+}
+
+pub(crate) fn parse_revocations(text: &str) -> Option<SignedRevocations> {
+    match lines_under(REVOCATIONS_HEADING, text)?[..] {
+        [line] => decode_exact(&hex::decode(line).ok()?).ok(),
+        _ => None,
+    }
 }
 
 pub(crate) fn request_text(request: &Request) -> String {

@@ -1,13 +1,17 @@
 //! The root key at work: it signs certificates, and never gives a serial twice.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use cadastre_protocol::{Certificate, KeyRole, Millis, PublicKey, SecretKey, SignedCertificate};
+use cadastre_protocol::{
+    Certificate, KeyRole, Millis, PublicKey, REVOCATIONS_MAX, Revocations, Revoked, SecretKey,
+    SignedCertificate, SignedRevocations,
+};
 
-use super::{ServerKeysError, write_durably};
+use super::{ServerKeysError, files::revocations_text, read_revocations, write_durably};
 use crate::{key_file, passphrase::Passphrase};
 
 /// How long before its making a certificate is valid, so that clients whose clocks are behind accept it.
@@ -68,6 +72,32 @@ impl Root {
         }
         write_durably(&self.serial_file, &format!("{serial}\n"))?;
         Ok(bodies.iter().map(|body| SignedCertificate::issue(&self.key, body)).collect())
+    }
+
+    /// Revokes a certificate from a time on, beside those that the list in `path` revokes; makes the list if
+    /// there is none. A time can be made earlier, not later.
+    ///
+    /// # Errors
+    ///
+    /// The list cannot be used, or another root key signed it. It is as it was.
+    pub(crate) fn revoke(
+        &self,
+        path: &Path,
+        revoked: Revoked,
+        now: Millis,
+    ) -> Result<Revocations, ServerKeysError> {
+        let mut list = if path.exists() { read_revocations(path, self.public())? } else { Revocations::NONE };
+        let mut by_serial: BTreeMap<_, _> = list.revoked.iter().map(|old| (old.serial, old.from)).collect();
+        let from = by_serial.entry(revoked.serial).or_insert(revoked.from);
+        *from = revoked.from.min(*from);
+        list.revoked = by_serial.into_iter().map(|(serial, from)| Revoked { serial, from }).collect();
+        list.issued = now.max(Millis::new(list.issued.get() + 1));
+        if list.revoked.len() > REVOCATIONS_MAX {
+            return Err(ServerKeysError::TooManyRevocations);
+        }
+        let signed = SignedRevocations::issue(&self.key, &list);
+        write_durably(path, &revocations_text(&signed))?;
+        Ok(list)
     }
 
     fn last_serial(&self) -> Result<u32, ServerKeysError> {

@@ -1,6 +1,6 @@
 //! Takes the records of a file one after the other and notes what is wrong with them.
 
-use cadastre_protocol::{Height, ReadProvenBlock, Seat, StateRoot, StateTree};
+use cadastre_protocol::{Height, ReadProvenBlock, Revocations, Seat, StateRoot, StateTree};
 
 use super::report::{AuditError, AuditReport, Violation};
 use crate::{
@@ -48,6 +48,7 @@ impl Part {
 pub(super) struct Judge {
     execution: Execution,
     keyframe_turns: u32,
+    revocations: Revocations,
     /// The state that the keyframes so far give; before the first, that of the start.
     keyframes: StateTree,
     /// The keyframe that must come now.
@@ -57,9 +58,14 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    pub(super) fn new(execution: Execution, keyframe_turns: u32, report: AuditReport) -> Self {
+    pub(super) fn new(
+        execution: Execution,
+        keyframe_turns: u32,
+        revocations: Revocations,
+        report: AuditReport,
+    ) -> Self {
         let keyframes = execution.game().tree().clone();
-        Self { execution, keyframe_turns, keyframes, due: None, index: Vec::new(), report }
+        Self { execution, keyframe_turns, revocations, keyframes, due: None, index: Vec::new(), report }
     }
 
     /// Has a block broken the chain?
@@ -102,13 +108,20 @@ impl Judge {
         if self.due.take().is_some() {
             self.violate(None, "keyframe", "the keyframe after this turn is missing", offset);
         }
-        let turn = block.block().header().turn;
+        let header = block.block().header();
+        let (turn, signer) = (header.turn, header.signer_serial);
+        let is_revoked = self.revocations.is_revoked(signer, header.server_time);
         match self.execution.take(block) {
             Ok(step) => {
                 let head = self.execution.chain().head();
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
                 self.due = step.turn.and_then(|turn| Form::after(turn, self.keyframe_turns));
+                if is_revoked {
+                    let detail =
+                        format!("the certificate {signer}, under which the block is signed, is revoked");
+                    self.violate(None, "revoked-signer", &detail, offset);
+                }
                 for seat in step.desynced.iter() {
                     self.violate(Some(seat), "desync", "the seat signed another state root", offset);
                 }
