@@ -9,17 +9,20 @@ use std::path::Path;
 
 use cadastre_protocol::{
     Block, ClientHandshake, Context, Digest, Genesis, Hasher, Millis, ProvenBlock, ProvenReceipt, Receipt,
-    ServerProof, Signature, SignedCertificate, SignedDelegation, SignedTransaction, Trust, block_leaf,
-    decode_exact, encode, hash, receipt_leaf,
+    ServerProof, Signature, SignedCertificate, SignedDelegation, SignedRevocations, SignedTransaction, Trust,
+    block_leaf, decode_exact, encode, hash, receipt_leaf,
 };
 use support::{
     genesis, key,
-    samples::{Kind, SAMPLES, batch, certificates, delegations, headers, transactions},
+    samples::{Kind, SAMPLES, batch, certificates, delegations, headers, revocations, transactions},
 };
 
 /// Types that have the same outer shape, bytes and then a signature or proof: what is inside tells them apart.
-const SAME_SHAPE: [(Kind, Kind); 3] = [
+const SAME_SHAPE: [(Kind, Kind); 6] = [
     (Kind::SignedCertificate, Kind::SignedTransaction),
+    (Kind::SignedCertificate, Kind::SignedRevocations),
+    (Kind::SignedRevocations, Kind::SignedTransaction),
+    (Kind::SignedTransaction, Kind::SignedRevocations),
     (Kind::ProvenReceipt, Kind::ProvenBlock),
     (Kind::ProvenBlock, Kind::ProvenReceipt),
 ];
@@ -97,6 +100,7 @@ fn no_signature_over_an_object_is_one_over_another() {
 enum Place {
     Genesis,
     Certificate,
+    Revocations,
     Delegation,
     Transaction,
     Receipt,
@@ -105,9 +109,10 @@ enum Place {
     HandshakeMessage,
 }
 
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 9] = [
     Place::Genesis,
     Place::Certificate,
+    Place::Revocations,
     Place::Delegation,
     Place::Transaction,
     Place::Receipt,
@@ -126,6 +131,7 @@ impl Place {
         match self {
             Self::Genesis => decode_exact::<Genesis>(bytes).is_ok_and(|g| g.match_id().digest() == object.id),
             Self::Certificate => SignedCertificate { body, signature }.verify(&key).is_ok(),
+            Self::Revocations => SignedRevocations { body, signature }.verify(&key).is_ok(),
             Self::Delegation => SignedDelegation { body, signature }.verify(&key).is_ok(),
             Self::Transaction => {
                 let read = SignedTransaction { body, signature }.read();
@@ -182,6 +188,7 @@ impl Object {
             Place::Receipt => Some(receipt_leaf(id)),
             Place::Genesis
             | Place::Certificate
+            | Place::Revocations
             | Place::Delegation
             | Place::Transaction
             | Place::Batch
@@ -206,6 +213,9 @@ fn objects() -> Vec<Object> {
     ];
     for (name, certificate) in certificates() {
         objects.push(Object::new(Place::Certificate, name, Context::Certificate, encode(&certificate)));
+    }
+    for (name, list) in revocations() {
+        objects.push(Object::new(Place::Revocations, name, Context::Revocations, encode(&list)));
     }
     for (name, delegation) in delegations() {
         objects.push(Object::new(Place::Delegation, name, Context::Delegation, encode(&delegation)));

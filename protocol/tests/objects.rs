@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use cadastre_protocol::{
     Absence, Block, ChunkId, CodecError, Context, Digest, Entry, Epoch, Genesis, Header, KeyError,
-    ProvenBlock, ProvenReceipt, PublicKey, SecretKey, Signature, SignedCertificate, SignedDelegation,
-    StateTree, block_leaf, chain_leaf, decode_exact, encode, merkle,
+    ProvenBlock, ProvenReceipt, PublicKey, Revocations, SecretKey, Signature, SignedCertificate,
+    SignedDelegation, SignedRevocations, StateTree, block_leaf, chain_leaf, decode_exact, encode, merkle,
 };
 use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use support::{
     refused::{Refused, refused},
     root,
     samples::{
-        EVENTFUL_NAMES, batch, certificates, client_messages, delegations, headers, other_modes,
+        EVENTFUL_NAMES, batch, certificates, client_messages, delegations, headers, other_modes, revocations,
         server_messages, transactions,
     },
     seat,
@@ -33,6 +33,7 @@ fn the_committed_objects_are_what_both_implementations_give() {
         session_keys: session_keys(),
         genesis: geneses(),
         signed: signed(),
+        revocations: revocation_vectors(),
         receipts: receipts(),
         batch: batch_vector(),
         headers: header_vectors(),
@@ -82,6 +83,7 @@ struct Objects {
     session_keys: Vec<SessionKeyVector>,
     genesis: Vec<GenesisVector>,
     signed: Vec<SignedVector>,
+    revocations: Vec<SignedVector>,
     receipts: Vec<ReceiptVector>,
     batch: BatchVector,
     headers: Vec<HeaderVector>,
@@ -176,6 +178,27 @@ struct SignedVector {
     signature: String,
     /// Length of the body, body, signature: as it stands inside other values.
     signed: String,
+}
+
+fn revocation_vectors() -> Vec<SignedVector> {
+    let vector = |(name, list): (&'static str, Revocations)| {
+        let body = by_hand::revocations(&list);
+        let digest = reference::h("revocations", &[&body]);
+        let key = ed25519_dalek::SigningKey::from_bytes(&root().seed());
+        let signature = reference::sign(&key, "revocations", &digest);
+        let signed = encode(&SignedRevocations::issue(&root(), &list));
+        assert_eq!(signed, by_hand::Bytes::default().counted(&body).raw(&signature).0, "{name}");
+        SignedVector {
+            object: "revocations",
+            name,
+            body: hex::encode(body),
+            hash: hex::encode(digest),
+            signed_by: root().public().to_string(),
+            signature: hex::encode(signature),
+            signed: hex::encode(signed),
+        }
+    };
+    revocations().into_iter().map(vector).collect()
 }
 
 fn signed() -> Vec<SignedVector> {

@@ -4,7 +4,7 @@
 use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Block, BlockKind, Certificate, Clock, Delegation,
     DoubleTransactionPolicy, Entry, Genesis, Header, KeyRole, Millis, Parent, ProvenBlock, ProvenReceipt,
-    Randomness, Receipt, ReopenReason, SealReason, SeatHolder, ServerProof, SignedCertificate,
+    Randomness, Receipt, ReopenReason, Revocations, SealReason, SeatHolder, ServerProof, SignedCertificate,
     SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, TakebackPolicy, Transaction,
     TransactionBody, TurnMode, Visibility,
 };
@@ -98,6 +98,11 @@ pub(crate) fn certificate(c: &Certificate) -> Vec<u8> {
         KeyRole::Log => 2,
     };
     super::certificate(role, c.key.as_bytes(), c.serial, c.valid_from.get(), c.valid_to.get())
+}
+
+pub(crate) fn revocations(list: &Revocations) -> Vec<u8> {
+    let to = Bytes::default().u8(1).u64(list.issued.get());
+    to.list(&list.revoked, |to, revoked| to.u32(revoked.serial).u64(revoked.from.get())).0
 }
 
 pub(crate) fn signed_certificate(signed: &SignedCertificate) -> Vec<u8> {

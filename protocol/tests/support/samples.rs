@@ -6,9 +6,10 @@ use cadastre_protocol::{
     AbsencePolicy, BlockHash, BlockKind, Certificate, ClientMessage, Clock, CodecError, Delegation, Digest,
     DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height,
     KeyRole, Limits, Lobby, LobbySeat, Millis, Parent, ProvenReceipt, Randomness, Receipt, Refusal,
-    ReopenReason, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage, ServerProof,
-    SpectatorPolicy, Standing, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn,
-    TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact, encode,
+    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq,
+    ServerMessage, ServerProof, SignedRevocations, SpectatorPolicy, Standing, TakebackPolicy, Transaction,
+    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact,
+    encode,
 };
 
 use super::{
@@ -57,6 +58,8 @@ kinds! {
     Genesis,
     Certificate,
     SignedCertificate,
+    Revocations,
+    SignedRevocations,
     Delegation,
     Transaction,
     SignedTransaction,
@@ -90,6 +93,10 @@ fn samples() -> Vec<Sample> {
         add(Kind::Certificate, name, encode(&certificate));
     }
     add(Kind::SignedCertificate, "block", encode(&genesis(3).signer));
+    for (name, list) in revocations() {
+        add(Kind::Revocations, name, encode(&list));
+        add(Kind::SignedRevocations, name, encode(&SignedRevocations::issue(&super::root(), &list)));
+    }
     for (name, delegation) in delegations() {
         add(Kind::Delegation, name, encode(&delegation));
     }
@@ -169,6 +176,14 @@ pub(crate) fn certificates() -> Vec<(&'static str, Certificate)> {
         ("block", certificate(KeyRole::Block, &block_key(), SERIAL)),
         ("log", certificate(KeyRole::Log, &super::key(0x23), 9)),
     ]
+}
+
+/// A list long enough that it cannot be a certificate.
+pub(crate) fn revocations() -> Vec<(&'static str, Revocations)> {
+    let revoked =
+        (1..=5_u32).map(|n| Revoked { serial: 1 << n, from: Millis::new(1_000 * u64::from(n - 1)) });
+    let issued = Millis::new(CREATED.get() + 60_000);
+    vec![("of five", Revocations { version: Revocations::VERSION, issued, revoked: revoked.collect() })]
 }
 
 pub(crate) fn delegations() -> Vec<(&'static str, Delegation)> {
