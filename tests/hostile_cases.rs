@@ -71,6 +71,7 @@ cases! {
         key_of_the_root
         in_the_context_genesis
         in_the_context_certificate
+        in_the_context_revocations
         in_the_context_delegation
         in_the_context_receipt
         in_the_context_block

@@ -2,7 +2,7 @@
 
 use cadastre_protocol::{
     Block, Chain, ChainState, ClientMessage, Digest, Genesis, ProvenBlock, ProvenReceipt, ServerMessage,
-    ServerProof, SignedCertificate, SignedTransaction, Wire, decode_exact, encode,
+    ServerProof, SignedCertificate, SignedRevocations, SignedTransaction, Wire, decode_exact, encode,
 };
 use cadastre_replay::fixture::{Match, Plan, identity_key, root_key, signer_key};
 use cadastre_simulations::Game;
@@ -30,6 +30,8 @@ targets! {
     genesis: Genesis,
     certificate: Certificate,
     signed_certificate: SignedCertificate,
+    revocations: Revocations,
+    signed_revocations: SignedRevocations,
     delegation: Delegation,
     transaction: Transaction,
     signed_transaction: SignedTransaction,
@@ -61,7 +63,7 @@ macro_rules! read_no_further {
     ($($kind:ident)*) => { $(impl ReadOn for cadastre_protocol::$kind { fn read_on(self) {} })* };
 }
 
-read_no_further! { Certificate Delegation Transaction Receipt Header }
+read_no_further! { Certificate Revocations Delegation Transaction Receipt Header }
 
 impl ReadOn for Genesis {
     fn read_on(self) {
@@ -72,6 +74,12 @@ impl ReadOn for Genesis {
 }
 
 impl ReadOn for SignedCertificate {
+    fn read_on(self) {
+        let _ = self.verify(&root_key().enrolled());
+    }
+}
+
+impl ReadOn for SignedRevocations {
     fn read_on(self) {
         let _ = self.verify(&root_key().enrolled());
     }
