@@ -5,7 +5,7 @@ mod support;
 
 use std::{hint::black_box, time::Duration};
 
-use cadastre_protocol::{Digest, RulesId, Seat, Setup, StateTree};
+use cadastre_protocol::{Digest, RulesId, Seat, Setup, StateTree, TurnOrders};
 use cadastre_simulations::{Game, Orders, Snapshot, newest_rules};
 use criterion::Criterion;
 use support::{
@@ -87,7 +87,7 @@ impl Prepared {
         Game::restore(&self.setup, &self.snapshot).expect("a snapshot of this game")
     }
 
-    fn orders(&self, turn: usize) -> Vec<Orders<'_>> {
+    fn orders(&self, turn: usize) -> TurnOrders<'_> {
         orders(&self.turns[turn])
     }
 
@@ -110,8 +110,9 @@ fn apply(game: &mut Game, commands: &[(Seat, Vec<u8>)]) {
     game.apply(&orders(commands));
 }
 
-fn orders(commands: &[(Seat, Vec<u8>)]) -> Vec<Orders<'_>> {
-    commands.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect()
+fn orders(commands: &[(Seat, Vec<u8>)]) -> TurnOrders<'_> {
+    let orders = commands.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+    TurnOrders { roll: Digest::new([2; 32]), orders }
 }
 
 fn tree(snapshot: &Snapshot) -> StateTree {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use cadastre_protocol::{
-    BlockHash, DisplayName, EnterAs, Failure, Genesis, GoodbyeReason, Height, MatchId, PublicKey, RoomName,
-    RoomSpec, SealReason, SignedCertificate, SignedTransaction, Turn,
+    BlockHash, ChainSecret, ChainStart, DisplayName, EnterAs, Failure, Genesis, GoodbyeReason, Height,
+    MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate, SignedTransaction, Turn,
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
 use tokio::{
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) writer: Writer,
     root: PublicKey,
     signer: SignedCertificate,
+    chain_secret: ChainSecret,
 }
 
 /// The rooms of a service.
@@ -101,6 +102,7 @@ pub(crate) enum ToRoom {
     Ready {
         guest: GuestId,
         ready: bool,
+        chain: Option<ChainStart>,
     },
     Submit {
         guest: GuestId,
@@ -132,8 +134,9 @@ impl Rooms {
         writer: Writer,
         root: PublicKey,
         signer: SignedCertificate,
+        chain_secret: ChainSecret,
     ) -> Self {
-        let shared = Shared { config, metrics, store, writer, root, signer };
+        let shared = Shared { config, metrics, store, writer, root, signer, chain_secret };
         Self { shared, open: Mutex::default(), closing: watch::Sender::new(false) }
     }
 
@@ -200,6 +203,7 @@ impl Rooms {
             entropy,
             deadline_ms: self.shared.config.deadline_ms,
             spectators_max: self.shared.config.limits.spectators_max,
+            chain_secret: self.shared.chain_secret.clone(),
         })
     }
 

@@ -24,7 +24,7 @@ use std::{
 };
 
 use cadastre_protocol::{
-    CertificateError, KeyRole, Millis, PublicKey, Revocations, SecretKey, ServerIdentity,
+    CertificateError, ChainSecret, KeyRole, Millis, PublicKey, Revocations, SecretKey, ServerIdentity,
     ServerIdentityError, SignedCertificate, VerifiedCertificate,
 };
 
@@ -69,6 +69,8 @@ pub(crate) struct ServerKeys {
     pub(crate) block_serial: u32,
     /// When the first of the certificates expires.
     pub(crate) expires: Millis,
+    /// The server's part of the randomness of all matches.
+    pub(crate) chain_secret: ChainSecret,
 }
 
 impl ServerKeys {
@@ -86,6 +88,7 @@ impl ServerKeys {
         let folder = KeyFolder::open_or_create(folder, passphrase)?;
         let handshake = folder.load(KeyRole::Handshake, now)?;
         let block = folder.load(KeyRole::Block, now)?;
+        let chain_secret = ChainSecret::new(&folder.secret_at(folder.path.join(CHAIN_KEY))?.seed());
         let expires = handshake.verified.valid_to().min(block.verified.valid_to());
         let identity = ServerIdentity::new(folder.root, handshake.signed, handshake.key, now);
         Ok(Self {
@@ -95,6 +98,7 @@ impl ServerKeys {
             block_certificate: block.signed,
             block_serial: block.verified.serial(),
             expires,
+            chain_secret,
         })
     }
 }
@@ -192,7 +196,11 @@ impl<'a> KeyFolder<'a> {
 
     /// The key of a role; made if it is missing and the folder was never in use.
     fn key(&self, role: KeyRole) -> Result<SecretKey, ServerKeysError> {
-        let path = self.key_path(role);
+        self.secret_at(self.key_path(role))
+    }
+
+    /// The secret of a file; made likewise.
+    fn secret_at(&self, path: PathBuf) -> Result<SecretKey, ServerKeysError> {
         if path.exists() {
             Ok(key_file::read(&path, self.passphrase)?)
         } else if self.is_in_use {
@@ -316,6 +324,9 @@ pub(crate) fn write_durably(path: &Path, text: &str) -> Result<(), ServerKeysErr
 }
 
 const ROOT_KEY: &str = "root.key";
+
+/// The secret of the server's hash chains, in a file like those of keys.
+const CHAIN_KEY: &str = "chain.key";
 
 const ROOT_PUBLIC: &str = "root.pub";
 
@@ -491,7 +502,7 @@ mod tests {
         fs::remove_file(folder.path().join("root.key")).unwrap();
         assert_eq!(load().unwrap().root, first.root, "the root key may lie elsewhere");
         Generations::read(folder.path()).unwrap().begin(None).unwrap();
-        for name in ["root.pub", "handshake.key", "block.key"] {
+        for name in ["root.pub", "handshake.key", "block.key", CHAIN_KEY] {
             let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
             fs::rename(&path, &aside).unwrap();
             assert!(matches!(load(), Err(ServerKeysError::Missing { path: missing }) if missing == path));

@@ -64,8 +64,15 @@ impl Service {
         )
         .map_err(ServiceError::Thread)?;
         let config = Arc::new(config);
-        let rooms =
-            Arc::new(Rooms::new(config, metrics, store.clone(), writer, keys.root, keys.block_certificate));
+        let rooms = Arc::new(Rooms::new(
+            config,
+            metrics,
+            store.clone(),
+            writer,
+            keys.root,
+            keys.block_certificate,
+            keys.chain_secret,
+        ));
         let resumed = resume_matches(&store, &rooms)?;
         let (closing, closing_receiver) = watch::channel(false);
         let edge = Arc::new(Edge::new(rooms.clone(), keys.handshake, listen, closing_receiver));

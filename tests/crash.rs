@@ -278,7 +278,11 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
                 assert_eq!(chain_of(&client).head().height, seen.last().unwrap().0);
                 return seen;
             }
-            Event::Connected { .. } | Event::Lost { .. } | Event::CaughtUp | Event::Goodbye { .. } => {
+            Event::Connected { .. }
+            | Event::Lost { .. }
+            | Event::CaughtUp
+            | Event::Relayed(_)
+            | Event::Goodbye { .. } => {
                 continue;
             }
             refused @ (Event::Refused { .. } | Event::Failed(_)) => panic!("{refused:?}"),

@@ -53,8 +53,10 @@ fn every_target_is_built_and_none_has_a_corpus_that_is_not() {
 
 #[test]
 fn the_seeds_are_those_of_this_build() {
+    let mut paths = BTreeSet::new();
     for (target, name, seed) in seeds() {
         let path = seed_path(&target, &name);
+        assert!(paths.insert(path.clone()), "two seeds are called {}", path.display());
         let stored = fs::read(&path).unwrap_or_default();
         assert!(stored == seed, "{}: scripts/write-hostile-corpus writes it anew", path.display());
     }

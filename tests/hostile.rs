@@ -279,7 +279,7 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
     let submission = SignedTransaction { body: submission, signature: Signature::new([1; 64]) };
 
     let mut cases = vec![
-        (ClientMessage::Ready(true), Failure::WrongState),
+        (ClientMessage::Ready { ready: true, chain: None }, Failure::WrongState),
         (ClientMessage::Submit(submission), Failure::WrongState),
         (ClientMessage::Leave, Failure::WrongState),
         (enter("nowhere", EnterAs::Player), Failure::NoSuchRoom),
@@ -324,7 +324,7 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
     peer.say(&resume(match_id, EnterAs::Spectator, head.height, head.block)).await;
     assert_eq!(peer.hear().await, Ok(ServerMessage::Failed(Failure::WrongState)));
     // A spectator is no player, whatever it says.
-    peer.say(&ClientMessage::Ready(true)).await;
+    peer.say(&ClientMessage::Ready { ready: true, chain: None }).await;
     peer.say(&ClientMessage::Leave).await;
     peer.enter(ROOM, EnterAs::Spectator).await;
     peer.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
@@ -688,6 +688,7 @@ impl Cheat {
             enter_as: EnterAs::Player,
             name: DisplayName::new("cheat").unwrap(),
             open: Some(boxes(2, 3)),
+            nonce: [60; 32],
         };
         let (peer, root) = (Peer::login(server, &identity(60)).await, server.root);
         let mut session = Session::new(config);

@@ -86,6 +86,12 @@ cases! {
         in_the_context_batch
         in_the_context_order
         in_the_context_seed
+        in_the_context_chain_element
+        in_the_context_seat_chain
+        in_the_context_server_chain
+        in_the_context_roll
+        in_the_context_sealed_commands
+        in_the_context_salt
         in_the_context_state_leaf
         in_the_context_state_node
         in_the_context_transcript

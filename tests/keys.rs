@@ -343,7 +343,7 @@ async fn a_server_keeps_its_keys_encrypted() {
     soon("it starts", tokio::io::AsyncBufReadExt::read_line(&mut stdout, &mut line)).await.unwrap();
     support::terminate(first.id().unwrap());
     soon("it ends", first.wait()).await.unwrap();
-    for name in ["root.key", "handshake.key", "block.key"] {
+    for name in ["root.key", "handshake.key", "block.key", "chain.key"] {
         let content = fs::read_to_string(scene.path("data/keys").join(name)).unwrap();
         assert!(content.starts_with("cadastre encrypted key 1\n"), "{name}");
     }
@@ -355,7 +355,7 @@ async fn a_server_keeps_its_keys_encrypted() {
     assert!(rotated.stdout.contains("In force from the next start"));
     run_with(
         &scene,
-        "key decrypt data/keys/root.key data/keys/handshake.key data/keys/block.key",
+        "key decrypt data/keys/root.key data/keys/handshake.key data/keys/block.key data/keys/chain.key",
         "correct horse",
     )
     .await

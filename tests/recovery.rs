@@ -10,8 +10,9 @@ use cadastre::{
 };
 use cadastre_client::{Config, Session};
 use cadastre_protocol::{
-    Certificate, ClientMessage, Digest, DisplayName, EnterAs, Head, Height, KeyRole, MatchId, Millis,
-    RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate, TurnMode,
+    Certificate, ChainSecret, ClientMessage, Digest, DisplayName, EnterAs, Head, Height, KeyRole, MatchId,
+    Millis, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate, TurnMode,
+    Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -94,6 +95,7 @@ impl Table {
             entropy: [3; 32],
             deadline_ms: 30_000,
             spectators_max: 0,
+            chain_secret: ChainSecret::new(&[77; 32]),
         };
         let spec = RoomSpec {
             rules: rules.into(),
@@ -103,6 +105,8 @@ impl Table {
             turns_max: None,
             deadline_ms: None,
             spectators: false,
+            visibility: Visibility::Held,
+            randomness: RandomnessMode::None,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =
@@ -114,6 +118,7 @@ impl Table {
                 enter_as: EnterAs::Player,
                 name: DisplayName::new("player").unwrap(),
                 open: None,
+                nonce: [seat; 32],
             })
         });
         Self {
@@ -158,7 +163,7 @@ impl Table {
                 let identity = SecretKey::from_seed(&[10 + u8::try_from(index).unwrap(); 32]).public();
                 Input::Enter { guest, identity, enter_as, name }
             }
-            ClientMessage::Ready(ready) => Input::Ready { guest, ready },
+            ClientMessage::Ready { ready, chain } => Input::Ready { guest, ready, chain },
             ClientMessage::Submit(transaction) => Input::Submit { guest, transaction },
             other => panic!("unexpected {other:?}"),
         };

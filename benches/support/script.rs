@@ -1,7 +1,7 @@
 use cadastre_protocol::{
-    ClientMessage, Delegation, Epoch, Genesis, Head, Height, MatchId, Millis, NextTransaction, Padding, Seat,
-    SecretKey, Seq, ServerIdentity, SignedDelegation, SignedTransaction, Transaction, TransactionBody, Turn,
-    encode,
+    ClientMessage, Delegation, Digest, Epoch, Genesis, Head, Height, MatchId, Millis, NextTransaction,
+    Padding, Seat, SecretKey, Seq, ServerIdentity, SignedDelegation, SignedTransaction, Transaction,
+    TransactionBody, Turn, TurnOrders, encode,
 };
 use cadastre_simulations::{Game, Orders};
 
@@ -51,7 +51,7 @@ impl Script {
             }
             // Only one seat draws in a turn, so the order decides nothing.
             let orders = seats().zip(&commands).map(|(seat, commands)| Orders { seat, commands });
-            game.apply(&orders.collect::<Vec<_>>());
+            game.apply(&TurnOrders { roll: Digest::ZERO, orders: orders.collect() });
             let encoded = messages.iter().map(|(_, signed)| encode(&ClientMessage::Submit(signed.clone())));
             script.turns.push(encoded.collect());
             messages.into_iter().for_each(|(seat, signed)| server.submit(now, seat, signed));
@@ -119,7 +119,7 @@ fn join(genesis: &Genesis, game: &Game, seat: Seat, session: &SecretKey) -> Sign
         deadline: None,
         state_root: game.state_root(),
     };
-    let next = NextTransaction { epoch: None, seq: Seq::JOIN, prev_tx: match_id.as_tx() };
+    let next = NextTransaction { epoch: None, seq: Seq::JOIN, prev_tx: match_id.as_tx(), revealed: 0 };
     let join = transaction(match_id, &head, next, seat, TransactionBody::Join(delegation));
     SignedTransaction::sign(session, &Transaction { turn: Turn::START, ..join })
 }

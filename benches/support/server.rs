@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    Certificate, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName, EnterAs, KeyRole,
-    Millis, Padding, RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof,
-    ServerSession, SignedCertificate, SignedTransaction, Trust, TurnMode, decode_exact, encode,
+    Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName, EnterAs,
+    KeyRole, Millis, Padding, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity,
+    ServerProof, ServerSession, SignedCertificate, SignedTransaction, Trust, TurnMode, Visibility,
+    decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -41,7 +42,7 @@ impl Server {
             server.room.handle(BEGIN, enter);
         }
         for seat in 0..SEATS {
-            server.room.handle(BEGIN, Input::Ready { guest: guest(seat), ready: true });
+            server.room.handle(BEGIN, Input::Ready { guest: guest(seat), ready: true, chain: None });
         }
         while server.room.poll().is_some() {}
         server
@@ -145,6 +146,7 @@ fn host() -> Host {
         entropy: [9; 32],
         deadline_ms: 30_000,
         spectators_max: 0,
+        chain_secret: ChainSecret::new(&[77; 32]),
     }
 }
 
@@ -158,6 +160,8 @@ fn spec() -> RoomSpec {
         turns_max: None,
         deadline_ms: None,
         spectators: false,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
     }
 }
 

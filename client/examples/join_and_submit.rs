@@ -9,7 +9,9 @@
 use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
-use cadastre_protocol::{DisplayName, EnterAs, RoomName, RoomSpec, SecretKey, Trust, TurnMode};
+use cadastre_protocol::{
+    DisplayName, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust, TurnMode, Visibility,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -21,6 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A real client keeps this seed in a key file: whoever has it holds the player's seats.
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
+    let mut nonce = [0; 32];
+    getrandom::fill(&mut nonce)?;
     let config = Config {
         identity: SecretKey::from_seed(&seed),
         room,
@@ -35,7 +39,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             turns_max: Some(20),
             deadline_ms: None,
             spectators: true,
+            visibility: Visibility::Held,
+            randomness: RandomnessMode::None,
         }),
+        nonce,
     };
 
     // A real client pins the server's root key, or remembers the first one it saw.
@@ -66,6 +73,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Event::Lost { .. }
             | Event::Lobby(_)
             | Event::CaughtUp
+            | Event::Relayed(_)
             | Event::Receipt(_)
             | Event::Goodbye { .. } => {}
         }

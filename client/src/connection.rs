@@ -107,7 +107,7 @@ impl Connection {
             ClientMessage::Submit(_) => Padding::Submission,
             ClientMessage::Create { .. }
             | ClientMessage::Enter { .. }
-            | ClientMessage::Ready(_)
+            | ClientMessage::Ready { .. }
             | ClientMessage::Resume { .. }
             | ClientMessage::Leave
             | ClientMessage::Ping(_) => Padding::Block64,

@@ -2,7 +2,8 @@
 
 use cadastre_protocol::{
     BlockError, BlockKind, Chain, CodecError, DisplayName, Genesis, GenesisError, Head, ProvenBlock,
-    PublicKey, SealReason, SeatSet, Standing, VerifiedCertificate, decode_exact,
+    ProvenReceipt, PublicKey, Receipt, ReceiptError, SealReason, SeatSet, Standing, VerifiedCertificate,
+    decode_exact,
 };
 use cadastre_simulations::{Game, SetupError, Void};
 
@@ -58,10 +59,7 @@ impl Follower {
         let block = block.read().map_err(FollowError::Encoding)?;
         let checked = self.chain.check_proven(block).map_err(FollowError::Block)?;
         let kind = checked.block().header().kind.clone();
-        let voids = match checked.orders() {
-            None => Vec::new(),
-            Some(orders) => self.game.apply(&orders).voids,
-        };
+        let voids = self.game.execute(&checked.work()).voids;
         let signer = self.chain.signer().clone();
         let appended = self.chain.append(checked, self.game.executed()).map_err(FollowError::Block)?;
         if matches!(kind, BlockKind::KeyChange { .. }) {
@@ -82,6 +80,16 @@ impl Follower {
     pub fn receipt_signer(&self, serial: u32) -> Option<&VerifiedCertificate> {
         let signers = std::iter::once(self.chain.signer()).chain(&self.replaced);
         signers.into_iter().find(|signer| signer.serial() == serial)
+    }
+
+    /// Verifies a receipt for the open turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProvenReceipt::verify`].
+    pub fn verify_receipt(&self, receipt: &ProvenReceipt) -> Result<Receipt, ReceiptError> {
+        let signer = self.receipt_signer(receipt.proof.serial).unwrap_or(self.chain.signer());
+        receipt.verify(signer.serial(), signer.key())
     }
 
     /// The verified state.

@@ -7,6 +7,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod commitments;
 mod connection;
 mod follower;
 mod session;

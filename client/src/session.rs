@@ -4,13 +4,17 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     BlockKind, ClientMessage, Delegation, DisplayName, EnterAs, Epoch, Failure, GoodbyeReason, Head, Height,
-    Lobby, MatchId, Millis, NextTransaction, ProvenBlock, ProvenReceipt, PublicKey, Receipt, ReceiptError,
-    Refusal, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation,
-    SignedTransaction, Standing, Transaction, TransactionBody, Turn, TxHash,
+    Lobby, MatchId, Millis, NextTransaction, OpenTurn, ProvenBlock, ProvenReceipt, PublicKey, RandomnessMode,
+    Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey,
+    ServerMessage, SignedDelegation, SignedTransaction, Standing, Transaction, TransactionBody,
+    TransactionError, Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Void;
 
-use crate::follower::{FollowError, Follower};
+use crate::{
+    commitments::{Commitments, OtherChain},
+    follower::{FollowError, Follower},
+};
 
 /// Who takes part, where, and as what.
 #[derive(Clone, Debug)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub name: DisplayName,
     /// Opens the room with these settings if there is none of its name.
     pub open: Option<RoomSpec>,
+    /// Random, and other bytes for each session. No secret: by it no two hash chains of an identity are the same.
+    pub nonce: [u8; 32],
 }
 
 /// What a session has to tell.
@@ -69,6 +75,9 @@ pub enum Event {
         /// Until when, by the server's clock.
         deadline: Millis,
     },
+    /// In a match with open moves, what another seat does in the open turn. It was verified, and has no effect
+    /// before the block. Told again on every new connection.
+    Relayed(Transaction),
     /// The server has a transaction of ours on disk.
     Receipt(Receipt),
     /// The server refused a transaction of ours. Nothing else can be handed in for its turn: the turn has what
@@ -105,9 +114,14 @@ pub struct Session {
     seat: Option<Seat>,
     /// Epoch of the delegation that this process made; another process may have made others.
     own_epoch: Option<Epoch>,
+    /// The last delegation that this process made after its Join, and the turn in which it did.
+    delegated: Option<(Epoch, Turn)>,
     /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
     /// the same bytes.
     pending: Vec<SignedTransaction>,
+    commitments: Commitments,
+    /// What others do in the open turn, in a match with open moves.
+    relayed: Option<OpenTurn>,
     caught_up: bool,
     opened: bool,
     outbox: VecDeque<ClientMessage>,
@@ -118,10 +132,13 @@ impl Session {
     /// A session that has not been connected yet.
     pub fn new(config: Config) -> Self {
         Self {
+            commitments: Commitments::new(config.nonce),
+            relayed: None,
             config,
             follower: None,
             seat: None,
             own_epoch: None,
+            delegated: None,
             pending: Vec::new(),
             caught_up: false,
             opened: false,
@@ -135,6 +152,8 @@ impl Session {
         self.events.push_back(Event::Connected { root });
         self.outbox.clear();
         self.caught_up = false;
+        // The server tells the open turn again.
+        self.relayed = None;
         match &self.follower {
             Some(follower) if self.has_blocks() => {
                 let head = follower.chain().head();
@@ -191,6 +210,7 @@ impl Session {
             ServerMessage::Block(block) => self.block(block)?,
             ServerMessage::CaughtUp { height } => self.caught_up(height)?,
             ServerMessage::Receipt(receipt) => self.receipt(&receipt)?,
+            ServerMessage::Relay(relay) => self.relay(*relay)?,
             ServerMessage::Refused { transaction, refusal } => {
                 // It stays pending. Nothing else could be taken in its place: another process of this identity
                 // was faster, or the turn is over; and two bodies for one turn would look like cheating.
@@ -232,10 +252,18 @@ impl Session {
     ///
     /// In the order of [`SubmitError`]'s variants; the first that applies. Nothing was signed.
     pub fn submit(&mut self, commands: Vec<u8>) -> Result<TxHash, SubmitError> {
-        self.asked().ok_or(SubmitError::NotPlaying)?;
-        let (seat, follower) = self.playing()?;
+        let (turn, _) = self.asked().ok_or(SubmitError::NotPlaying)?;
+        self.playing()?;
+        let (Some(seat), Some(follower)) = (self.seat, &self.follower) else {
+            return Err(SubmitError::NotPlaying);
+        };
         follower.game().check(seat, &commands).map_err(SubmitError::Illegal)?;
-        self.act(TransactionBody::Turn(commands))
+        let chain = follower.chain();
+        let body = match chain.genesis().visibility {
+            Visibility::Held | Visibility::Open => TransactionBody::Turn(commands),
+            Visibility::Sealed => self.commitments.hide(&self.config.identity, chain, seat, turn, commands),
+        };
+        self.act(body)
     }
 
     /// Gives up.
@@ -271,21 +299,28 @@ impl Session {
             epoch: in_force,
             seq: next.seq,
             prev_tx: next.prev_tx,
+            chain_element: self.commitments.element_for(&body, next.revealed),
             ..self.blank(seat, follower, body)
         };
         let signed = if self.own_epoch == Some(in_force) {
             vec![self.sign(&draft)]
         } else {
             let epoch = in_force.next().ok_or(SubmitError::NotPlaying)?;
+            // Signed in the first half of a sealed turn, and too late for it: a second one would be cheating.
+            if self.delegated == Some((epoch, draft.turn)) {
+                return Err(SubmitError::NotPlaying);
+            }
             let delegation = self.delegate(follower, seat, epoch);
             let opening = self.sign(&Transaction {
                 epoch,
+                chain_element: None,
                 body: TransactionBody::Delegate(delegation),
                 ..draft.clone()
             });
             let seq = next.seq.next().ok_or(SubmitError::NotPlaying)?;
-            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft });
+            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft.clone() });
             self.own_epoch = Some(epoch);
+            self.delegated = Some((epoch, draft.turn));
             vec![opening, action]
         };
         let hash = signed.last().expect("an action was signed").hash();
@@ -334,7 +369,13 @@ impl Session {
         self.pending.clear();
         let me = self.config.identity.public();
         if lobby.seats.iter().any(|seat| seat.identity == me && !seat.ready) {
-            self.outbox.push_back(ClientMessage::Ready(true));
+            let chain = match lobby.spec.randomness {
+                RandomnessMode::None => None,
+                RandomnessMode::CommitReveal => {
+                    self.commitments.offer(&self.config.identity, lobby.spec.turns_max)
+                }
+            };
+            self.outbox.push_back(ClientMessage::Ready { ready: true, chain });
         }
         self.events.push_back(Event::Lobby(lobby));
     }
@@ -353,10 +394,17 @@ impl Session {
             EnterAs::Player => follower.chain().genesis().seat_of(self.config.identity.public()),
             EnterAs::Spectator => None,
         };
+        let may_join = self
+            .commitments
+            .begin(&self.config.identity, follower.chain().genesis(), self.seat, begun)
+            .map_err(|OtherChain| SessionError::OtherChain)?;
+        self.relayed = None;
         self.events.push_back(Event::Match { match_id: follower.chain().match_id(), seat: self.seat });
-        if let (Some(seat), false) = (self.seat, begun) {
+        if let (Some(seat), false, true) = (self.seat, begun, may_join) {
             let delegation = self.delegate(&follower, seat, Epoch::FIRST);
-            let join = self.sign(&self.blank(seat, &follower, TransactionBody::Join(delegation)));
+            let body = TransactionBody::Join(delegation);
+            let chain_element = self.commitments.element_for(&body, 0);
+            let join = self.sign(&Transaction { chain_element, ..self.blank(seat, &follower, body) });
             self.own_epoch = Some(Epoch::FIRST);
             self.outbox.push_back(ClientMessage::Submit(join));
         }
@@ -373,6 +421,7 @@ impl Session {
         let followed = follower.follow(block).map_err(SessionError::Follow)?;
         if followed.kind.closes_turn() {
             self.forget_turn(before);
+            self.relayed = None;
         }
         self.events.push_back(Event::Block {
             head: followed.head,
@@ -383,6 +432,7 @@ impl Session {
         if let Some((reason, standings)) = self.follower.as_ref().and_then(Follower::result) {
             self.events.push_back(Event::Ended { reason, standings });
         }
+        self.reveal();
         self.announce_turn();
         Ok(())
     }
@@ -412,14 +462,25 @@ impl Session {
         self.caught_up = true;
         self.events.push_back(Event::CaughtUp);
         self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
+        self.reveal();
         self.announce_turn();
         Ok(())
+    }
+
+    /// Shows the sealed commands, once all have committed to theirs.
+    fn reveal(&mut self) {
+        let Ok((seat, follower)) = self.playing() else { return };
+        if let Some(body) = self.commitments.reveal(follower.chain(), seat) {
+            // What cannot be signed is not shown, and the seat is absent.
+            let _ = self.act(body);
+        }
     }
 
     /// The open turn and its deadline, if the match waits for the own commands.
     fn asked(&self) -> Option<(Turn, Millis)> {
         let chain = self.follower.as_ref()?.chain();
-        let waited_for = chain.required().contains(self.seat?) && chain.seal_due().is_none();
+        let moves = chain.seal_due().is_none() && !chain.is_revealing();
+        let waited_for = chain.required().contains(self.seat?) && moves;
         let asked = chain.next_turn().zip(chain.head().deadline);
         asked.filter(|_| self.caught_up && waited_for)
     }
@@ -433,12 +494,30 @@ impl Session {
 
     fn receipt(&mut self, receipt: &ProvenReceipt) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        let signer = follower.receipt_signer(receipt.proof.serial).unwrap_or(follower.chain().signer());
-        let receipt = receipt.verify(signer.serial(), signer.key()).map_err(SessionError::Receipt)?;
+        let receipt = follower.verify_receipt(receipt).map_err(SessionError::Receipt)?;
         if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
             return Err(SessionError::Unexpected);
         }
         self.events.push_back(Event::Receipt(receipt));
+        Ok(())
+    }
+
+    /// Checks what another seat does as the verifier will when it stands in a block.
+    fn relay(&mut self, Relay { transaction, receipt }: Relay) -> Result<(), SessionError> {
+        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
+        let receipt = follower.verify_receipt(&receipt).map_err(SessionError::Receipt)?;
+        let chain = follower.chain();
+        if chain.genesis().visibility != Visibility::Open
+            || Some(receipt.seat) == self.seat
+            || receipt.transaction != transaction.hash()
+        {
+            return Err(SessionError::Unexpected);
+        }
+        let read = transaction.read().map_err(|_| SessionError::Unexpected)?;
+        let open = self.relayed.get_or_insert_with(|| chain.open_turn());
+        let admission = open.check(chain, read, receipt.received).map_err(SessionError::Relayed)?;
+        self.events.push_back(Event::Relayed(admission.transaction().get().clone()));
+        open.accept(admission);
         Ok(())
     }
 
@@ -477,6 +556,12 @@ pub enum SessionError {
     /// Genesis or block does not stand up to verification.
     #[error("the match does not stand up to verification")]
     Follow(#[source] FollowError),
+    /// The genesis has a hash chain for the own seat that is none of this identity.
+    #[error("the match has another's hash chain for the own seat")]
+    OtherChain,
+    /// What another seat is said to do cannot stand in the next block.
+    #[error("the server relayed a transaction that cannot stand in the next block")]
+    Relayed(#[source] TransactionError),
     /// A receipt does not stand up to verification.
     #[error("a receipt does not stand up to verification")]
     Receipt(#[source] ReceiptError),

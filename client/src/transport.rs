@@ -162,6 +162,7 @@ impl Client {
                     | Event::Block { .. }
                     | Event::CaughtUp
                     | Event::YourTurn { .. }
+                    | Event::Relayed(_)
                     | Event::Receipt(_)
                     | Event::Refused { .. }
                     | Event::Ended { .. }

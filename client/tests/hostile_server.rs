@@ -82,7 +82,7 @@ fn signed_blocks_that_break_a_rule_are_refused() {
     let chain = chain_of(&direct);
     let (now, root) = (direct.now, chain.head().state_root);
     // Nobody's time was up.
-    let early = chain.draft_turn(chain.open_turn(), now).unwrap();
+    let early = chain.draft_turn(chain.open_turn(), now, None).unwrap();
     assert!(matches!(refused(&mut direct, signed(early, root)), BlockError::EarlyAbsence { .. }));
     // The match is not over.
     for reason in [SealReason::Rules, SealReason::Resigned, SealReason::Abandoned, SealReason::TurnLimit] {
@@ -311,7 +311,7 @@ fn draft_of(chain: &Chain, genuine: &ProvenBlock) -> Draft {
         let admission = open.check(chain, entry.transaction.clone(), entry.received).unwrap();
         open.accept(admission);
     }
-    chain.draft_turn(open, block.block().header().server_time).unwrap()
+    chain.draft_turn(open, block.block().header().server_time, None).unwrap()
 }
 
 /// Finished with this state root and signed by the server's own key.

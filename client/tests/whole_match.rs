@@ -1,7 +1,7 @@
 //! Whole matches over a network, a disk and processes that fail: players' sessions against one room, from the
 //! empty lobby to the Seal.
 //!
-//! Whatever fails on the way, the match goes on by itself, all end with the same head, nothing that anybody was
+//! Every mode of randomness and visibility is played. Whatever fails on the way, the match goes on by itself, all end with the same head, nothing that anybody was
 //! shown is taken back, and every receipt is kept. A seed that fails is printed; one variable plays it again, or
 //! others than usual:
 //!
@@ -14,7 +14,7 @@
 
 mod support;
 
-use cadastre_protocol::{Head, RoomSpec, TurnMode};
+use cadastre_protocol::{Head, RandomnessMode, RoomSpec, TurnMode, Visibility};
 use support::{
     spec,
     world::{Faults, World},
@@ -68,7 +68,17 @@ fn play(faults: Faults) {
 fn play_one(seed: u64, faults: Faults) -> Head {
     let mode = if seed.is_multiple_of(2) { TurnMode::Simultaneous } else { TurnMode::Alternating };
     let seats = u8::try_from(2 + seed / 2 % 3).unwrap();
-    World::new(seed, &RoomSpec { size: Some(3), ..spec(seats, mode) }, faults).run()
+    let visibility = match seed % 3 {
+        0 => Visibility::Held,
+        1 => Visibility::Sealed,
+        _ => Visibility::Open,
+    };
+    let (randomness, turns_max) = match seed / 6 % 2 {
+        0 => (RandomnessMode::None, None),
+        _ => (RandomnessMode::CommitReveal, Some(40)),
+    };
+    let spec = RoomSpec { size: Some(3), visibility, randomness, turns_max, ..spec(seats, mode) };
+    World::new(seed, &spec, faults).run()
 }
 
 #[allow(

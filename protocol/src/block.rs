@@ -5,12 +5,14 @@ use bincode::{Decode, Encode};
 use crate::{
     certificate::SignedCertificate,
     codec::{CodecError, Wire, decode_exact, encode, strictly_ascending},
+    genesis::Genesis,
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, StateRoot, Turn},
     keys::{BadSignature, EnrolledKey, PublicKey},
     merkle,
     proof::{ServerProof, block_leaf},
-    setup::{Orders, Standing},
+    randomness::Drawn,
+    setup::{Orders, Standing, Work},
     transaction::{ReadTransaction, SignedTransaction, TransactionBody},
 };
 
@@ -39,7 +41,7 @@ pub struct Header {
     pub body_root: Digest,
     /// Hash of the absent list.
     pub absent_root: Digest,
-    /// Zero with randomness mode *none*.
+    /// In a Start or Turn with commit and reveal, the next element of the server's hash chain; else zero.
     pub randomness: Digest,
     /// The state after this block.
     pub state_root: StateRoot,
@@ -86,13 +88,14 @@ impl BlockKind {
     /// Does it take up the transactions received so far?
     pub const fn closes_turn(&self) -> bool {
         match self {
-            Self::Start | Self::Turn => true,
-            Self::Commit
-            | Self::Reopen { .. }
-            | Self::Takeback { .. }
-            | Self::KeyChange { .. }
-            | Self::Seal { .. } => false,
+            Self::Start | Self::Turn | Self::Commit => true,
+            Self::Reopen { .. } | Self::Takeback { .. } | Self::KeyChange { .. } | Self::Seal { .. } => false,
         }
+    }
+
+    /// Does it reveal an element of the server's hash chain, in a match that has them?
+    pub(crate) const fn reveals(&self) -> bool {
+        matches!(self, Self::Start | Self::Turn)
     }
 
     /// Is it the last block of a match?
@@ -169,7 +172,7 @@ pub struct Block {
     pub header: Vec<u8>,
     /// Transactions in the computed order.
     pub entries: Vec<Entry>,
-    /// Seats without an action, ascending. Only in Turn blocks.
+    /// Seats without an action, ascending. Only in Commit and Turn blocks.
     pub absent: Vec<Absence>,
 }
 
@@ -252,21 +255,22 @@ impl ReadEntry {
     }
 }
 
-/// The commands to execute, in order; `None` when a block of this kind executes no turn.
-pub(crate) fn orders<'a>(kind: &BlockKind, entries: &'a [ReadEntry]) -> Option<Vec<Orders<'a>>> {
+/// The commands in the entries of a Turn, in order.
+pub(crate) fn orders<'a>(entries: &'a [ReadEntry]) -> Vec<Orders<'a>> {
     let orders_of = |entry: &'a ReadEntry| {
         let tx = entry.transaction.get();
         match &tx.body {
-            TransactionBody::Turn(commands) => Some(Orders { seat: tx.seat, commands }),
+            TransactionBody::Turn(commands) | TransactionBody::Reveal { commands, .. } => {
+                Some(Orders { seat: tx.seat, commands })
+            }
             TransactionBody::Join(_)
             | TransactionBody::Delegate(_)
             | TransactionBody::Commit(_)
-            | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign => None,
         }
     };
-    (*kind == BlockKind::Turn).then(|| entries.iter().filter_map(orders_of).collect())
+    entries.iter().filter_map(orders_of).collect()
 }
 
 /// Root over the entries of a block.
@@ -313,9 +317,10 @@ impl ReadBlock {
         &self.entries
     }
 
-    /// The commands to execute, in order; `None` when the block executes no turn.
-    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
-        orders(&self.header.kind, &self.entries)
+    /// What the block has the game do, if it is a block of the match of `genesis`. `seed` is the one in force
+    /// before it.
+    pub fn work(&self, genesis: &Genesis, seed: Digest) -> Work<'_> {
+        Drawn::of(&genesis.randomness, seed, &self.header, &self.entries).work(&self.entries)
     }
 
     /// The seats without an action.

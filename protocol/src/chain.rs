@@ -11,16 +11,17 @@ mod state;
 
 use crate::{
     block::{
-        Absence, AbsenceReason, BlockKind, Header, ReadBlock, ReadProvenBlock, ReopenReason, SealReason,
-        absent_root, body_root,
+        Absence, AbsenceReason, BlockKind, Header, ReadBlock, ReadEntry, ReadProvenBlock, ReopenReason,
+        SealReason, absent_root, body_root,
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
-    genesis::{Genesis, SeatHolder, TurnMode},
+    genesis::{Genesis, SeatHolder, TurnMode, Visibility},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::EnrolledKey,
     merkle::Frontier,
-    setup::{Executed, Orders, Standing},
+    randomness::Drawn,
+    setup::{Executed, Setup, Standing, Work},
     transaction::TransactionBody,
 };
 
@@ -69,6 +70,7 @@ pub struct Head {
 #[derive(Clone, Debug)]
 pub struct CheckedBlock {
     block: ReadBlock,
+    drawn: Drawn,
     /// The seats as they stand after the block.
     seats: Vec<SeatState>,
     acted: SeatSet,
@@ -82,9 +84,9 @@ impl CheckedBlock {
         &self.block
     }
 
-    /// The commands to execute, in order; `None` when the block executes no turn.
-    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
-        self.block.orders()
+    /// What the game has to do before [`Chain::append`].
+    pub fn work(&self) -> Work<'_> {
+        self.drawn.work(&self.block.entries)
     }
 
     /// Seats that signed another state root than the chain has: they computed another state.
@@ -94,7 +96,7 @@ impl CheckedBlock {
 }
 
 impl Chain {
-    /// Begins a chain at its genesis. `executed` is the game's first state.
+    /// Begins a chain at its genesis. `executed` is the state of a game started from [`Genesis::setup`].
     ///
     /// Whether the service is the one that the caller trusts, is for the caller to compare.
     ///
@@ -152,6 +154,11 @@ impl Chain {
         &self.state
     }
 
+    /// What the game was started from.
+    pub fn setup(&self) -> Setup {
+        self.state.setup(&self.genesis)
+    }
+
     /// The genesis.
     pub const fn genesis(&self) -> &Genesis {
         &self.genesis
@@ -187,14 +194,38 @@ impl Chain {
         if self.state.head.deadline.is_some() { self.state.head.turn.next() } else { None }
     }
 
-    /// The seats whose action the open turn waits for.
+    /// The seats whose action the open turn waits for; in its second half, those that have committed.
     pub fn required(&self) -> SeatSet {
-        let all = SeatSet::first(self.genesis.seat_count());
-        let asked = match self.genesis.turns.mode {
-            TurnMode::Simultaneous => all,
+        let waited_for = if self.state.revealing { self.committed() } else { self.asked() };
+        waited_for.without(self.resigned())
+    }
+
+    /// The seats that the turn asks for commands.
+    fn asked(&self) -> SeatSet {
+        match self.genesis.turns.mode {
+            TurnMode::Simultaneous => SeatSet::first(self.genesis.seat_count()),
             TurnMode::Alternating => self.executed.to_move,
-        };
-        asked.without(self.resigned())
+        }
+    }
+
+    /// Is the second half of a turn with sealed commands open, in which seats show what they committed to?
+    pub const fn is_revealing(&self) -> bool {
+        self.state.revealing
+    }
+
+    /// The seats that committed to commands of the open turn, up to the head.
+    fn committed(&self) -> SeatSet {
+        self.seats().filter(|(_, state)| state.commitment.is_some()).map(|(seat, _)| seat).collect()
+    }
+
+    /// What `seat` committed to for the open turn, up to the head.
+    pub fn commitment_of(&self, seat: Seat) -> Option<Digest> {
+        self.state.seats.get(seat.index())?.commitment
+    }
+
+    /// How many elements of its hash chain the server has revealed.
+    pub fn revealed_by_server(&self) -> u32 {
+        self.state.server.map_or(0, |tip| tip.revealed)
     }
 
     /// The seats that have given up.
@@ -210,7 +241,8 @@ impl Chain {
 
     /// Why the next block must be a Seal; `None` while the match goes on.
     pub fn seal_due(&self) -> Option<SealReason> {
-        if self.state.head.height == Height::GENESIS || self.state.sealed.is_some() {
+        // A turn whose first half is closed is played to its end.
+        if self.state.head.height == Height::GENESIS || self.state.sealed.is_some() || self.state.revealing {
             return None;
         }
         let seats = u32::from(self.genesis.seat_count());
@@ -275,21 +307,22 @@ impl Chain {
             return Err(BlockError::BodyRoot);
         }
         self.check_kind(&block)?;
-        let open = self.check_entries(&block)?;
+        let drawn = self.drawn(header, &block.entries);
+        let open = self.check_entries(&block, drawn)?;
         self.check_absent(&block, &open)?;
         let (seats, acted, desynced) = open.into_parts();
-        Ok(CheckedBlock { block, seats, acted, desynced, signer })
+        Ok(CheckedBlock { block, drawn, seats, acted, desynced, signer })
     }
 
-    /// Appends a checked block, if executing its orders gave the state that it commits to. The caller
-    /// executes: `executed` describes the game after the block's orders, or unchanged when it has none.
+    /// Appends a checked block, if its work gave the state that it commits to. The caller executes: `executed`
+    /// describes the game after [`CheckedBlock::work`].
     ///
     /// # Errors
     ///
     /// [`BlockError::StateRoot`]. Nothing was appended, but the caller's game has gone on: one of the two
     /// sides computes another state.
     pub fn append(&mut self, checked: CheckedBlock, executed: Executed) -> Result<Appended, BlockError> {
-        let CheckedBlock { block, seats, acted, desynced, signer } = checked;
+        let CheckedBlock { block, drawn, seats, acted, desynced, signer } = checked;
         let header = block.header();
         assert_eq!(
             header.prev_block, self.state.head.block,
@@ -301,6 +334,9 @@ impl Chain {
         if let Some((signed, verified)) = signer {
             self.state.signer = signed;
             self.signer = verified;
+        }
+        if let Drawn::Seed(seed) = drawn {
+            self.state.seed = seed;
         }
         self.state.seats = seats;
         self.state.advance(header, block.hash(), acted);
@@ -366,19 +402,26 @@ impl Chain {
         if header.attempt != head.attempt {
             return Err(BlockError::WrongAttempt);
         }
-        if header.randomness != Digest::ZERO {
-            return Err(BlockError::Randomness);
-        }
-        Ok(())
+        let revealed = match self.state.server.filter(|_| header.kind.reveals()) {
+            Some(tip) => tip.reveal(header.randomness).is_some(),
+            None => header.randomness == Digest::ZERO,
+        };
+        if revealed { Ok(()) } else { Err(BlockError::Randomness) }
     }
 
     /// What each kind of block fixes about body, turn, deadline and state.
     fn check_kind(&self, block: &ReadBlock) -> Result<(), BlockError> {
         let (head, header) = (&self.state.head, block.header());
         let begun = head.height != Height::GENESIS;
+        let sealed_commands = self.genesis.visibility == Visibility::Sealed;
         let in_place = match &header.kind {
             BlockKind::Start => !begun,
-            BlockKind::Turn => begun && self.seal_due().is_none(),
+            BlockKind::Turn => {
+                begun && self.seal_due().is_none() && (!sealed_commands || self.state.revealing)
+            }
+            BlockKind::Commit => {
+                begun && self.seal_due().is_none() && sealed_commands && !self.state.revealing
+            }
             // The other reasons belong to modes that are not played yet.
             BlockKind::Reopen { reason } => {
                 let may_reopen = begun && self.seal_due().is_none() && self.state.seen.len() <= REOPENS_MAX;
@@ -389,13 +432,12 @@ impl Chain {
             BlockKind::Seal { reason, .. } => {
                 begun && *reason == self.seal_due().unwrap_or(SealReason::Operator)
             }
-            BlockKind::Commit | BlockKind::Takeback { .. } => false,
+            BlockKind::Takeback { .. } => false,
         };
         let body_fits = match &header.kind {
-            BlockKind::Turn => true,
+            BlockKind::Turn | BlockKind::Commit => true,
             BlockKind::Start => block.absent.is_empty(),
-            BlockKind::Commit
-            | BlockKind::Reopen { .. }
+            BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => block.entries.is_empty() && block.absent.is_empty(),
@@ -403,15 +445,16 @@ impl Chain {
         if !in_place || !body_fits {
             return Err(BlockError::WrongKind);
         }
-        let executes = header.kind == BlockKind::Turn;
-        let turn = if executes { head.turn.next().ok_or(BlockError::Exhausted)? } else { head.turn };
+        let turns = header.kind == BlockKind::Turn;
+        let turn = if turns { head.turn.next().ok_or(BlockError::Exhausted)? } else { head.turn };
         if header.turn != turn {
             return Err(BlockError::WrongTurn { expected: turn, got: header.turn });
         }
         if header.deadline != self.deadline_after(&header.kind, header.server_time) {
             return Err(BlockError::WrongDeadline);
         }
-        if !executes && header.state_root != head.state_root {
+        let begins = header.kind == BlockKind::Start && self.state.server.is_some();
+        if !turns && !begins && header.state_root != head.state_root {
             return Err(BlockError::StateRoot { expected: head.state_root, got: header.state_root });
         }
         match &header.kind {
@@ -431,20 +474,18 @@ impl Chain {
     /// When the turn that is open after a block of this kind closes.
     fn deadline_after(&self, kind: &BlockKind, server_time: Millis) -> Option<Millis> {
         match kind {
-            BlockKind::Start | BlockKind::Turn | BlockKind::Reopen { .. } => {
+            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Reopen { .. } => {
                 Some(server_time.after(u64::from(self.genesis.turns.deadline_ms)))
             }
-            BlockKind::Commit | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => {
-                self.state.head.deadline
-            }
+            BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => self.state.head.deadline,
             BlockKind::Seal { .. } => None,
         }
     }
 
     /// Admits every entry as the server did when it was received, and checks their order.
-    fn check_entries(&self, block: &ReadBlock) -> Result<OpenTurn, BlockError> {
+    fn check_entries(&self, block: &ReadBlock, drawn: Drawn) -> Result<OpenTurn, BlockError> {
         let mut open = self.open_turn();
-        let order = self.seat_order(block.header().randomness);
+        let order = self.seat_order(drawn);
         let mut last = None;
         for (index, entry) in block.entries.iter().enumerate() {
             let transaction = entry.transaction.get();
@@ -469,7 +510,7 @@ impl Chain {
                 let missing = SeatSet::first(self.genesis.seat_count()).without(open.acted());
                 missing.iter().next().map_or(Ok(()), |seat| Err(BlockError::MissingSeat { seat }))
             }
-            BlockKind::Turn => {
+            BlockKind::Turn | BlockKind::Commit => {
                 let expected = self.absences(open.acted());
                 if block.absent != expected {
                     let named: SeatSet = block.absent.iter().map(|absence| absence.seat).collect();
@@ -480,24 +521,28 @@ impl Chain {
                     );
                 }
                 let waited = head_deadline_passed(&self.state.head, block.header().server_time);
-                let late = block.absent.iter().find(|a| a.reason == AbsenceReason::Deadline);
+                let late = block.absent.iter().find(|a| a.reason == self.reason_of_late());
                 match late {
                     Some(absence) if !waited => Err(BlockError::EarlyAbsence { seat: absence.seat }),
                     Some(_) | None => Ok(()),
                 }
             }
-            BlockKind::Commit
-            | BlockKind::Reopen { .. }
+            BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => Ok(()),
         }
     }
 
-    /// The absent list of a turn in which these seats acted: it follows from the chain, the server has no
-    /// choice in it.
+    /// Why seats are absent that let pass the time of what is open now.
+    const fn reason_of_late(&self) -> AbsenceReason {
+        if self.state.revealing { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline }
+    }
+
+    /// The absent list of a turn, or of the half of one, in which these seats acted: it follows from the chain,
+    /// the server has no choice in it.
     fn absences(&self, acted: SeatSet) -> Vec<Absence> {
-        let (required, resigned) = (self.required(), self.resigned());
+        let (asked, required, resigned) = (self.asked(), self.required(), self.resigned());
         SeatSet::first(self.genesis.seat_count())
             .without(acted)
             .iter()
@@ -506,6 +551,8 @@ impl Chain {
                 reason: if resigned.contains(seat) {
                     AbsenceReason::Resigned
                 } else if required.contains(seat) {
+                    self.reason_of_late()
+                } else if asked.contains(seat) {
                     AbsenceReason::Deadline
                 } else {
                     AbsenceReason::NotToMove
@@ -514,9 +561,13 @@ impl Chain {
             .collect()
     }
 
+    fn drawn(&self, header: &Header, entries: &[ReadEntry]) -> Drawn {
+        Drawn::of(&self.genesis.randomness, self.state.seed, header, entries)
+    }
+
     /// The place of each seat in the next block.
-    fn seat_order(&self, randomness: Digest) -> Vec<usize> {
-        let prev = self.state.head.block;
+    fn seat_order(&self, drawn: Drawn) -> Vec<usize> {
+        let (prev, randomness) = (self.state.head.block, drawn.order(&self.genesis.randomness));
         let rank =
             |seat: &Seat| hash(Context::Order, &[prev.as_bytes(), randomness.as_bytes(), &[seat.get()]]);
         let mut seats: Vec<Seat> = Seat::first(self.genesis.seat_count()).collect();
@@ -538,6 +589,8 @@ pub struct NextTransaction {
     pub seq: Seq,
     /// What it links to.
     pub prev_tx: TxHash,
+    /// How many elements of its hash chain the seat has revealed.
+    pub revealed: u32,
 }
 
 /// What appending a block came to.
@@ -563,6 +616,11 @@ impl OpenTurn {
     pub fn is_closable(&self, chain: &Chain, now: Millis) -> bool {
         self.acted().contains_all(chain.required()) || head_deadline_passed(&chain.state.head, now)
     }
+}
+
+/// Does this body bring, hide or show the commands of a turn?
+const fn is_move(body: &TransactionBody) -> bool {
+    matches!(body, TransactionBody::Turn(_) | TransactionBody::Commit(_) | TransactionBody::Reveal { .. })
 }
 
 /// Is this body an action, which a seat has one of in a turn?

@@ -5,7 +5,8 @@ use bincode::{Decode, Encode};
 use crate::{
     certificate::SignedCertificate,
     codec::{Wire, encode},
-    hash::{Context, hash},
+    hash::{Context, Digest, hash},
+    hash_chain::{ChainStart, RANDOM_TURNS_MAX},
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat},
     keys::PublicKey,
     setup::{OPTIONS_BYTES_MAX, RulesId, Setup},
@@ -150,11 +151,25 @@ pub enum Visibility {
 }
 
 /// Where seed and block order come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum Randomness {
     /// The seed is the hash of the match id; the order in a block is that of hashes over the block before.
     None,
     /// The seed is committed to and revealed by all parties; each turn reveals an element of a hash chain.
+    CommitReveal {
+        /// Anchor of the server's chain.
+        server: Digest,
+        /// What each seat committed to.
+        seats: Vec<ChainStart>,
+    },
+}
+
+/// Which [`Randomness`] a room is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum RandomnessMode {
+    /// [`Randomness::None`].
+    None,
+    /// [`Randomness::CommitReveal`].
     CommitReveal,
 }
 
@@ -190,6 +205,11 @@ pub struct Parent {
     pub block: BlockHash,
 }
 
+/// Does commit and reveal go with this last turn? It needs one, of [`RANDOM_TURNS_MAX`] at most.
+pub fn may_commit_and_reveal(turns_max: Option<u32>) -> bool {
+    turns_max.is_some_and(|turns| turns <= RANDOM_TURNS_MAX)
+}
+
 impl Genesis {
     /// The layout that this build writes.
     pub const VERSION: u8 = 1;
@@ -210,8 +230,9 @@ impl Genesis {
         Seat::first(self.seat_count()).find(|seat| self.seats[seat.index()] == holder)
     }
 
-    /// What the game is started from. With [`Randomness::None`] the seed follows from the match id, which
-    /// the server could have chosen among many by its nonce.
+    /// What the game is started from. The seed follows from the match id, which the server could have chosen
+    /// among many by its nonce. With [`Randomness::CommitReveal`] it holds until the Start, by which the game
+    /// begins again with the seed that all have revealed.
     pub fn setup(&self) -> Setup {
         Setup {
             rules: self.rules.clone(),
@@ -228,8 +249,6 @@ impl Genesis {
     /// The first mode that it does not play.
     pub fn supported(&self) -> Result<(), UnsupportedMode> {
         let modes = [
-            (self.visibility == Visibility::Held, "visibility"),
-            (self.randomness == Randomness::None, "randomness"),
             (self.takebacks == TakebackPolicy::Never, "takebacks"),
             (matches!(self.absence, AbsencePolicy::Pass { .. }), "absence"),
             (self.double_transactions == DoubleTransactionPolicy::KeepFirst, "double transactions"),
@@ -276,6 +295,15 @@ impl Wire for Genesis {
         if self.turns.turns_max == Some(0) || self.absence.abandon_after() == 0 {
             return Err("a limit of no turns");
         }
-        Ok(())
+        match &self.randomness {
+            Randomness::None => Ok(()),
+            Randomness::CommitReveal { seats, .. } if seats.len() != self.seats.len() => {
+                Err("number of hash chains")
+            }
+            Randomness::CommitReveal { .. } if !may_commit_and_reveal(self.turns.turns_max) => {
+                Err("a last turn that hash chains do not reach")
+            }
+            Randomness::CommitReveal { .. } => Ok(()),
+        }
     }
 }

@@ -116,8 +116,20 @@ contexts! {
     Batch = "batch",
     /// Order of the seats inside a block.
     Order = "order",
-    /// Seed of a match with randomness mode *none*.
+    /// Seed of a game.
     Seed = "seed",
+    /// An element of a hash chain, to the one that was revealed before it.
+    ChainElement = "chain element",
+    /// Beginning of a seat's hash chain.
+    SeatChain = "seat chain",
+    /// Beginning of the server's hash chain in a match.
+    ServerChain = "server chain",
+    /// What a game draws its random numbers of a turn from.
+    Roll = "roll",
+    /// Salt and commands that are hidden until all have committed to theirs.
+    SealedCommands = "sealed commands",
+    /// A player's salt for its sealed commands.
+    Salt = "salt",
     /// Leaf of the state tree: one chunk.
     StateLeaf = "state leaf",
     /// Inner node of the state tree.

@@ -27,8 +27,9 @@ use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::{
-    hash::{Context, Digest, Hasher},
-    ids::{Epoch, MatchId},
+    hash::{Context, Digest, Hasher, hash},
+    hash_chain::HashChain,
+    ids::{Attempt, Epoch, MatchId, Turn},
 };
 
 /// An Ed25519 public key as somebody claims it. Nothing is verified under it before [`PublicKey::enroll`].
@@ -222,6 +223,19 @@ impl SecretKey {
             .chain(&epoch.get().to_le_bytes())
             .finish();
         Self::from_seed(&Zeroizing::new(*seed.as_bytes()))
+    }
+
+    /// The hash chain that this identity commits to by `nonce`, for a match with this last turn. A nonce serves
+    /// for one match: what one match reveals of the chain, another must not rely on.
+    pub fn seat_chain(&self, nonce: [u8; 32], turns_max: u32) -> HashChain {
+        HashChain::from_seed(hash(Context::SeatChain, &[&*self.seed(), &nonce]), turns_max)
+    }
+
+    /// The salt under which this identity hides these commands of a turn.
+    pub fn salt(&self, match_id: MatchId, turn: Turn, attempt: Attempt, commands: &[u8]) -> [u8; 32] {
+        let (turn, attempt) = (turn.get().to_le_bytes(), attempt.get().to_le_bytes());
+        let parts: [&[u8]; 5] = [&*self.seed(), match_id.as_bytes(), &turn, &attempt, commands];
+        *hash(Context::Salt, &parts).as_bytes()
     }
 }
 

@@ -13,11 +13,13 @@ mod delegation;
 mod genesis;
 mod handshake;
 mod hash;
+mod hash_chain;
 mod ids;
 mod keys;
 pub mod merkle;
 mod message;
 mod proof;
+mod randomness;
 mod receipt;
 mod record;
 mod revocation;
@@ -38,14 +40,15 @@ pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
 pub use delegation::{Delegation, DelegationError, SignedDelegation, VerifiedDelegation};
 pub use genesis::{
     AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
-    Randomness, SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode,
-    Visibility,
+    Randomness, RandomnessMode, SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules,
+    UnsupportedMode, Visibility, may_commit_and_reveal,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,
     ServerIdentity, ServerIdentityError, ServerSession, Trust,
 };
 pub use hash::{Context, Digest, Hasher, hash};
+pub use hash_chain::{ChainSecret, ChainStart, HashChain, RANDOM_TURNS_MAX};
 pub use ids::{
     Attempt, BlockHash, Epoch, Height, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot, Turn,
     TxHash,
@@ -53,9 +56,10 @@ pub use ids::{
 pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signature};
 pub use message::{
     ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, GoodbyeReason, Limits, Lobby,
-    LobbySeat, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, RoomName, RoomSpec, ServerMessage,
+    LobbySeat, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, Relay, RoomName, RoomSpec, ServerMessage,
 };
 pub use proof::{BATCH_OBJECTS_MAX, ServerProof, block_leaf, receipt_leaf};
+pub use randomness::sealed_commands;
 pub use receipt::{ProvenReceipt, Receipt, ReceiptError};
 pub use record::{
     EPOCH_BYTES_MAX, EPOCH_MS_MAX, EPOCH_RECORDS_MAX, MESSAGE_BYTES_MAX, Opener, Padding, RECORD_BYTES_MAX,
@@ -64,6 +68,7 @@ pub use record::{
 pub use revocation::{REVOCATIONS_MAX, Revocations, Revoked, SignedRevocations};
 pub use setup::{
     COMMANDS_BYTES_MAX, Executed, OPTIONS_BYTES_MAX, Orders, RULES_NAME_BYTES_MAX, RulesId, Setup, Standing,
+    TurnOrders, Work,
 };
 pub use state_tree::{ChunkId, ChunkProof, STATE_TREE_DEPTH, StateTree};
 pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};

@@ -6,8 +6,9 @@ use crate::{
     block::ProvenBlock,
     chain::TransactionError,
     codec::{DECODE_BYTES_MAX, Wire},
-    genesis::TurnMode,
+    genesis::{RandomnessMode, TurnMode, Visibility},
     hash::Digest,
+    hash_chain::ChainStart,
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
     keys::PublicKey,
     receipt::ProvenReceipt,
@@ -96,6 +97,10 @@ pub struct RoomSpec {
     pub deadline_ms: Option<u32>,
     /// May others watch?
     pub spectators: bool,
+    /// When the others see a seat's commands.
+    pub visibility: Visibility,
+    /// Where seed and block order come from.
+    pub randomness: RandomnessMode,
 }
 
 /// As what somebody enters a room.
@@ -127,7 +132,12 @@ pub enum ClientMessage {
         name: DisplayName,
     },
     /// Says in the lobby whether the match may begin.
-    Ready(bool),
+    Ready {
+        /// May it?
+        ready: bool,
+        /// The seat's hash chain; a seat of a match with commit and reveal is not ready without.
+        chain: Option<ChainStart>,
+    },
     /// Comes back to a match after a lost connection, with the blocks up to `height` in hand.
     Resume {
         /// Which match.
@@ -202,6 +212,17 @@ pub enum ServerMessage {
         /// Not before, in milliseconds from now.
         retry_after_ms: u32,
     },
+    /// What another seat does in the open turn, in a match with open moves. It is on disk.
+    Relay(Box<Relay>),
+}
+
+/// What a seat does in a match with open moves.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Relay {
+    /// As it was signed.
+    pub transaction: SignedTransaction,
+    /// Of this transaction.
+    pub receipt: ProvenReceipt,
 }
 
 /// What the server expects of a client.
@@ -337,7 +358,9 @@ impl Wire for ClientMessage {
                     Err("room or display name")
                 }
             }
-            Self::Ready(_) | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => Ok(()),
+            Self::Ready { .. } | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => {
+                Ok(())
+            }
         }
     }
 }
@@ -376,7 +399,8 @@ impl Wire for ServerMessage {
             | Self::Refused { .. }
             | Self::Failed(_)
             | Self::Pong(_)
-            | Self::Goodbye { .. } => Ok(()),
+            | Self::Goodbye { .. }
+            | Self::Relay(_) => Ok(()),
         }
     }
 }

@@ -65,6 +65,29 @@ pub struct Orders<'a> {
     pub commands: &'a [u8],
 }
 
+/// The orders of a turn in their order, and what the game draws its random numbers from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TurnOrders<'a> {
+    /// Nobody knew it when the orders were given, as far as the modes of the match provide for that.
+    pub roll: Digest,
+    /// At most one for each seat.
+    pub orders: Vec<Orders<'a>>,
+}
+
+/// What a block has the game do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work<'a> {
+    /// Nothing: the state stays.
+    Nothing,
+    /// Begin again by this seed.
+    Begin {
+        /// In place of the one of the genesis.
+        seed: Digest,
+    },
+    /// Execute a turn.
+    Turn(TurnOrders<'a>),
+}
+
 /// How a seat stands. Equal places are a draw between their seats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Standing {

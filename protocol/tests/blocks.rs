@@ -119,7 +119,7 @@ fn turn_numbers_end_instead_of_wrapping() {
     turn.header.turn = Turn::START;
     assert_eq!(last.check(&turn).unwrap_err(), BlockError::Exhausted);
     assert_eq!(last.chain.next_turn(), None);
-    assert!(last.chain.draft_turn(last.chain.open_turn(), CREATED).is_none());
+    assert!(last.chain.draft_turn(last.chain.open_turn(), CREATED, None).is_none());
 }
 
 #[test]

@@ -6,14 +6,14 @@ mod reference;
 mod support;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, ClientMessage,
-    Clock, CodecError, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Entry, Epoch,
-    Genesis, Header, Height, KeyRole, Limits, Lobby, LobbySeat, MatchId, Millis, Parent, ProvenBlock,
-    ProvenReceipt, PublicKey, Randomness, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId,
-    SealReason, Seat, SeatHolder, Seq, ServerMessage, ServerProof, Signature, SignedCertificate,
-    SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction,
-    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash, Visibility, Wire, decode_exact,
-    encode,
+    Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, ChainStart,
+    ClientMessage, Clock, CodecError, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs,
+    Entry, Epoch, Genesis, Header, Height, KeyRole, Limits, Lobby, LobbySeat, MatchId, Millis, Parent,
+    ProvenBlock, ProvenReceipt, PublicKey, Randomness, RandomnessMode, Receipt, Refusal, ReopenReason,
+    RoomName, RoomSpec, RulesId, SealReason, Seat, SeatHolder, Seq, ServerMessage, ServerProof, Signature,
+    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot,
+    TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash,
+    Visibility, Wire, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -349,7 +349,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     ];
     let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
-    let randomness = sample::select(&[Randomness::None, Randomness::CommitReveal]);
+    let chains = option::of((1..65_536_u32, digest(), collection::vec(chain_start(), 8)));
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
     let spectators = prop_oneof![
         Just(SpectatorPolicy::Forbidden),
@@ -362,10 +362,18 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     });
     let first = (public_key(), rules, bytes(64), holders, turn_rules(), absence, double);
     let second =
-        (visibility, randomness, takebacks, spectators, option::of(parent), signed_certificate(), millis());
+        (visibility, chains, takebacks, spectators, option::of(parent), signed_certificate(), millis());
     (first, second, any::<[u8; 16]>()).prop_map(|(first, second, nonce)| {
-        let (service, rules, options, seats, turns, absence, double_transactions) = first;
-        let (visibility, randomness, takebacks, spectators, parent, signer, created) = second;
+        let (service, rules, options, seats, mut turns, absence, double_transactions) = first;
+        let (visibility, chains, takebacks, spectators, parent, signer, created) = second;
+        let randomness = match chains {
+            None => Randomness::None,
+            Some((turns_max, server, mut starts)) => {
+                turns.turns_max = Some(turns_max);
+                starts.truncate(seats.len());
+                Randomness::CommitReveal { server, seats: starts }
+            }
+        };
         Genesis {
             version: 1,
             service,
@@ -385,6 +393,10 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             nonce,
         }
     })
+}
+
+fn chain_start() -> impl Strategy<Value = ChainStart> {
+    (any::<[u8; 32]>(), digest()).prop_map(|(nonce, anchor)| ChainStart { nonce, anchor })
 }
 
 fn delegation() -> impl Strategy<Value = Delegation> {
@@ -545,9 +557,12 @@ fn display_name() -> impl Strategy<Value = DisplayName> {
 fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let settings = (option::of(any::<u16>()), any::<u8>(), turn_mode());
     let times = (option::of(any::<u32>()), option::of(any::<u32>()), any::<bool>());
-    ("[a-z0-9-]{1,16}", settings, times).prop_map(|(rules, (size, seats, mode), times)| {
+    let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
+    let secrecy = (visibility, sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]));
+    ("[a-z0-9-]{1,16}", settings, times, secrecy).prop_map(|(rules, (size, seats, mode), times, secrecy)| {
+        let (visibility, randomness) = secrecy;
         let (turns_max, deadline_ms, spectators) = times;
-        RoomSpec { rules, size, seats, mode, turns_max, deadline_ms, spectators }
+        RoomSpec { rules, size, seats, mode, turns_max, deadline_ms, spectators, visibility, randomness }
     })
 }
 
@@ -563,7 +578,8 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
             enter_as,
             name
         }),
-        any::<bool>().prop_map(ClientMessage::Ready),
+        (any::<bool>(), option::of(chain_start()))
+            .prop_map(|(ready, chain)| ClientMessage::Ready { ready, chain }),
         (match_id(), enter_as(), height(), block_hash()).prop_map(|(match_id, enter_as, height, block)| {
             ClientMessage::Resume { match_id, enter_as, height, block }
         }),

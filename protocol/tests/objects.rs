@@ -9,21 +9,23 @@ mod support;
 use std::collections::BTreeMap;
 
 use cadastre_protocol::{
-    Absence, Block, ChunkId, CodecError, Context, Digest, Entry, Epoch, Genesis, Header, KeyError,
-    ProvenBlock, ProvenReceipt, PublicKey, Revocations, SecretKey, Signature, SignedCertificate,
-    SignedDelegation, SignedRevocations, StateTree, block_leaf, chain_leaf, decode_exact, encode, merkle,
+    Absence, Attempt, Block, Chain, ChunkId, CodecError, Context, Digest, Entry, Epoch, Genesis, HashChain,
+    Header, KeyError, ProvenBlock, ProvenReceipt, PublicKey, Revocations, SecretKey, Signature,
+    SignedCertificate, SignedDelegation, SignedRevocations, StateTree, Turn, Work, block_leaf, chain_leaf,
+    decode_exact, encode, merkle, sealed_commands,
 };
 use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
 use support::{
-    Match, SERIAL, block_key, eventful_match, genesis, identity, key, next_block_key, read, read_block,
+    CHAIN_SECRET, LAST_TURN, Match, SERIAL, block_key, chain_nonce, chain_of, eventful_match, genesis,
+    hidden_match, identity, key, next_block_key, read, read_block,
     refused::{Refused, refused},
     root,
     samples::{
-        EVENTFUL_NAMES, batch, certificates, client_messages, delegations, headers, other_modes, revocations,
-        server_messages, transactions,
+        EVENTFUL_NAMES, HIDDEN_NAMES, batch, certificates, client_messages, delegations, headers,
+        other_modes, revocations, server_messages, transactions,
     },
-    seat,
+    seat, server_chain,
 };
 
 #[test]
@@ -37,7 +39,10 @@ fn the_committed_objects_are_what_both_implementations_give() {
         receipts: receipts(),
         batch: batch_vector(),
         headers: header_vectors(),
-        blocks: block_vectors(),
+        blocks: block_vectors(&eventful_match(), &EVENTFUL_NAMES),
+        hidden_blocks: block_vectors(&hidden_match(), &HIDDEN_NAMES),
+        hash_chains: hash_chains(),
+        sealed_commands: sealed_vectors(),
         presence: presence(),
         state_tree: state_tree(),
         enrolment: enrolment(),
@@ -64,9 +69,13 @@ fn the_committed_refusals_are_refused() {
 
 #[test]
 fn the_committed_blocks_make_a_match() {
-    let mut chain = Match::of(3).chain;
-    let toy = eventful_match().toy;
-    for block in block_vectors() {
+    make_a_match(Match::of(3).chain, &eventful_match(), &EVENTFUL_NAMES);
+    make_a_match(Match::with(3, support::hide_everything).chain, &hidden_match(), &HIDDEN_NAMES);
+}
+
+fn make_a_match(mut chain: Chain, whole: &Match, names: &[&'static str]) {
+    let toy = whole.toy;
+    for block in block_vectors(whole, names) {
         let proven: ProvenBlock = decode_exact(&hex::decode(&block.proven).unwrap()).unwrap();
         let checked = chain.check_proven(proven.read().unwrap()).unwrap();
         assert_eq!(checked.block().hash().to_string(), block.hash, "{}", block.name);
@@ -88,6 +97,9 @@ struct Objects {
     batch: BatchVector,
     headers: Vec<HeaderVector>,
     blocks: Vec<BlockVector>,
+    hidden_blocks: Vec<BlockVector>,
+    hash_chains: Vec<HashChainVector>,
+    sealed_commands: Vec<SealedVector>,
     presence: PresenceVector,
     state_tree: StateTreeVector,
     enrolment: Vec<EnrolmentVector>,
@@ -158,13 +170,91 @@ fn geneses() -> Vec<GenesisVector> {
         assert_eq!(bytes, by_hand::genesis(genesis), "{name}");
         let match_id = reference::h("genesis", &[&bytes]);
         assert_eq!(genesis.match_id().as_bytes(), &match_id);
+        // With commit and reveal it holds until the Start only.
         let seed = reference::h("seed", &[&match_id]);
         assert_eq!(genesis.setup().seed.as_bytes(), &seed);
         let unsupported = genesis.supported().err().map(|mode| mode.0);
         let (match_id, seed) = (hex::encode(match_id), hex::encode(seed));
         GenesisVector { name, bytes: hex::encode(bytes), match_id, seed, unsupported }
     };
-    vec![vector("as played", &genesis(3)), vector("every other mode", &other_modes())]
+    vec![
+        vector("as played", &genesis(3)),
+        vector("every other mode", &other_modes()),
+        vector("commit and reveal, sealed", hidden_match().chain.genesis()),
+    ]
+}
+
+/// A hash chain of 21 elements.
+#[derive(Serialize)]
+struct HashChainVector {
+    of: &'static str,
+    /// Identity seed, or the server's secret.
+    secret: String,
+    nonce: String,
+    /// The last element.
+    seed: String,
+    anchor: String,
+    /// The first three, as they are revealed.
+    elements: Vec<String>,
+}
+
+fn hash_chains() -> Vec<HashChainVector> {
+    let vector = |of, context: &str, secret: &[u8; 32], nonce: &[u8], chain: &HashChain| {
+        let seed = reference::h(context, &[secret, nonce]);
+        let elements = |number| *chain.element(number).unwrap().as_bytes();
+        let links = LAST_TURN + 1;
+        for number in 0..links {
+            assert_eq!(elements(number), by_hand::chain_element(seed, links - 1 - number));
+        }
+        assert_eq!(chain.anchor().as_bytes(), &by_hand::chain_element(seed, links));
+        HashChainVector {
+            of,
+            secret: hex::encode(secret),
+            nonce: hex::encode(nonce),
+            seed: hex::encode(seed),
+            anchor: chain.anchor().to_string(),
+            elements: (0..3).map(|number| hex::encode(elements(number))).collect(),
+        }
+    };
+    let of_seat = |of, index| {
+        let (secret, nonce) = (identity(seat(index)).seed(), chain_nonce(seat(index)));
+        vector(of, "seat chain", &secret, &nonce, &chain_of(seat(index)))
+    };
+    let nonce: [u8; 16] = reference::ramp(0xa0);
+    vec![
+        vector("server", "server chain", &CHAIN_SECRET, &nonce, &server_chain()),
+        of_seat("seat 0", 0),
+        of_seat("seat 1", 1),
+        of_seat("seat 2", 2),
+    ]
+}
+
+/// How commands are hidden, here in turn 7 of the match of `genesis[2]`.
+#[derive(Serialize)]
+struct SealedVector {
+    seat: u8,
+    commands: String,
+    /// As a client makes it that keeps nothing else secret.
+    salt: String,
+    sealed: String,
+}
+
+fn sealed_vectors() -> Vec<SealedVector> {
+    let match_id = hidden_match().match_id();
+    let (turn, attempt) = (Turn::new(7), Attempt::FIRST);
+    let vector = |index: u8, commands: &[u8]| {
+        let identity = identity(seat(index));
+        let salt = identity.salt(match_id, turn, attempt, commands);
+        let (seven, zero) = (7_u32.to_le_bytes(), [0; 4]);
+        let parts: [&[u8]; 5] = [&*identity.seed(), match_id.as_bytes(), &seven, &zero, commands];
+        assert_eq!(salt, reference::h("salt", &parts));
+        let sealed = sealed_commands(match_id, seat(index), turn, attempt, &salt, commands);
+        let parts: [&[u8]; 6] = [match_id.as_bytes(), &[index], &seven, &zero, &salt, commands];
+        assert_eq!(sealed.as_bytes(), &reference::h("sealed commands", &parts));
+        let (commands, salt) = (hex::encode(commands), hex::encode(salt));
+        SealedVector { seat: index, commands, salt, sealed: sealed.to_string() }
+    };
+    vec![vector(0, &[]), vector(1, &[1, 7]), vector(2, &[2, 7])]
 }
 
 /// Something whose hash is signed in the context of the hash.
@@ -308,7 +398,7 @@ struct HeaderVector {
     hash: String,
 }
 
-/// A header of every kind; apart from these, no match has the kinds Commit and Takeback.
+/// A header of every kind; apart from these, no match has the kind Takeback.
 fn header_vectors() -> Vec<HeaderVector> {
     let vector = |(name, header): (&'static str, Header)| {
         let bytes = encode(&header);
@@ -319,7 +409,7 @@ fn header_vectors() -> Vec<HeaderVector> {
     headers().into_iter().map(vector).collect()
 }
 
-/// A block of the match that `genesis[0]` begins, with all that its header is made of.
+/// A block of the match that `genesis[0]` begins, or of the hidden one that `genesis[2]` does, with all that its header is made of.
 #[derive(Serialize)]
 struct BlockVector {
     name: &'static str,
@@ -334,6 +424,8 @@ struct BlockVector {
     /// Of every seat, what the entries are ordered by.
     order: Vec<String>,
     entries: Vec<EntryVector>,
+    /// In a Turn its roll; in a Start with commit and reveal the seed.
+    drawn: Option<String>,
     body_root: String,
     /// The absent list as it is hashed.
     absent: String,
@@ -352,11 +444,11 @@ struct EntryVector {
     leaf: String,
 }
 
-fn block_vectors() -> Vec<BlockVector> {
-    let (whole, mut chain) = (eventful_match(), Match::of(3).chain);
+fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
+    let mut chain = Chain::begin(whole.chain.genesis().clone(), whole.toy.after(Turn::START)).unwrap();
     let mut leaves = vec![by_hand::chain_leaf(chain.match_id().as_bytes())];
     let mut vectors = Vec::new();
-    for (proven, name) in whole.blocks.iter().zip(EVENTFUL_NAMES) {
+    for (proven, name) in whole.blocks.iter().zip(names) {
         let block: Block = decode_exact(&proven.block).unwrap();
         assert_eq!(proven.block, by_hand::block(&block));
         assert_eq!(encode(proven), by_hand::proven_block(proven));
@@ -372,7 +464,15 @@ fn block_vectors() -> Vec<BlockVector> {
         leaves.push(by_hand::chain_leaf(&hash));
         assert_eq!(Some(chain_leaf(read.hash()).as_bytes()), leaves.last());
         let prev = *header.prev_block.as_bytes();
+        let mixed = by_hand::mixed(chain.genesis(), header, &block.entries);
         let checked = chain.check_proven(support::received(proven)).unwrap();
+        let drawn = by_hand::drawn(chain.genesis(), header, &block.entries);
+        let work = match checked.work() {
+            Work::Nothing => None,
+            Work::Begin { seed } => Some(*seed.as_bytes()),
+            Work::Turn(turn) => Some(*turn.roll.as_bytes()),
+        };
+        assert_eq!(work, drawn, "{name}");
         chain.append(checked, whole.toy.after(header.turn)).unwrap();
         vectors.push(BlockVector {
             name,
@@ -381,8 +481,9 @@ fn block_vectors() -> Vec<BlockVector> {
             batch_leaf: hex::encode(batch_leaf),
             chain_leaf: hex::encode(by_hand::chain_leaf(&hash)),
             chain_root: hex::encode(chain_root),
-            order: (0..3).map(|index| hex::encode(by_hand::order_rank(&prev, index))).collect(),
+            order: (0..3).map(|index| hex::encode(by_hand::order_rank(&prev, &mixed, index))).collect(),
             entries: block.entries.iter().map(entry_vector).collect(),
+            drawn: drawn.map(hex::encode),
             body_root: header.body_root.to_string(),
             absent: hex::encode(absent_bytes(&block.absent)),
             absent_root: header.absent_root.to_string(),

@@ -75,7 +75,8 @@ pub fn audit_with(
             error @ (GenesisError::WeakKey
             | GenesisError::Certificate(_)
             | GenesisError::StateRoot
-            | GenesisError::State),
+            | GenesisError::State
+            | GenesisError::HashChain),
         )) => {
             report.stop(Violation {
                 height: Height::GENESIS,

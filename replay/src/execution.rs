@@ -1,6 +1,8 @@
 //! A match that is executed while its blocks are judged.
 
-use cadastre_protocol::{BlockError, Chain, ChunkId, Genesis, GenesisError, ReadProvenBlock, SeatSet, Turn};
+use cadastre_protocol::{
+    BlockError, Chain, ChunkId, Genesis, GenesisError, ReadProvenBlock, SeatSet, Turn, Work,
+};
 use cadastre_simulations::{Game, SetupError};
 
 /// Chain and game, always at the same block.
@@ -15,6 +17,8 @@ pub(crate) struct Execution {
 pub(crate) struct Step {
     /// The turn that was executed, if any was.
     pub(crate) turn: Option<Turn>,
+    /// Did the game begin again?
+    pub(crate) begins: bool,
     /// Seats that had signed another state root than the chain has.
     pub(crate) desynced: SeatSet,
     /// Chunks that changed, ascending.
@@ -52,12 +56,14 @@ impl Execution {
     /// no further block can be taken.
     pub(crate) fn take(&mut self, block: ReadProvenBlock) -> Result<Step, BlockError> {
         let checked = self.chain.check_proven(block)?;
-        let (mut turn, mut dirty) = (None, Vec::new());
-        if let Some(orders) = checked.orders() {
-            dirty = self.game.apply(&orders).dirty;
-            turn = Some(checked.block().header().turn);
-        }
+        let header = checked.block().header();
+        let (turn, begins) = match checked.work() {
+            Work::Nothing => (None, false),
+            Work::Begin { .. } => (None, true),
+            Work::Turn(_) => (Some(header.turn), false),
+        };
+        let dirty = self.game.execute(&checked.work()).dirty;
         let appended = self.chain.append(checked, self.game.executed())?;
-        Ok(Step { turn, desynced: appended.desynced, dirty })
+        Ok(Step { turn, begins, desynced: appended.desynced, dirty })
     }
 }

@@ -6,12 +6,12 @@ mod file;
 use std::num::NonZeroU32;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, Block, BlockKind, Certificate, Chain, Clock, Context, Delegation, Digest,
-    DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, Header, KeyRole, Millis, OpenTurn,
-    ProvenBlock, Randomness, ReopenReason, RoomName, RulesId, SealReason, Seat, SeatHolder, SecretKey,
-    ServerProof, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy,
-    Transaction, TransactionBody, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode, hash,
-    merkle,
+    Absence, AbsencePolicy, Block, BlockKind, Certificate, Chain, ChainSecret, ChainStart, Clock, Context,
+    Delegation, Digest, DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, HashChain,
+    Header, KeyRole, Millis, OpenTurn, ProvenBlock, Randomness, RandomnessMode, ReopenReason, RoomName,
+    RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
+    SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, TurnMode, TurnRules,
+    Visibility, block_leaf, decode_exact, encode, hash, merkle, sealed_commands,
 };
 use cadastre_simulations::{Game, newest_rules};
 
@@ -38,16 +38,26 @@ pub struct Plan {
     pub mode: TurnMode,
     /// The last turn.
     pub turns_max: Option<u32>,
+    /// When the others see a seat's commands.
+    pub visibility: Visibility,
+    /// Where seed and rolls come from; commit and reveal needs a last turn.
+    pub randomness: RandomnessMode,
 }
 
 impl Plan {
     /// Two players on a small board.
-    pub const SMALL: Self =
-        Self { rules: "boxes", size: 2, seats: 2, mode: TurnMode::Simultaneous, turns_max: None };
+    pub const SMALL: Self = Self {
+        rules: "boxes",
+        size: 2,
+        seats: 2,
+        mode: TurnMode::Simultaneous,
+        turns_max: None,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
+    };
 
     /// Four players on the smallest board with more than 10,000 edges.
-    pub const LONG: Self =
-        Self { rules: "boxes", size: 71, seats: 4, mode: TurnMode::Simultaneous, turns_max: Some(10_000) };
+    pub const LONG: Self = Self { size: 71, seats: 4, turns_max: Some(10_000), ..Self::SMALL };
 }
 
 /// A match as its server and all its players see it at once.
@@ -55,6 +65,9 @@ impl Plan {
 pub struct Match {
     signer: SecretKey,
     sessions: Vec<SecretKey>,
+    chains: Option<HashChains>,
+    /// What each seat has committed to, in the first half of a sealed turn.
+    sealed: Vec<Vec<u8>>,
     chain: Chain,
     game: Game,
     open: OpenTurn,
@@ -72,8 +85,17 @@ impl Match {
         let sessions =
             (0..plan.seats).map(|seat| identity_key(seat).session(match_id, Epoch::FIRST)).collect();
         let (open, now) = (chain.open_turn(), chain.head().server_time);
-        let mut made =
-            Self { signer: signer_key(FIRST_SERIAL), sessions, chain, game, open, now, blocks: Vec::new() };
+        let mut made = Self {
+            signer: signer_key(FIRST_SERIAL),
+            sessions,
+            chains: HashChains::of(plan),
+            sealed: vec![Vec::new(); plan.seats.into()],
+            chain,
+            game,
+            open,
+            now,
+            blocks: Vec::new(),
+        };
         for seat in Seat::first(plan.seats) {
             let delegation = made.delegation(seat, Epoch::FIRST, &made.sessions[seat.index()]);
             let join = Transaction {
@@ -83,7 +105,8 @@ impl Match {
             made.submit(&join);
         }
         let joins = std::mem::replace(&mut made.open, made.chain.open_turn());
-        let draft = made.chain.draft_start(joins, made.now).expect("the first block has a number");
+        let draft = made.chain.draft_start(joins, made.now, made.element());
+        let draft = draft.expect("the first block has a number");
         made.append(draft);
         made
     }
@@ -91,17 +114,44 @@ impl Match {
     /// Plays turns with the built-in bots. Ends with the Seal where the match does.
     pub fn play(&mut self, turns: u32) {
         for _ in 0..turns {
-            for seat in self.chain.required().iter() {
-                self.suggest(seat);
+            self.play_half();
+            if self.chain.is_revealing() {
+                self.play_half();
             }
-            self.close();
         }
     }
 
-    /// Submits what the built-in bot suggests.
+    fn play_half(&mut self) {
+        for seat in self.chain.required().iter() {
+            self.suggest(seat);
+        }
+        self.close();
+    }
+
+    /// Submits what the built-in bot suggests; in a sealed match hidden at first, and then shown.
     pub fn suggest(&mut self, seat: Seat) {
-        let commands = self.game.simulation().suggest(seat);
-        self.submit(&self.transaction(seat, TransactionBody::Turn(commands)));
+        let body = if self.chain.is_revealing() {
+            TransactionBody::Reveal { salt: SALT, commands: self.sealed[seat.index()].clone() }
+        } else {
+            let commands = self.game.simulation().suggest(seat);
+            match self.chain.genesis().visibility {
+                Visibility::Held | Visibility::Open => TransactionBody::Turn(commands),
+                Visibility::Sealed => TransactionBody::Commit(self.seal_commands(seat, commands)),
+            }
+        };
+        self.submit(&self.transaction(seat, body));
+    }
+
+    fn seal_commands(&mut self, seat: Seat, commands: Vec<u8>) -> Digest {
+        let (head, turn) = (self.chain.head(), self.chain.next_turn().expect("a turn is open"));
+        let sealed = sealed_commands(self.chain.match_id(), seat, turn, head.attempt, &SALT, &commands);
+        self.sealed[seat.index()] = commands;
+        sealed
+    }
+
+    /// The next element of the server's hash chain.
+    fn element(&self) -> Option<Digest> {
+        self.chains.as_ref()?.server.element(self.chain.revealed_by_server())
     }
 
     /// The next transaction of `seat`, after the newest block.
@@ -120,7 +170,15 @@ impl Match {
             seen_height: head.height,
             seen_block: head.block,
             seen_state_root: head.state_root,
-            chain_element: None,
+            chain_element: match &body {
+                TransactionBody::Join(_) | TransactionBody::Turn(_) | TransactionBody::Reveal { .. } => {
+                    self.chains.as_ref().and_then(|chains| chains.seats[seat.index()].element(next.revealed))
+                }
+                TransactionBody::Delegate(_)
+                | TransactionBody::Commit(_)
+                | TransactionBody::Takeback { .. }
+                | TransactionBody::Resign => None,
+            },
             body,
         }
     }
@@ -162,10 +220,11 @@ impl Match {
         self.now = self.now.after(span_ms);
     }
 
-    /// Closes the turn, and seals the match if it is over.
+    /// Closes the turn, or the first half of a sealed one, and seals the match if it is over.
     pub fn close(&mut self) {
         let open = std::mem::replace(&mut self.open, self.chain.open_turn());
-        let draft = self.chain.draft_turn(open, self.now).expect("the next turn has a number");
+        let draft = self.chain.draft_turn(open, self.now, self.element());
+        let draft = draft.expect("the next turn has a number");
         self.append(draft);
         if let Some(reason) = self.chain.seal_due() {
             self.seal(reason);
@@ -275,9 +334,7 @@ impl Match {
     }
 
     fn append(&mut self, draft: Draft) {
-        if let Some(orders) = draft.orders() {
-            self.game.apply(&orders);
-        }
+        self.game.execute(&draft.work());
         let executed = self.game.executed();
         let block = draft.finish(executed.state_root);
         self.blocks.push(self.prove(block.to_bytes(), &self.signer));
@@ -287,6 +344,29 @@ impl Match {
         if closes_turn {
             self.open = self.chain.open_turn();
         }
+    }
+}
+
+/// The hash chains of all parties.
+#[derive(Debug)]
+struct HashChains {
+    server: HashChain,
+    starts: Vec<ChainStart>,
+    seats: Vec<HashChain>,
+}
+
+impl HashChains {
+    fn of(plan: &Plan) -> Option<Self> {
+        if plan.randomness == RandomnessMode::None {
+            return None;
+        }
+        let turns = plan.turns_max.expect("a plan with commit and reveal has a last turn");
+        let server = ChainSecret::new(&[3; 32]).chain(NONCE, turns);
+        let nonces = (0..plan.seats).map(|seat| [seat; 32]);
+        let seats: Vec<_> =
+            nonces.clone().map(|nonce| identity_key(nonce[0]).seat_chain(nonce, turns)).collect();
+        let starts = nonces.zip(&seats).map(|(nonce, chain)| ChainStart { nonce, anchor: chain.anchor() });
+        Some(Self { server, starts: starts.collect(), seats })
     }
 }
 
@@ -343,14 +423,17 @@ pub fn genesis(plan: &Plan) -> Genesis {
         },
         absence: AbsencePolicy::Pass { abandon_after: 100 },
         double_transactions: DoubleTransactionPolicy::KeepFirst,
-        visibility: Visibility::Held,
-        randomness: Randomness::None,
+        visibility: plan.visibility,
+        randomness: match HashChains::of(plan) {
+            None => Randomness::None,
+            Some(chains) => Randomness::CommitReveal { server: chains.server.anchor(), seats: chains.starts },
+        },
         takebacks: TakebackPolicy::Never,
         spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
         parent: None,
         signer: certificate(FIRST_SERIAL),
         created: Millis::new(1_764_000_000_000),
-        nonce: [7; 16],
+        nonce: NONCE,
     }
 }
 
@@ -364,3 +447,8 @@ fn leaf(entry: &Entry) -> Digest {
 pub const DEADLINE_MS: u32 = 30_000;
 
 const FIRST_SERIAL: u32 = 1;
+
+const NONCE: [u8; 16] = [7; 16];
+
+/// Nobody hides anything from a test.
+const SALT: [u8; 32] = [9; 32];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cadastre_protocol::{BlockKind, CodecError, Height, StateRoot, Turn};
+use cadastre_protocol::{BlockKind, CodecError, Height, Setup, StateRoot, Turn, Work};
 use cadastre_simulations::{Applied, Game, SetupError};
 
 use crate::{
@@ -71,7 +71,8 @@ impl<'r> Player<'r> {
             self.height = height;
             if header.kind == BlockKind::Turn {
                 self.turn = header.turn;
-                let applied = self.game.apply(&read.block().orders().unwrap_or_default());
+                let work = read.block().work(self.replay.genesis(), self.game.setup().seed);
+                let applied = self.game.execute(&work);
                 check_root(&self.game, height, header.state_root)?;
                 return Ok(Some(applied));
             }
@@ -91,8 +92,20 @@ impl<'r> Player<'r> {
     }
 }
 
+/// The game before the first turn: with commit and reveal only the Start says how it begins.
 fn start(replay: &Replay<'_>) -> Result<Game, SeekError> {
-    Game::start(&replay.genesis().setup()).map_err(SeekError::Setup)
+    Game::start(&setup(replay)?).map_err(SeekError::Setup)
+}
+
+fn setup(replay: &Replay<'_>) -> Result<Setup, SeekError> {
+    let (genesis, setup) = (replay.genesis(), replay.genesis().setup());
+    let height = Height::new(1);
+    let Some(start) = replay.blocks_from(height).next() else { return Ok(setup) };
+    let read = start?.read().map_err(|error| SeekError::Malformed { height, error })?;
+    match read.block().work(genesis, setup.seed) {
+        Work::Begin { seed } => Ok(Setup { seed, ..setup }),
+        Work::Nothing | Work::Turn(_) => Ok(setup),
+    }
 }
 
 /// Lays keyframes over each other; the first is whole, or is laid over the start.
@@ -106,7 +119,7 @@ fn restore(replay: &Replay<'_>, keyframes: &[KeyframeRecord<'_>]) -> Result<Game
         }
         layer.lay_over(&mut state);
     }
-    let game = Game::restore(&replay.genesis().setup(), &state.into_iter().collect());
+    let game = Game::restore(&setup(replay)?, &state.into_iter().collect());
     let game = game.map_err(|error| SeekError::Keyframe { turn: nearest.turn, error })?;
     check_root(&game, nearest.record.first_height, nearest.state_root)?;
     Ok(game)

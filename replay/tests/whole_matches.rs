@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use cadastre_protocol::{SealReason, Seat, TransactionBody, TurnMode};
+use cadastre_protocol::{RandomnessMode, SealReason, Seat, TransactionBody, Turn, TurnMode, Visibility};
 use cadastre_replay::{
     AuditReport, Replay, Writer, audit,
     fixture::{DEADLINE_MS, Match, Plan, blocks_of, root_key},
@@ -69,10 +69,33 @@ fn new_session_keys_and_new_block_signers_are_valid() {
 
 #[test]
 fn the_city_is_audited_like_any_game() {
-    let plan = Plan { rules: "city", size: 64, seats: 2, mode: TurnMode::Simultaneous, turns_max: Some(20) };
+    let plan = Plan { rules: "city", size: 64, turns_max: Some(20), ..Plan::SMALL };
     let mut made = Match::new(&plan);
     made.play(20);
     assert!(valid(&made).complete);
+}
+
+#[test]
+fn every_mode_of_randomness_and_visibility_is_audited_and_played() {
+    for visibility in [Visibility::Held, Visibility::Sealed, Visibility::Open] {
+        for randomness in [RandomnessMode::None, RandomnessMode::CommitReveal] {
+            let plan =
+                Plan { rules: "city", size: 64, turns_max: Some(6), visibility, randomness, ..Plan::SMALL };
+            let mut made = Match::new(&plan);
+            made.play(6);
+            assert!(valid(&made).complete, "{visibility:?}, {randomness:?}");
+            // Keyframes are laid over the state at the start, which only the Start brings.
+            let (file, _) = made.replay_with_keyframe_every(4);
+            assert_eq!(audit(&file, None).unwrap().violations.len(), 0);
+            let replay = Replay::open(&file).unwrap();
+            for turn in 0..=6 {
+                let root = replay.player(Turn::new(turn)).unwrap().game().state_root();
+                let roots = made.blocks().iter().map(|block| block.clone().read().unwrap());
+                let mut of_turn = roots.filter(|block| block.block().header().turn == Turn::new(turn));
+                assert_eq!(Some(root), of_turn.next().map(|block| block.block().header().state_root));
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What a room is told, and what it wants done.
 
 use cadastre_protocol::{
-    BlockError, BlockHash, ChainState, Digest, DisplayName, EnterAs, Failure, GoodbyeReason, Height, MatchId,
-    Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq, ServerMessage, ServerProof,
+    BlockError, BlockHash, ChainStart, ChainState, Digest, DisplayName, EnterAs, Failure, GoodbyeReason,
+    Height, MatchId, Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq, ServerMessage, ServerProof,
     SignedTransaction, Turn,
 };
 use cadastre_simulations::Snapshot;
@@ -56,6 +56,8 @@ pub enum Input {
         guest: GuestId,
         /// May it?
         ready: bool,
+        /// The hash chain of its seat.
+        chain: Option<ChainStart>,
     },
     /// A guest hands in a transaction.
     Submit {
@@ -187,7 +189,7 @@ pub enum Record {
     /// The state after a block, to go on from; takes the place of the one before.
     Keyframe {
         /// Of the chain.
-        state: ChainState,
+        state: Box<ChainState>,
         /// Of the game.
         snapshot: Snapshot,
     },

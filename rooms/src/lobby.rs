@@ -1,10 +1,10 @@
 //! A room before its match: who sits where, who is ready, and the genesis that comes of it.
 
 use cadastre_protocol::{
-    AbsencePolicy, Admission, Chain, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName,
-    DoubleTransactionPolicy, Genesis, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness,
-    ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, SpectatorPolicy,
-    TakebackPolicy, TurnRules, Visibility, hash,
+    AbsencePolicy, Admission, Chain, ChainStart, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN,
+    DisplayName, DoubleTransactionPolicy, Genesis, HashChain, Lobby, LobbySeat, Millis, OpenTurn, PublicKey,
+    Randomness, RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder,
+    SeatSet, SpectatorPolicy, TakebackPolicy, TurnRules, hash, may_commit_and_reveal,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
@@ -26,6 +26,9 @@ struct Sitter {
     identity: PublicKey,
     name: DisplayName,
     ready: bool,
+    chain: Option<ChainStart>,
+    /// The one that a match used up which did not begin.
+    used: Option<ChainStart>,
 }
 
 impl Seats {
@@ -39,6 +42,7 @@ impl Seats {
         let fits = (seats_min..=seats_max).contains(&spec.seats)
             && (size_min..=size_max).contains(&spec.size.unwrap_or(usual))
             && spec.turns_max != Some(0)
+            && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
             && deadline_fits;
         fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules })
     }
@@ -51,8 +55,10 @@ impl Seats {
     pub(crate) fn sit(&mut self, identity: PublicKey, name: DisplayName) -> Option<Seat> {
         let free = || self.seats.iter().position(Option::is_none);
         let index = self.position(identity).or_else(free)?;
-        let ready = self.seats[index].as_ref().is_some_and(|sitter| sitter.ready);
-        self.seats[index] = Some(Sitter { identity, name, ready });
+        match &mut self.seats[index] {
+            Some(sitter) => sitter.name = name,
+            free @ None => *free = Some(Sitter { identity, name, ready: false, chain: None, used: None }),
+        }
         Seat::new(u8::try_from(index).ok()?)
     }
 
@@ -69,14 +75,23 @@ impl Seats {
         }
     }
 
-    /// `true` when that changed anything.
-    pub(crate) fn set_ready(&mut self, identity: PublicKey, ready: bool) -> bool {
+    /// `true` when that changed who is ready. With commit and reveal nobody is without a fresh hash chain.
+    pub(crate) fn set_ready(&mut self, identity: PublicKey, ready: bool, chain: Option<ChainStart>) -> bool {
+        let without = self.spec.randomness == RandomnessMode::None;
         let sitter = self.position(identity).and_then(|index| self.seats[index].as_mut());
-        sitter.is_some_and(|sitter| std::mem::replace(&mut sitter.ready, ready) != ready)
+        sitter.is_some_and(|sitter| {
+            sitter.chain = chain.filter(|chain| sitter.used != Some(*chain));
+            let ready = ready && (without || sitter.chain.is_some());
+            std::mem::replace(&mut sitter.ready, ready) != ready
+        })
     }
 
     pub(crate) fn set_none_ready(&mut self) {
-        self.seats.iter_mut().flatten().for_each(|sitter| sitter.ready = false);
+        for sitter in self.seats.iter_mut().flatten() {
+            sitter.ready = false;
+            // The Joins have revealed the first elements.
+            sitter.used = sitter.chain.take();
+        }
     }
 
     pub(crate) fn all_ready(&self) -> bool {
@@ -89,20 +104,27 @@ impl Seats {
 
     pub(crate) fn lobby(&self, room: &RoomName) -> Lobby {
         let seats = Seat::first(self.spec.seats).zip(&self.seats).filter_map(|(seat, sitter)| {
-            let Sitter { identity, name, ready } = sitter.clone()?;
+            let Sitter { identity, name, ready, .. } = sitter.clone()?;
             Some(LobbySeat { seat, identity, name, ready })
         });
         Lobby { room: room.clone(), spec: self.spec.clone(), seats: seats.collect() }
     }
 
-    /// Freezes the lobby into a genesis. `None` while a seat is free.
-    pub(crate) fn genesis(&self, host: &Host, room: &RoomName, now: Millis) -> Option<Genesis> {
+    /// Freezes the lobby into a genesis, with the server's hash chain in a match that has them. `None` while a
+    /// seat is free.
+    pub(crate) fn genesis(
+        &self,
+        host: &Host,
+        room: &RoomName,
+        now: Millis,
+    ) -> Option<(Genesis, Option<HashChain>)> {
         let seats: Option<Vec<_>> =
             self.seats.iter().map(|sitter| Some(SeatHolder::Player(sitter.as_ref()?.identity))).collect();
         let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes()];
         let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
         let (_, usual_size, _) = self.rules.sizes;
-        Some(Genesis {
+        let (randomness, chain) = self.randomness(host, nonce)?;
+        let genesis = Genesis {
             version: Genesis::VERSION,
             service: host.root,
             rules: RulesId { name: self.rules.name.to_owned(), version: self.rules.version },
@@ -117,8 +139,8 @@ impl Seats {
             },
             absence: AbsencePolicy::Pass { abandon_after: ABANDON_AFTER_TURNS },
             double_transactions: DoubleTransactionPolicy::KeepFirst,
-            visibility: Visibility::Held,
-            randomness: Randomness::None,
+            visibility: self.spec.visibility,
+            randomness,
             takebacks: TakebackPolicy::Never,
             spectators: if self.spec.spectators {
                 SpectatorPolicy::Allowed { delay_turns: 0 }
@@ -129,7 +151,19 @@ impl Seats {
             signer: host.signer.clone(),
             created: now,
             nonce,
-        })
+        };
+        Some((genesis, chain))
+    }
+
+    fn randomness(&self, host: &Host, nonce: [u8; 16]) -> Option<(Randomness, Option<HashChain>)> {
+        match self.spec.randomness {
+            RandomnessMode::None => Some((Randomness::None, None)),
+            RandomnessMode::CommitReveal => {
+                let chain = host.chain_secret.chain(nonce, self.spec.turns_max?);
+                let seats = self.seats.iter().map(|sitter| sitter.as_ref()?.chain).collect::<Option<_>>()?;
+                Some((Randomness::CommitReveal { server: chain.anchor(), seats }, Some(chain)))
+            }
+        }
     }
 
     fn position(&self, identity: PublicKey) -> Option<usize> {
@@ -143,6 +177,8 @@ pub(crate) struct Joining {
     pub(crate) seats: Seats,
     pub(crate) chain: Chain,
     pub(crate) game: Game,
+    /// The server's, in a match that has them.
+    pub(crate) hash_chain: Option<HashChain>,
     pub(crate) open: OpenTurn,
     pub(crate) until: Millis,
 }

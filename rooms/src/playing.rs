@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError,
-    Height, Millis, OpenTurn, ProvenBlock, ProvenReceipt, ReadBlock, ReadTransaction, Receipt, Refusal,
-    ReopenReason, SealReason, Seat, ServerMessage, ServerProof, SignedCertificate, TransactionBody, TxHash,
-    block_leaf, encode,
+    HashChain, Height, Millis, OpenTurn, ProvenBlock, ProvenReceipt, Randomness, ReadBlock, ReadTransaction,
+    Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, ServerMessage, ServerProof, SignedCertificate,
+    SignedTransaction, TransactionBody, TxHash, Visibility, block_leaf, encode,
 };
 use cadastre_simulations::Game;
 
@@ -20,6 +20,8 @@ use crate::{
 pub(crate) struct Playing {
     pub(crate) chain: Chain,
     game: Game,
+    /// The server's, in a match that has them.
+    hash_chain: Option<HashChain>,
     open: OpenTurn,
     pub(crate) names: Vec<DisplayName>,
     /// Receipts of the open turn that are on disk.
@@ -37,15 +39,17 @@ pub(crate) struct Playing {
 /// What a commit withholds until it is on disk; one for each provable record.
 #[derive(Debug)]
 enum Release {
-    Receipt { seat: Seat, transaction: TxHash, receipt: Vec<u8> },
+    Receipt { seat: Seat, transaction: SignedTransaction, receipt: Vec<u8> },
     Block { height: Height, block: Vec<u8> },
 }
 
 /// What can be told after a commit.
 #[derive(Debug)]
 pub(crate) enum Released {
-    ToSeat(Seat, ServerMessage),
-    ToAll(ServerMessage),
+    Seat(Seat, ServerMessage),
+    /// Everybody but the holder of the seat.
+    Others(Seat, ServerMessage),
+    All(ServerMessage),
 }
 
 impl Playing {
@@ -53,16 +57,19 @@ impl Playing {
     pub(crate) fn begin(
         chain: Chain,
         game: Game,
+        hash_chain: Option<HashChain>,
         joins: OpenTurn,
         names: Vec<DisplayName>,
         now: Millis,
     ) -> Result<(Self, Record), BlockError> {
         let closed = hashes_of(&joins);
-        let draft = chain.draft_start(joins, now).ok_or(BlockError::Exhausted)?;
+        let element = hash_chain.as_ref().and_then(|own| own.element(chain.revealed_by_server()));
+        let draft = chain.draft_start(joins, now, element).ok_or(BlockError::Exhausted)?;
         let mut playing = Self {
             open: chain.open_turn(),
             chain,
             game,
+            hash_chain,
             names,
             receipts: Vec::new(),
             committed: Height::GENESIS,
@@ -75,10 +82,15 @@ impl Playing {
     }
 
     /// Takes up a match from what the store had of it.
-    pub(crate) fn restore(restored: Restored) -> Result<Self, GenesisError> {
+    pub(crate) fn restore(restored: Restored, hash_chain: Option<HashChain>) -> Result<Self, GenesisError> {
         let Restored { chain, game, names, accepted } = restored;
         if game.state_root() != chain.head().state_root {
             return Err(GenesisError::StateRoot);
+        }
+        if let Randomness::CommitReveal { server, .. } = chain.genesis().randomness
+            && hash_chain.as_ref().map(HashChain::anchor) != Some(server)
+        {
+            return Err(GenesisError::HashChain);
         }
         let mut open = chain.open_turn();
         let mut receipts = Vec::new();
@@ -94,7 +106,7 @@ impl Playing {
         }
         let committed = chain.head().height;
         let (outstanding, closed, events) = (VecDeque::new(), Vec::new(), Vec::new());
-        Ok(Self { chain, game, open, names, receipts, committed, outstanding, closed, events })
+        Ok(Self { chain, game, hash_chain, open, names, receipts, committed, outstanding, closed, events })
     }
 
     /// The latest time that stands in the match.
@@ -198,12 +210,16 @@ impl Playing {
             if !open.entries().is_empty() {
                 self.closed = hashes_of(&open);
             }
-            let draft = self.chain.draft_turn(open, now).ok_or(BlockError::Exhausted)?;
+            let element = self.hash_chain.as_ref();
+            let element = element.and_then(|own| own.element(self.chain.revealed_by_server()));
+            let draft = self.chain.draft_turn(open, now, element).ok_or(BlockError::Exhausted)?;
             records.push(self.append(draft)?);
             if let Some(reason) = self.chain.seal_due() {
                 records.push(self.seal(reason, now)?);
-            } else if self.chain.head().turn.get().is_multiple_of(KEYFRAME_TURNS) {
-                let (state, snapshot) = (self.chain.state().clone(), self.game.snapshot());
+            } else if !self.chain.is_revealing()
+                && self.chain.head().turn.get().is_multiple_of(KEYFRAME_TURNS)
+            {
+                let (state, snapshot) = (Box::new(self.chain.state().clone()), self.game.snapshot());
                 records.push(Record::Keyframe { state, snapshot });
             }
         }
@@ -217,9 +233,7 @@ impl Playing {
 
     /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
-        if let Some(orders) = draft.orders() {
-            self.game.apply(&orders);
-        }
+        self.game.execute(&draft.work());
         let executed = self.game.executed();
         let block = draft.finish(executed.state_root);
         let record = record_of(&block);
@@ -240,7 +254,10 @@ impl Playing {
             BlockKind::Start => self.events.push(Event::Started { match_id: header.match_id }),
             BlockKind::Turn => {
                 let absent = checked.block().absent().iter();
-                let late = absent.filter(|a| a.reason == AbsenceReason::Deadline).map(|a| a.seat).collect();
+                let late = absent
+                    .filter(|a| matches!(a.reason, AbsenceReason::Deadline | AbsenceReason::RevealMissing))
+                    .map(|a| a.seat)
+                    .collect();
                 self.events.push(Event::TurnClosed { turn: header.turn, late, desynced: checked.desynced() });
             }
             BlockKind::Seal { reason, .. } => self.events.push(Event::Ended { reason: *reason }),
@@ -261,7 +278,7 @@ impl Playing {
         let releases = records.iter().filter_map(|record| match record {
             Record::Accepted { seat, transaction, receipt, .. } => Some(Release::Receipt {
                 seat: *seat,
-                transaction: transaction.hash(),
+                transaction: transaction.clone(),
                 receipt: receipt.clone(),
             }),
             Record::Block { height, block, .. } => {
@@ -277,29 +294,52 @@ impl Playing {
     pub(crate) fn committed(&mut self, proofs: Vec<ServerProof>) -> Vec<Released> {
         let Some(releases) = self.outstanding.pop_front() else { return Vec::new() };
         assert_eq!(releases.len(), proofs.len(), "one proof for each provable record");
-        releases.into_iter().zip(proofs).map(|(release, proof)| self.release(release, proof)).collect()
+        let proven = releases.into_iter().zip(proofs);
+        proven.flat_map(|(release, proof)| self.release(release, proof)).collect()
     }
 
-    fn release(&mut self, release: Release, proof: ServerProof) -> Released {
+    fn release(&mut self, release: Release, proof: ServerProof) -> Vec<Released> {
         match release {
             Release::Receipt { seat, transaction, receipt } => {
                 let receipt = ProvenReceipt { receipt, proof };
-                let still_open = self.open.entries().iter().any(|e| e.transaction.hash() == transaction);
+                let hash = transaction.hash();
+                let mut released = vec![Released::Seat(seat, ServerMessage::Receipt(receipt.clone()))];
+                // Of a turn that is closed already the others get the block.
+                let still_open = self.open.entries().iter().any(|entry| entry.transaction.hash() == hash);
                 if still_open {
-                    self.receipts.push((seat, transaction, receipt.clone()));
+                    self.receipts.push((seat, hash, receipt.clone()));
+                    if self.is_open_for_all() {
+                        let relay = ServerMessage::Relay(Box::new(Relay { transaction, receipt }));
+                        released.push(Released::Others(seat, relay));
+                    }
                 }
-                Released::ToSeat(seat, ServerMessage::Receipt(receipt))
+                released
             }
             Release::Block { height, block } => {
                 self.committed = height;
-                Released::ToAll(ServerMessage::Block(ProvenBlock { block, proof }))
+                vec![Released::All(ServerMessage::Block(ProvenBlock { block, proof }))]
             }
         }
     }
 
-    /// Receipts of the open turn for one seat, to be told again.
-    pub(crate) fn receipts_of(&self, seat: Seat) -> impl Iterator<Item = &ProvenReceipt> {
-        self.receipts.iter().filter(move |(of, ..)| *of == seat).map(|(_, _, receipt)| receipt)
+    /// Do all see at once what a seat does?
+    fn is_open_for_all(&self) -> bool {
+        self.chain.genesis().visibility == Visibility::Open
+    }
+
+    /// What is told again of the open turn to somebody who comes: to a seat its receipts, and with open moves
+    /// what others have done.
+    pub(crate) fn news_for(&self, seat: Option<Seat>) -> Vec<ServerMessage> {
+        let told = self.receipts.iter().filter_map(|(of, hash, receipt)| {
+            if seat == Some(*of) {
+                return Some(ServerMessage::Receipt(receipt.clone()));
+            }
+            let mut entries = self.open.entries().iter().filter(|_| self.is_open_for_all());
+            let transaction = &entries.find(|entry| entry.transaction.hash() == *hash)?.transaction;
+            let (transaction, receipt) = (transaction.signed().clone(), receipt.clone());
+            Some(ServerMessage::Relay(Box::new(Relay { transaction, receipt })))
+        });
+        told.collect()
     }
 
     /// Is nothing under way to the disk?

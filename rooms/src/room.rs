@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    BlockError, Chain, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, Height, MatchId,
-    Millis, ProvenReceipt, PublicKey, Refusal, RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate,
-    SignedTransaction, SpectatorPolicy, encode,
+    BlockError, Chain, ChainSecret, ChainStart, DisplayName, EnterAs, Failure, Genesis, GenesisError,
+    GoodbyeReason, HashChain, Height, MatchId, Millis, ProvenReceipt, PublicKey, Randomness, Refusal,
+    RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate, SignedTransaction, SpectatorPolicy, encode,
 };
 use cadastre_simulations::Game;
 
@@ -34,6 +34,20 @@ pub struct Host {
     pub deadline_ms: u32,
     /// Most spectators in the room.
     pub spectators_max: usize,
+    /// From this the hash chains of the room's matches are derived, by the nonces of their genesis.
+    pub chain_secret: ChainSecret,
+}
+
+impl Host {
+    /// The server's hash chain in the match of `genesis`, if it has them.
+    fn hash_chain(&self, genesis: &Genesis) -> Option<HashChain> {
+        match (&genesis.randomness, genesis.turns.turns_max) {
+            (Randomness::CommitReveal { .. }, Some(turns)) => {
+                Some(self.chain_secret.chain(genesis.nonce, turns))
+            }
+            (Randomness::None, _) | (Randomness::CommitReveal { .. }, None) => None,
+        }
+    }
 }
 
 /// What the store has of a match that was running.
@@ -88,14 +102,15 @@ impl Room {
     ///
     /// # Errors
     ///
-    /// What the store had contradicts itself.
+    /// What the store had contradicts itself, or the chain secret is another than when the match began.
     pub fn restore(
         name: RoomName,
         host: Host,
         restored: Restored,
         now: Millis,
     ) -> Result<Self, GenesisError> {
-        let playing = Playing::restore(restored)?;
+        let hash_chain = host.hash_chain(restored.chain.genesis());
+        let playing = Playing::restore(restored, hash_chain)?;
         let now = now.max(playing.latest());
         let signer = host.signer.clone();
         let mut room = Self::with_phase(name, host, Phase::Playing(Box::new(playing)));
@@ -121,7 +136,7 @@ impl Room {
             Input::Resume { guest, identity, enter_as, height, known } => {
                 self.resume(guest, identity, enter_as, height, known);
             }
-            Input::Ready { guest, ready } => self.ready(now, guest, ready),
+            Input::Ready { guest, ready, chain } => self.ready(now, guest, ready, chain),
             Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
             Input::Leave { guest } => self.leave(guest),
             Input::Committed { proofs } => {
@@ -277,21 +292,17 @@ impl Room {
     fn catch_up(&mut self, guest: GuestId, after: Height) {
         let Phase::Playing(playing) = &self.phase else { return };
         self.outputs.push_back(Output::CatchUp { guest, after, to: playing.committed });
-        if let Some(seat) = self.seat_of(guest) {
-            let receipts = playing.receipts_of(seat).cloned();
-            let messages =
-                receipts.map(|receipt| Output::Send { to: guest, message: ServerMessage::Receipt(receipt) });
-            self.outputs.extend(messages.collect::<Vec<_>>());
-        }
+        let news = playing.news_for(self.seat_of(guest)).into_iter();
+        self.outputs.extend(news.map(|message| Output::Send { to: guest, message }));
     }
 
-    fn ready(&mut self, now: Millis, guest: GuestId, ready: bool) {
+    fn ready(&mut self, now: Millis, guest: GuestId, ready: bool, chain: Option<ChainStart>) {
         let (Phase::Lobby(seats), Some(Guest::Player(identity))) = (&mut self.phase, self.guests.get(&guest))
         else {
             // Too late, or not a player: whoever is late learns from the genesis that it has begun.
             return;
         };
-        let changed = seats.set_ready(*identity, ready);
+        let changed = seats.set_ready(*identity, ready, chain);
         if seats.all_ready() {
             self.freeze(now);
         } else if changed {
@@ -302,12 +313,12 @@ impl Room {
     /// Freezes the lobby and asks everybody for the Join.
     fn freeze(&mut self, now: Millis) {
         let Phase::Lobby(seats) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let begun = seats.genesis(&self.host, &self.name, now).and_then(|genesis| {
+        let begun = seats.genesis(&self.host, &self.name, now).and_then(|(genesis, hash_chain)| {
             let game = Game::start(&genesis.setup()).ok()?;
             let chain = Chain::begin(genesis, game.executed()).ok()?;
-            Some((chain, game))
+            Some((chain, game, hash_chain))
         });
-        let Some((chain, game)) = begun else {
+        let Some((chain, game, hash_chain)) = begun else {
             // A key that cannot be enrolled, which the handshake does not let pass, or an expired certificate.
             self.phase = Phase::Lobby(seats);
             return self.broadcast(ServerMessage::Failed(Failure::BadSpec));
@@ -316,7 +327,7 @@ impl Room {
         self.outputs.push_back(Output::WakeAt(until));
         self.broadcast(genesis_message(&chain, seats.names(), false));
         let open = chain.open_turn();
-        self.phase = Phase::Joining(Box::new(Joining { seats, chain, game, open, until }));
+        self.phase = Phase::Joining(Box::new(Joining { seats, chain, game, hash_chain, open, until }));
     }
 
     /// Gives up waiting for Joins: back to the lobby, where nobody is ready any more.
@@ -382,10 +393,10 @@ impl Room {
     /// Begins the match: all have joined.
     fn begin(&mut self, now: Millis) {
         let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let Joining { seats, chain, game, open, .. } = *joining;
+        let Joining { seats, chain, game, hash_chain, open, .. } = *joining;
         let genesis = encode(chain.genesis());
         let names = seats.names();
-        match Playing::begin(chain, game, open, names.clone(), now) {
+        match Playing::begin(chain, game, hash_chain, open, names.clone(), now) {
             Ok((playing, start)) => {
                 self.phase = Phase::Playing(Box::new(playing));
                 let begin = Record::Begin { genesis, room: self.name.clone(), names };
@@ -445,8 +456,15 @@ impl Room {
 
     fn tell(&mut self, released: Released) {
         match released {
-            Released::ToAll(message) => self.broadcast(message),
-            Released::ToSeat(seat, message) => {
+            Released::All(message) => self.broadcast(message),
+            Released::Others(seat, message) => {
+                let others = self.guests.keys().filter(|guest| self.seat_of(**guest) != Some(seat));
+                let to: Vec<_> = others.copied().collect();
+                if !to.is_empty() {
+                    self.outputs.push_back(Output::Broadcast { to, message });
+                }
+            }
+            Released::Seat(seat, message) => {
                 let holder = self.guests.keys().find(|guest| self.seat_of(**guest) == Some(seat));
                 if let Some(&guest) = holder {
                     self.send(guest, message);

@@ -67,7 +67,7 @@ fn a_player_on_another_connection_keeps_seat_and_readiness() {
     assert!(lobby.seats[0].ready);
     // The old connection closes only now.
     shell.leave(old);
-    shell.feed(Input::Ready { guest: old, ready: false });
+    shell.feed(Input::Ready { guest: old, ready: false, chain: None });
     assert!(shell.told(new).is_empty());
     assert_eq!(shell.room.seats_taken(), 1);
 }
@@ -79,7 +79,7 @@ fn a_match_begins_when_all_seats_are_taken_and_ready() {
     shell.ready(first);
     assert!(shell.room.genesis().is_none(), "a seat is free");
     let second = shell.enter(1);
-    shell.feed(Input::Ready { guest: first, ready: false });
+    shell.feed(Input::Ready { guest: first, ready: false, chain: None });
     shell.ready(second);
     assert!(shell.room.genesis().is_none(), "the first has thought better of it");
     let watcher = shell.watch(2);

@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    BlockError, BlockKind, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason, SealReason,
-    ServerMessage, Turn,
+    BlockError, BlockKind, Digest, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason, SealReason,
+    ServerMessage, Turn, TurnOrders,
 };
 use cadastre_rooms::{Event, Input, JOIN_MS_MAX, Restored, Room};
 use cadastre_simulations::Game;
@@ -267,7 +267,7 @@ fn a_store_that_contradicts_itself_is_not_gone_on_with() {
     assert_eq!(restore(&|_| {}), Ok(()));
     let setup = shell.chain().genesis().setup();
     let mut other = Game::start(&setup).unwrap();
-    other.apply(&[]);
+    other.apply(&TurnOrders { roll: Digest::ZERO, orders: Vec::new() });
     let snapshot = other.snapshot();
     let other = || Game::restore(&setup, &snapshot).unwrap();
     assert_eq!(restore(&|restored| restored.game = other()), Err(GenesisError::StateRoot));

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use cadastre_protocol::{Digest, RulesId, Seat, Setup};
+use cadastre_protocol::{Context, Digest, RulesId, Seat, Setup, TurnOrders, hash};
 use cadastre_simulations::{Game, Orders, Picture, newest_rules};
 
 fn main() {
@@ -20,11 +20,12 @@ fn main() {
         seed: Digest::new([seed.to_le_bytes()[0]; 32]),
     };
     let mut game = Game::start(&setup).expect("options that fit");
-    for _ in 0..turns {
+    for turn in 0..turns {
         let lists: Vec<_> =
             Seat::first(setup.seats).map(|seat| (seat, game.simulation().suggest(seat))).collect();
-        let orders: Vec<_> = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
-        game.apply(&orders);
+        let orders = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+        let roll = hash(Context::Roll, &[&turn.to_le_bytes()]);
+        game.apply(&TurnOrders { roll, orders });
     }
     print!("{}", render(&game.simulation().picture().shrink(128)));
     println!("state root {}", game.state_root());

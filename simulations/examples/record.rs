@@ -23,7 +23,7 @@ fn main() {
     for turn in 0..turns.into() {
         let mut lists = support::suggestions(&game, turn);
         disturb(&game, turn, &mut lists);
-        let voids = game.apply(&support::orders(&lists)).voids.len();
+        let voids = game.apply(&support::orders(turn, &lists)).voids.len();
         let mut line = format!("{} {voids}", game.state_root());
         for (seat, commands) in lists {
             let _ = write!(line, " {seat}:");

@@ -9,7 +9,9 @@ mod picture;
 use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
-use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
+use cadastre_protocol::{
+    ChunkId, Orders, Seat, SeatSet, Setup, Standing, TurnOrders, Wire, decode_exact, encode,
+};
 
 use crate::{
     picture::Picture,
@@ -144,10 +146,10 @@ impl Simulation for Boxes {
         &["move"]
     }
 
-    fn run_phase(&mut self, _phase: usize, orders: &[Orders<'_>]) -> Vec<Void> {
+    fn run_phase(&mut self, _phase: usize, turn: &TurnOrders<'_>) -> Vec<Void> {
         let mut voids = Vec::new();
         let mut chosen = None;
-        for &Orders { seat, commands } in orders {
+        for &Orders { seat, commands } in &turn.orders {
             let read = match self.read(seat, commands) {
                 Ok(Some(_)) if chosen.is_some() => Err("one edge a turn"),
                 other => other,
@@ -230,6 +232,10 @@ mod tests {
         }
     }
 
+    fn turn<'a>(orders: &[Orders<'a>]) -> TurnOrders<'a> {
+        TurnOrders { roll: Digest::ZERO, orders: orders.to_vec() }
+    }
+
     fn seat(index: u8) -> Seat {
         Seat::new(index).unwrap()
     }
@@ -239,7 +245,7 @@ mod tests {
         for &(by, edge) in moves {
             let commands = encode(&Draw(edge));
             boxes.check(seat(by), &commands).unwrap();
-            assert_eq!(boxes.run_phase(0, &[Orders { seat: seat(by), commands: &commands }]), []);
+            assert_eq!(boxes.run_phase(0, &turn(&[Orders { seat: seat(by), commands: &commands }])), []);
         }
     }
 
@@ -272,13 +278,13 @@ mod tests {
     #[test]
     fn a_turn_without_an_edge_passes_the_move() {
         let mut boxes = Boxes::start(&setup(5, 3)).unwrap();
-        boxes.run_phase(0, &[]);
+        boxes.run_phase(0, &turn(&[]));
         assert_eq!(boxes.globals.to_move, seat(1));
         let empty = |by| Orders { seat: seat(by), commands: &[] };
-        boxes.run_phase(0, &[empty(2), empty(0), empty(1)]);
+        boxes.run_phase(0, &turn(&[empty(2), empty(0), empty(1)]));
         assert_eq!(boxes.globals.to_move, seat(2));
         let stray = encode(&Draw(60));
-        let voids = boxes.run_phase(0, &[Orders { seat: seat(2), commands: &stray }]);
+        let voids = boxes.run_phase(0, &turn(&[Orders { seat: seat(2), commands: &stray }]));
         assert_eq!(voids, [Void { seat: seat(2), command: 0, reason: "there is no such edge" }]);
         assert_eq!(boxes.globals.to_move, seat(0));
     }
@@ -291,7 +297,7 @@ mod tests {
         assert_eq!(boxes.check(seat(1), &[]), Ok(()));
         let orders = [(1, &first), (0, &first), (0, &second)];
         let orders = orders.map(|(by, commands)| Orders { seat: seat(by), commands });
-        let reasons: Vec<_> = boxes.run_phase(0, &orders).iter().map(|void| void.reason).collect();
+        let reasons: Vec<_> = boxes.run_phase(0, &turn(&orders)).iter().map(|void| void.reason).collect();
         assert_eq!(reasons, ["another seat is to move", "one edge a turn"]);
         assert_eq!((boxes.globals.edges_drawn, boxes.globals.to_move), (1, seat(1)));
         assert_eq!(boxes.check(seat(1), &first).unwrap_err().reason, "the edge is drawn already");

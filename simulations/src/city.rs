@@ -4,6 +4,7 @@
 
 mod bot;
 mod budget;
+mod chance;
 mod command;
 mod draft;
 mod growth;
@@ -17,17 +18,21 @@ mod tile;
 use std::collections::BTreeSet;
 
 use bincode::{Decode, Encode};
-use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing, Wire, decode_exact, encode};
+use cadastre_protocol::{
+    ChunkId, Digest, Orders, Seat, SeatSet, Setup, Standing, TurnOrders, Wire, decode_exact, encode,
+};
 
 use crate::{
     picture::Picture,
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 use budget::{Holdings, Player};
+use chance::Market;
 use draft::{Draft, Outcome};
 use growth::Surroundings;
 use map::{CHUNK_SIDE, Map, Place, chunk_count};
 use network::Networks;
+use random::Random;
 use tile::{Kind, Survey, Tile, Zone};
 
 /// The city builder, version 1.
@@ -64,10 +69,15 @@ struct Globals {
     seats: u8,
     /// Turns executed.
     turn: u32,
+    market: Market,
 }
 
 impl Wire for Globals {
-    const BYTES_MAX: usize = 7;
+    const BYTES_MAX: usize = 9;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        if self.market.is_possible() { Ok(()) } else { Err("market") }
+    }
 }
 
 /// A match of the city builder.
@@ -92,7 +102,7 @@ impl City {
             player.holdings = holdings;
             player.score = player.count_score();
         }
-        Ok(Self::derive(Globals { size, seats: setup.seats, turn: 0 }, players, map))
+        Ok(Self::derive(Globals { size, seats: setup.seats, turn: 0, market: Market::START }, players, map))
     }
 
     /// Takes nothing on trust: whatever can be counted again is, and compared.
@@ -133,7 +143,7 @@ impl City {
     /// A draft of what `seat` can do now; `None` for a seat that the match does not have.
     fn draft(&self, seat: Seat, turn: u32) -> Option<Draft<'_>> {
         let player = self.players.get(seat.index())?;
-        Some(Draft::new(&self.map, seat, player, turn))
+        Some(Draft::new(&self.map, seat, player, turn, self.globals.market.prices))
     }
 
     fn carry_out(&mut self, orders: &[Orders<'_>]) -> Vec<Void> {
@@ -208,7 +218,8 @@ impl City {
             let Some(owner) = before.owner else { continue };
             let player = &self.players[owner.index()];
             let around = Surroundings::of(&self.map, place);
-            let survey = growth::survey(&before, zone, player, self.networks.grid(place), around);
+            let survey =
+                growth::survey(&before, zone, player, self.networks.grid(place), around, self.globals.market);
             self.put_survey(place, owner, &before, survey);
         }
     }
@@ -223,6 +234,31 @@ impl City {
             self.dirty.insert(player_chunk(owner));
             self.networks.change(&self.map, place, before);
         }
+    }
+
+    /// What nobody can foresee: fires break out in due zones, and the market moves.
+    fn take_chances(&mut self, roll: Digest) {
+        let mut random = Random::new(roll);
+        let mut burning: Vec<Place> = Vec::new();
+        for (place, _) in self.due_zones() {
+            if chance::breaks_out(self.map.tile(place), &mut random) {
+                burning.push(place);
+            }
+        }
+        let mut burnt: BTreeSet<Place> = burning.iter().copied().collect();
+        while let Some(place) = burning.pop() {
+            let before = *self.map.tile(place);
+            let Some(owner) = before.owner else { continue };
+            self.put_survey(place, owner, &before, chance::burnt(&before));
+            for beside in self.map.neighbours(place) {
+                let catches = !burnt.contains(&beside) && chance::catches(self.map.tile(beside), &mut random);
+                if catches && burnt.insert(beside) {
+                    burning.push(beside);
+                }
+            }
+        }
+        self.globals.market.step(&mut random);
+        self.dirty.insert(GLOBALS);
     }
 
     /// The zones that are surveyed in this turn. The chunks take turns, so that few change at a time, and the
@@ -280,16 +316,17 @@ impl Simulation for City {
     }
 
     fn phases(&self) -> &'static [&'static str] {
-        &["orders", "power", "roads", "growth", "budget", "score"]
+        &["orders", "power", "roads", "growth", "chance", "budget", "score"]
     }
 
-    fn run_phase(&mut self, phase: usize, orders: &[Orders<'_>]) -> Vec<Void> {
+    fn run_phase(&mut self, phase: usize, turn: &TurnOrders<'_>) -> Vec<Void> {
         match phase {
-            0 => return self.carry_out(orders),
+            0 => return self.carry_out(&turn.orders),
             1 => self.survey_power(),
             2 => self.survey_roads(),
             3 => self.grow(),
-            4 => self.update_players(Player::settle),
+            4 => self.take_chances(turn.roll),
+            5 => self.update_players(Player::settle),
             _ => self.update_players(|player| player.score = player.count_score()),
         }
         Vec::new()
@@ -335,7 +372,7 @@ impl Simulation for City {
     }
 
     fn picture(&self) -> Picture {
-        picture::draw(&self.map, &self.players)
+        picture::draw(&self.map, &self.players, self.globals.market)
     }
 }
 
@@ -384,7 +421,7 @@ const NO_SUCH_SEAT: &str = "no such seat";
 
 #[cfg(test)]
 mod tests {
-    use cadastre_protocol::{Digest, RulesId};
+    use cadastre_protocol::RulesId;
 
     use super::*;
 
@@ -453,7 +490,8 @@ mod tests {
         let mut city = City::start(&setup()).unwrap();
         let stranger = Seat::new(5).unwrap();
         assert_eq!(city.check(stranger, &[]).unwrap_err().reason, NO_SUCH_SEAT);
-        let voids = city.run_phase(0, &[Orders { seat: stranger, commands: &[] }]);
+        let orders = vec![Orders { seat: stranger, commands: &[] }];
+        let voids = city.run_phase(0, &TurnOrders { roll: Digest::ZERO, orders });
         assert_eq!(voids, [Void { seat: stranger, command: 0, reason: NO_SUCH_SEAT }]);
         assert_eq!(city.suggest(stranger), []);
     }

@@ -1,6 +1,6 @@
 //! A simulation together with the tree that commits to its state.
 
-use cadastre_protocol::{ChunkId, Executed, Orders, Seat, Setup, StateRoot, StateTree};
+use cadastre_protocol::{ChunkId, Digest, Executed, Seat, Setup, StateRoot, StateTree, TurnOrders, Work};
 
 use crate::{
     RULES,
@@ -15,7 +15,7 @@ pub struct Game {
 }
 
 /// What one turn did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Commands that had no effect.
     pub voids: Vec<Void>,
@@ -73,11 +73,29 @@ impl Game {
         self.simulation.check(seat, commands)
     }
 
-    /// Executes one turn. `orders` stand in the order that the block fixed.
-    pub fn apply(&mut self, orders: &[Orders<'_>]) -> Applied {
+    /// Does what a block wants done.
+    pub fn execute(&mut self, work: &Work<'_>) -> Applied {
+        match work {
+            Work::Nothing => Applied::default(),
+            Work::Begin { seed } => {
+                self.begin_again(*seed);
+                Applied::default()
+            }
+            Work::Turn(turn) => self.apply(turn),
+        }
+    }
+
+    /// The same game from the start, by another seed.
+    fn begin_again(&mut self, seed: Digest) {
+        let setup = Setup { seed, ..self.setup.clone() };
+        *self = Self::start(&setup).expect("whether a game can be started does not depend on the seed");
+    }
+
+    /// Executes one turn.
+    pub fn apply(&mut self, turn: &TurnOrders<'_>) -> Applied {
         let mut voids = Vec::new();
         for phase in 0..self.simulation.phases().len() {
-            voids.extend(self.simulation.run_phase(phase, orders));
+            voids.extend(self.simulation.run_phase(phase, turn));
         }
         let dirty = self.renew_dirty();
         Applied { voids, dirty }
@@ -85,9 +103,9 @@ impl Game {
 
     /// Executes one turn and shows the root after each named phase: where two machines part, the first
     /// phase with another root is to blame.
-    pub fn apply_traced(&mut self, orders: &[Orders<'_>], mut trace: impl FnMut(&'static str, StateRoot)) {
+    pub fn apply_traced(&mut self, turn: &TurnOrders<'_>, mut trace: impl FnMut(&'static str, StateRoot)) {
         for (phase, name) in self.simulation.phases().iter().enumerate() {
-            self.simulation.run_phase(phase, orders);
+            self.simulation.run_phase(phase, turn);
             self.renew_dirty();
             trace(name, self.tree.root());
         }

@@ -1,6 +1,6 @@
 //! What a game is to everything around it.
 
-use cadastre_protocol::{ChunkId, Orders, Seat, SeatSet, Setup, Standing};
+use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing, TurnOrders};
 
 use crate::picture::Picture;
 
@@ -19,12 +19,12 @@ pub trait Simulation: Send + Sync {
     /// The steps of a turn, in order; at least one. A turn runs each of them once.
     fn phases(&self) -> &'static [&'static str];
 
-    /// Runs one phase of a turn. `orders` are the same for each phase of a turn and stand in the order
-    /// that the block fixed.
+    /// Runs one phase of a turn. `turn` is the same for each phase; its orders stand in the order that the block
+    /// fixed, and its roll is all the randomness that there is.
     ///
     /// Never fails: a command that an earlier one has overtaken, or that should not have passed
     /// [`Simulation::check`], is void and reported.
-    fn run_phase(&mut self, phase: usize, orders: &[Orders<'_>]) -> Vec<Void>;
+    fn run_phase(&mut self, phase: usize, turn: &TurnOrders<'_>) -> Vec<Void>;
 
     /// The seats that may act in the next turn.
     fn to_move(&self) -> SeatSet;
@@ -90,7 +90,7 @@ pub struct Rules {
     pub sizes: (u16, u16, u16),
     /// Encodes the options of a match of a size between the smallest and the largest.
     pub options: fn(size: u16) -> Vec<u8>,
-    /// Makes the state before the first turn.
+    /// Makes the state before the first turn. Whether that is possible does not depend on the seed.
     pub start: fn(&Setup) -> Started,
     /// Makes the state that these chunks are; they are untrusted.
     pub restore: fn(&Setup, &Snapshot) -> Started,

@@ -16,7 +16,7 @@ fn suggestions_are_legal_and_fit() {
                 assert_eq!(game.check(*seat, commands), Ok(()), "{name} {size}, turn {turn}, seat {seat}");
                 assert!(commands.len() <= COMMANDS_BYTES_MAX);
             }
-            game.apply(&orders(&lists));
+            game.apply(&orders(turn, &lists));
         }
     }
 }

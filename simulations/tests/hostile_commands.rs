@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::LazyLock;
 
-use cadastre_simulations::{Game, Orders, Snapshot};
+use cadastre_simulations::{Game, Snapshot};
 use proptest::prelude::*;
 use support::{city_commands, orders, play, seat, setup, start};
 
@@ -40,10 +40,10 @@ proptest! {
         turns in prop::collection::vec(prop::collection::vec((0..4_u8, prop::collection::vec(city_command(), 0..8)), 0..4), 1..12),
     ) {
         let mut running = played("city");
-        for lists in turns {
+        for (turn, lists) in (0..).zip(turns) {
             let lists: Vec<_> = lists.iter().map(|(by, commands)| (seat(*by), city_commands(commands))).collect();
             let mut restored = Game::restore(running.setup(), &running.snapshot()).expect("its own snapshot");
-            prop_assert_eq!(running.apply(&orders(&lists)), restored.apply(&orders(&lists)));
+            prop_assert_eq!(running.apply(&orders(turn, &lists)), restored.apply(&orders(turn, &lists)));
             prop_assert_eq!(running.state_root(), restored.state_root());
             for by in 0..4 {
                 prop_assert_eq!(running.simulation().suggest(seat(by)), restored.simulation().suggest(seat(by)));
@@ -55,7 +55,7 @@ proptest! {
 /// Holds the check against the turn.
 fn execute(mut game: Game, by: u8, bytes: &[u8]) -> Result<(), TestCaseError> {
     let checked = game.check(seat(by), bytes);
-    let voids = game.apply(&[Orders { seat: seat(by), commands: bytes }]).voids;
+    let voids = game.apply(&orders(0, &[(seat(by), bytes.to_vec())])).voids;
     match checked {
         Ok(()) => prop_assert_eq!(voids, []),
         Err(refusal) => {

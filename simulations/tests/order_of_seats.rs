@@ -16,7 +16,8 @@ fn land_that_two_seats_claim_goes_to_the_first_of_the_block() {
         for by in [first, second] {
             assert_eq!(game.check(seat(by), &claim), Ok(()), "each alone would get it");
         }
-        let voids = game.apply(&orders(&[(seat(first), claim.clone()), (seat(second), claim.clone())])).voids;
+        let voids =
+            game.apply(&orders(0, &[(seat(first), claim.clone()), (seat(second), claim.clone())])).voids;
         assert_eq!(voids, [Void { seat: seat(second), command: 0, reason: "land of another seat" }]);
         assert_eq!(land(&game, second), 81);
         assert!(land(&game, first) > 81);
@@ -29,9 +30,9 @@ fn the_order_of_seats_that_are_far_apart_does_not_matter() {
     let mut backwards = start("city", 128, 4, 1);
     for turn in 0..30 {
         let mut lists = suggestions(&forwards, turn);
-        forwards.apply(&orders(&lists));
+        forwards.apply(&orders(turn, &lists));
         lists.reverse();
-        backwards.apply(&orders(&lists));
+        backwards.apply(&orders(turn, &lists));
         assert_eq!(forwards.state_root(), backwards.state_root(), "turn {turn}");
     }
 }
@@ -52,7 +53,7 @@ fn commands_that_the_money_no_longer_reaches_are_void() {
     let commands = city_commands(&std::iter::once(around(5)).chain(plants).collect::<Vec<_>>());
     let refusal = game.check(seat(0), &commands).unwrap_err();
     assert_eq!(refusal.reason, "not enough money");
-    let voids = game.apply(&orders(&[(seat(0), commands)])).voids;
+    let voids = game.apply(&orders(0, &[(seat(0), commands)])).voids;
     assert_eq!(
         voids.first().map(|void| (void.command, void.reason)),
         Some((refusal.command, "not enough money"))

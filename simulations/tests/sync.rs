@@ -15,8 +15,8 @@ fn a_restored_game_goes_on_as_the_running_one() {
             assert_eq!(restored.executed(), running.executed(), "{name} {size}, turn {turn}");
             let lists = suggestions(&running, turn);
             assert_eq!(suggestions(&restored, turn), lists, "{name} {size}, turn {turn}");
-            let applied = running.apply(&orders(&lists));
-            assert_eq!(restored.apply(&orders(&lists)), applied, "{name} {size}, turn {turn}");
+            let applied = running.apply(&orders(turn, &lists));
+            assert_eq!(restored.apply(&orders(turn, &lists)), applied, "{name} {size}, turn {turn}");
             assert_eq!(restored.executed(), running.executed(), "{name} {size}, turn {turn}");
         }
     }
@@ -32,9 +32,9 @@ fn a_game_can_be_taken_up_after_any_number_of_turns() {
                 others.push(Game::restore(running.setup(), &running.snapshot()).expect("its own snapshot"));
             }
             let lists = suggestions(&running, turn);
-            running.apply(&orders(&lists));
+            running.apply(&orders(turn, &lists));
             for (number, other) in others.iter_mut().enumerate() {
-                other.apply(&orders(&lists));
+                other.apply(&orders(turn, &lists));
                 assert_eq!(
                     other.state_root(),
                     running.state_root(),
@@ -51,9 +51,9 @@ fn a_turn_shown_phase_by_phase_is_the_same_turn() {
         let (mut whole, mut traced) = (start(name, size, seats, 5), start(name, size, seats, 5));
         for turn in 0..turns.min(30) {
             let lists = suggestions(&whole, turn);
-            whole.apply(&orders(&lists));
+            whole.apply(&orders(turn, &lists));
             let mut phases = Vec::new();
-            traced.apply_traced(&orders(&lists), |phase, root| phases.push((phase, root)));
+            traced.apply_traced(&orders(turn, &lists), |phase, root| phases.push((phase, root)));
             assert_eq!(
                 phases.iter().map(|(phase, _)| *phase).collect::<Vec<_>>(),
                 traced.simulation().phases()

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::{
     CliError, Ending, ServerArgs,
-    connect::{Server, client_error, display_name, room_name, throw_away_identity},
+    connect::{Server, client_error, display_name, room_name, session_nonce, throw_away_identity},
     describe,
     output::Output,
     passphrase,
@@ -55,7 +55,7 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
             Some(path) if args.count == 1 => read_key(path, passphrase.as_ref())?,
             Some(path) => read_key(&numbered(path, number), passphrase.as_ref())?,
         };
-        let client = player(&server, identity, &room, number, open.clone());
+        let client = player(&server, identity, &room, number, open.clone())?;
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
         bots.spawn(play(client, turns, pace, move |observed| observed.report(&server, output)));
     }
@@ -72,10 +72,11 @@ pub(super) fn player(
     room: &RoomName,
     number: u8,
     open: Option<RoomSpec>,
-) -> Client {
+) -> Result<Client, CliError> {
     let name = display_name(&format!("bot {number}"));
-    let config = Config { identity, room: room.clone(), enter_as: EnterAs::Player, name, open };
-    Client::new(server.url.clone(), server.trust, config)
+    let nonce = session_nonce()?;
+    let config = Config { identity, room: room.clone(), enter_as: EnterAs::Player, name, open, nonce };
+    Ok(Client::new(server.url.clone(), server.trust, config))
 }
 
 /// Something that a bot saw, with the client that saw it.
@@ -125,6 +126,7 @@ impl Observed<'_> {
             | Event::Block { .. }
             | Event::CaughtUp
             | Event::YourTurn { .. }
+            | Event::Relayed(_)
             | Event::Receipt(_)
             | Event::Failed(_)
             | Event::Goodbye { .. } => {}
@@ -194,6 +196,7 @@ pub(super) async fn play(
             | Event::Match { .. }
             | Event::Block { .. }
             | Event::CaughtUp
+            | Event::Relayed(_)
             | Event::Receipt(_)
             | Event::Refused { .. }
             | Event::Goodbye { .. } => {}

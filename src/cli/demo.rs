@@ -22,10 +22,10 @@ use tokio::{
 use super::{
     CliError, Ending, audit,
     bot::{play, player},
-    connect::{Server, display_name, room_name, throw_away_identity},
+    connect::{Server, display_name, room_name, session_nonce, throw_away_identity},
     export,
     output::Output,
-    room::GameArgs,
+    room::{GameArgs, RandomnessArg, VisibilityArg},
 };
 
 /// Tiles a side of the demo's city.
@@ -70,6 +70,8 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         mode: None,
         deadline: None,
         no_spectators: false,
+        randomness: RandomnessArg::None,
+        visibility: VisibilityArg::Held,
     };
     let url =
         ServerUrl::parse(&format!("ws://{listen}")).map_err(|error| CliError::failed(error.to_string()))?;
@@ -160,11 +162,12 @@ fn join(
     for who in 0..=players {
         let identity = throw_away_identity()?;
         let client = if who < players {
-            player(server, identity, &room, who, Some(spec.clone()))
+            player(server, identity, &room, who, Some(spec.clone()))?
         } else {
             let name = display_name("spectator");
             let (room, open) = (room.clone(), Some(spec.clone()));
-            let config = Config { identity, room, enter_as: EnterAs::Spectator, name, open };
+            let nonce = session_nonce()?;
+            let config = Config { identity, room, enter_as: EnterAs::Spectator, name, open, nonce };
             Client::new(server.url.clone(), server.trust, config)
         };
         let sender = sender.clone();
@@ -185,6 +188,7 @@ fn join(
                     | Event::Refused { .. }
                     | Event::Ended { .. }
                     | Event::Failed(_)
+                    | Event::Relayed(_)
                     | Event::Goodbye { .. } => return,
                 };
                 // A tour that has ended, or stands still while the server starts, may miss a line of the story.

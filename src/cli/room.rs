@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use cadastre_client::create_room;
-use cadastre_protocol::{RoomSpec, TurnMode};
+use cadastre_protocol::{
+    RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TurnMode, Visibility, may_commit_and_reveal,
+};
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -51,6 +53,12 @@ pub(super) struct GameArgs {
     /// How long a turn is open (default: the server's).
     #[arg(long, value_name = "MS")]
     pub(super) deadline: Option<u32>,
+    /// Where seed and rolls come from: from the server alone, or from all players and the server, which needs --turns.
+    #[arg(long, default_value = "none")]
+    pub(super) randomness: RandomnessArg,
+    /// When the others see a player's commands: with the block, after all have committed to theirs, or at once.
+    #[arg(long, default_value = "held")]
+    pub(super) visibility: VisibilityArg,
     /// Lets nobody watch.
     #[arg(long)]
     pub(super) no_spectators: bool,
@@ -62,6 +70,24 @@ pub(super) enum Mode {
     Simultaneous,
     /// Those of whoever is to move.
     Alternating,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RandomnessArg {
+    /// From the server alone.
+    None,
+    /// From all together: nobody can foresee it, unless all are in league.
+    CommitReveal,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum VisibilityArg {
+    /// With the block.
+    Held,
+    /// When all have committed to theirs; the server sees them no sooner.
+    Sealed,
+    /// At once.
+    Open,
 }
 
 impl GameArgs {
@@ -89,6 +115,11 @@ impl GameArgs {
             (None, "boxes") | (Some(Mode::Alternating), _) => TurnMode::Alternating,
             (None, _) => TurnMode::Simultaneous,
         };
+        if self.randomness == RandomnessArg::CommitReveal && !may_commit_and_reveal(turns) {
+            return Err(CliError::usage(format!(
+                "--randomness commit-reveal needs --turns, {RANDOM_TURNS_MAX} at most"
+            )));
+        }
         Ok(RoomSpec {
             rules: self.rules.clone(),
             size: self.size,
@@ -97,6 +128,15 @@ impl GameArgs {
             turns_max: turns,
             deadline_ms: self.deadline,
             spectators: !self.no_spectators,
+            visibility: match self.visibility {
+                VisibilityArg::Held => Visibility::Held,
+                VisibilityArg::Sealed => Visibility::Sealed,
+                VisibilityArg::Open => Visibility::Open,
+            },
+            randomness: match self.randomness {
+                RandomnessArg::None => RandomnessMode::None,
+                RandomnessArg::CommitReveal => RandomnessMode::CommitReveal,
+            },
         })
     }
 }

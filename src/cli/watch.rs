@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     Ending, ServerArgs,
     bot::{block_json, play, word},
-    connect::{Server, display_name, room_name, throw_away_identity},
+    connect::{Server, display_name, room_name, session_nonce, throw_away_identity},
     output::Output,
 };
 
@@ -31,6 +31,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         enter_as: EnterAs::Spectator,
         name: display_name("spectator"),
         open: None,
+        nonce: session_nonce()?,
     };
     let client = Client::new(server.url.clone(), server.trust, config);
     let draws = !output.is_json() && std::io::stdout().is_terminal();
@@ -79,6 +80,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         | Event::Receipt(_)
         | Event::Refused { .. }
         | Event::Failed(_)
+        | Event::Relayed(_)
         | Event::Goodbye { .. } => {}
     })
     .await?;

@@ -320,7 +320,9 @@ impl Client {
                 let resume = |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block };
                 self.enter(handle, Failure::NoSuchMatch, resume).await
             }
-            ClientMessage::Ready(ready) => self.say(ToRoom::Ready { guest: self.guest, ready }).await,
+            ClientMessage::Ready { ready, chain } => {
+                self.say(ToRoom::Ready { guest: self.guest, ready, chain }).await
+            }
             ClientMessage::Submit(transaction) => {
                 self.say(ToRoom::Submit { guest: self.guest, transaction }).await
             }

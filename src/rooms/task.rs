@@ -166,10 +166,13 @@ impl RoomTask {
                 self.outboxes.insert(guest, outbox);
                 Input::Resume { guest, identity, enter_as, height, known }
             }
-            ToRoom::Ready { guest, ready } => {
-                // The last one to be ready makes the map, which takes up to a tenth of a second.
-                let input = Input::Ready { guest, ready };
-                return tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
+            // The last one to be ready makes the map, which takes up to a tenth of a second.
+            ToRoom::Ready { guest, ready, chain } => {
+                return self.handle_slowly(Input::Ready { guest, ready, chain });
+            }
+            // And with commit and reveal the last one to join makes it again.
+            ToRoom::Submit { guest, transaction } if self.room.chain().is_none() => {
+                return self.handle_slowly(Input::Submit { guest, transaction });
             }
             ToRoom::Submit { guest, transaction } => Input::Submit { guest, transaction },
             ToRoom::Leave { guest } => {
@@ -178,6 +181,10 @@ impl RoomTask {
             }
         };
         self.room.handle(clock::now(), input);
+    }
+
+    fn handle_slowly(&mut self, input: Input) {
+        tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
     }
 
     /// Carries out what the room wants done, in order.

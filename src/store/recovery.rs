@@ -19,14 +19,13 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
     if genesis.match_id() != match_id {
         return Err(RecoveryError::OtherGenesis);
     }
-    let setup = genesis.setup();
     let (mut chain, mut game) = match store.keyframe(match_id)? {
         None => {
-            let game = Game::start(&setup)?;
+            let game = Game::start(&genesis.setup())?;
             (Chain::begin(genesis, game.executed())?, game)
         }
         Some((state, snapshot)) => {
-            let game = Game::restore(&setup, &snapshot)?;
+            let game = Game::restore(&state.setup(&genesis), &snapshot)?;
             (Chain::from_state_unverified(genesis, state, game.executed())?, game)
         }
     };
@@ -36,9 +35,7 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         let failed = |error| RecoveryError::Block { height, error };
         let block = store.block(match_id, height)?.read()?;
         let checked = chain.check_proven(block).map_err(failed)?;
-        if let Some(orders) = checked.orders() {
-            game.apply(&orders);
-        }
+        game.execute(&checked.work());
         chain.append(checked, game.executed()).map_err(failed)?;
     }
     if chain.head().block != mark.block {

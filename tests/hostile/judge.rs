@@ -2,7 +2,8 @@
 
 use cadastre_client::{Config, FollowError, Follower, Session, SessionError};
 use cadastre_protocol::{
-    DisplayName, EnterAs, Millis, ProvenBlock, Refusal, RoomName, ServerMessage, ServerProof, decode_exact,
+    ChainSecret, DisplayName, EnterAs, Millis, ProvenBlock, Refusal, RoomName, ServerMessage, ServerProof,
+    decode_exact,
 };
 use cadastre_replay::{
     Meta, Writer, audit,
@@ -36,6 +37,7 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
         entropy: [0; 32],
         deadline_ms: 30_000,
         spectators_max: 1,
+        chain_secret: ChainSecret::new(&[77; 32]),
     };
     let mut room = Room::restore(RoomName::new("attacked").unwrap(), host, restored, opened).unwrap();
     carry_out(&mut room, opened);
@@ -104,6 +106,7 @@ fn at_the_client(family: &Family, case: &Case) -> String {
         enter_as: EnterAs::Player,
         name: DisplayName::new("player").unwrap(),
         open: None,
+        nonce: [1; 32],
     };
     let mut session = Session::new(config);
     let root = root_key().public();

@@ -20,7 +20,8 @@ use std::{
 
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
-    DEADLINE_MS_MAX, DisplayName, EnterAs, PublicKey, RoomName, RoomSpec, SecretKey, Trust, TurnMode,
+    DEADLINE_MS_MAX, DisplayName, EnterAs, PublicKey, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust,
+    TurnMode, Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -233,6 +234,7 @@ impl Server {
             enter_as,
             name: DisplayName::new(&format!("client {who}")).unwrap(),
             open,
+            nonce: [who; 32],
         };
         Client::new(self.url(), Trust::Pinned(self.root), config)
     }
@@ -302,6 +304,8 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         turns_max: Some(turns),
         deadline_ms: Some(NO_DEADLINE_MS),
         spectators: true,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
     }
 }
 

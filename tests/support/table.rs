@@ -109,6 +109,7 @@ impl Player {
                 | Event::Lobby(_)
                 | Event::Match { .. }
                 | Event::CaughtUp
+                | Event::Relayed(_)
                 | Event::Receipt(_)
                 | Event::Ended { .. } => {}
                 disturbance @ (Event::Lost { .. }

@@ -11,7 +11,7 @@ pub(crate) mod store;
 pub(crate) mod world;
 
 use cadastre_client::Config;
-use cadastre_protocol::{DisplayName, EnterAs, RoomSpec, SecretKey, TurnMode};
+use cadastre_protocol::{DisplayName, EnterAs, RandomnessMode, RoomSpec, SecretKey, TurnMode, Visibility};
 
 /// Serial of the first block signer's certificate.
 pub(crate) const SERIAL: u32 = 2;
@@ -43,6 +43,8 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
         spectators: true,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
     }
 }
 
@@ -54,6 +56,7 @@ pub(crate) fn player(index: u8, spec: &RoomSpec) -> Config {
         enter_as: EnterAs::Player,
         name: DisplayName::new(&format!("player {index}")).unwrap(),
         open: Some(spec.clone()),
+        nonce: [index; 32],
     }
 }
 
@@ -65,5 +68,6 @@ pub(crate) fn spectator() -> Config {
         enter_as: EnterAs::Spectator,
         name: DisplayName::new("spectator").unwrap(),
         open: None,
+        nonce: [200; 32],
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use cadastre_protocol::{
-    Certificate, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, Millis, PublicKey, RoomName,
-    RoomSpec, SecretKey, ServerMessage, SignedCertificate,
+    Certificate, ChainSecret, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, Millis, PublicKey,
+    RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Room};
 
@@ -75,7 +75,9 @@ impl Server {
                 let resume = Input::Resume { guest, identity, enter_as, height, known };
                 self.enter(now, link, Failure::NoSuchMatch, resume);
             }
-            ClientMessage::Ready(ready) => self.say(now, link, Input::Ready { guest, ready }),
+            ClientMessage::Ready { ready, chain } => {
+                self.say(now, link, Input::Ready { guest, ready, chain });
+            }
             ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
@@ -183,6 +185,7 @@ impl Server {
             entropy: self.entropy,
             deadline_ms: 1_000,
             spectators_max: 4,
+            chain_secret: ChainSecret::new(&[77; 32]),
         }
     }
 }

@@ -97,9 +97,7 @@ impl Store {
         let mut chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         for block in &self.blocks {
             let checked = chain.check_proven(block.clone().read().unwrap()).unwrap();
-            if let Some(orders) = checked.orders() {
-                game.apply(&orders);
-            }
+            game.execute(&checked.work());
             chain.append(checked, game.executed()).unwrap();
         }
         let accepted = self.accepted.values().cloned().collect();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use cadastre_client::{Config, Event, Session, SubmitError};
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, ClientMessage, Epoch, Head, Height, MatchId, Millis, Receipt,
-    RoomSpec, SealReason, ServerMessage, SignedTransaction, TransactionBody, Turn, TxHash, decode_exact,
-    encode,
+    AbsenceReason, Attempt, BlockHash, BlockKind, ClientMessage, Epoch, Head, Height, MatchId, Millis,
+    Receipt, RoomSpec, SealReason, ServerMessage, SignedTransaction, TransactionBody, Turn, TxHash,
+    Visibility, decode_exact, encode,
 };
 use cadastre_rooms::Input;
 
@@ -42,6 +42,8 @@ pub(crate) struct Faults {
 
 /// A match from the empty lobby to the Seal.
 pub(crate) struct World {
+    /// May players die?
+    mortal: bool,
     now: Millis,
     random: Random,
     faults: Faults,
@@ -112,6 +114,7 @@ impl World {
         let mut random = Random::seeded(seed);
         let server = Ok(Server::new(Store::default(), random.bytes(), START));
         let mut world = Self {
+            mortal: faults.deaths > 0,
             now: START,
             random,
             faults,
@@ -252,7 +255,11 @@ impl World {
         }
         let process = self.number();
         let Client { config, .. } = &self.clients[client];
-        let (config, session) = (config.clone(), Session::new(config.clone()));
+        // Random bytes are other ones in each process.
+        let mut nonce = [0; 32];
+        nonce[..8].copy_from_slice(&process.to_le_bytes());
+        let config = Config { nonce, ..config.clone() };
+        let session = Session::new(config.clone());
         self.clients[client] = Client { config, session, process, link: None, ended: None };
         self.connect_later(client);
     }
@@ -374,6 +381,7 @@ impl World {
                 | Event::Lobby(_)
                 | Event::Match { .. }
                 | Event::CaughtUp
+                | Event::Relayed(_)
                 | Event::Refused { .. }
                 | Event::Goodbye { .. } => {}
             }
@@ -445,7 +453,18 @@ impl World {
         for receipt in &self.witness.receipts {
             let kept = stored.iter().any(|block| {
                 let mut entries = block.block().entries().iter();
-                block.block().header().turn == receipt.turn
+                let header = block.block().header();
+                let turn = match header.kind {
+                    // It stands before the turn that it is a half of.
+                    BlockKind::Commit => header.turn.next(),
+                    BlockKind::Start
+                    | BlockKind::Turn
+                    | BlockKind::Reopen { .. }
+                    | BlockKind::Takeback { .. }
+                    | BlockKind::KeyChange { .. }
+                    | BlockKind::Seal { .. } => Some(header.turn),
+                };
+                turn == Some(receipt.turn)
                     && entries.any(|entry| {
                         (entry.transaction.hash(), entry.received) == (receipt.transaction, receipt.received)
                     })
@@ -454,8 +473,12 @@ impl World {
         }
         for (index, block) in stored.iter().enumerate().skip(1) {
             let opened_in_calm = self.witness.written[index - 1] > self.disturbed.after(CALM_MS);
-            let late =
-                block.block().absent().iter().find(|absence| absence.reason == AbsenceReason::Deadline);
+            // Who has not committed stands in the first half already. Who died can show nothing, however calm it is.
+            let sealed = restored.chain.genesis().visibility == Visibility::Sealed;
+            let second_half = sealed && block.block().header().kind == BlockKind::Turn;
+            let reason = if second_half { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline };
+            let excused = second_half && self.mortal;
+            let late = block.block().absent().iter().find(|absence| absence.reason == reason && !excused);
             assert!(!opened_in_calm || late.is_none(), "{late:?} at height {}", index + 1);
         }
         head
@@ -499,9 +522,9 @@ impl Witness {
             TransactionBody::Delegate(_) => 1,
             TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
-            | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign => 2,
+            TransactionBody::Reveal { .. } => 3,
         };
         let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
         let before = self.signed.insert(slot, read.hash());

@@ -1,10 +1,13 @@
 //! Every type that has an encoding of its own.
 
+use std::sync::LazyLock;
+
 use cadastre_protocol::{
-    Block, Chain, ChainState, ClientMessage, Digest, Genesis, ProvenBlock, ProvenReceipt, ServerMessage,
-    ServerProof, SignedCertificate, SignedRevocations, SignedTransaction, Wire, decode_exact, encode,
+    Block, Chain, ChainState, ClientMessage, Digest, Genesis, ProvenBlock, ProvenReceipt, RandomnessMode,
+    ServerMessage, ServerProof, SignedCertificate, SignedRevocations, SignedTransaction, Wire, decode_exact,
+    encode,
 };
-use cadastre_replay::fixture::{Match, Plan, identity_key, root_key, signer_key};
+use cadastre_replay::fixture::{self, Match, Plan, identity_key, root_key, signer_key};
 use cadastre_simulations::Game;
 
 use super::Target;
@@ -105,10 +108,16 @@ impl ReadOn for ServerProof {
     }
 }
 
+/// With commit and reveal, where most is made of a block.
+static FIXED: LazyLock<Genesis> = LazyLock::new(|| {
+    let plan = Plan { randomness: RandomnessMode::CommitReveal, turns_max: Some(9), ..Plan::SMALL };
+    fixture::genesis(&plan)
+});
+
 impl ReadOn for Block {
     fn read_on(self) {
         if let Ok(read) = self.read() {
-            read.orders();
+            read.work(&FIXED, Digest::ZERO);
         }
     }
 }
@@ -146,6 +155,10 @@ impl ReadOn for ServerMessage {
             }
             Self::Block(block) => block.read_on(),
             Self::Receipt(receipt) => receipt.read_on(),
+            Self::Relay(relay) => {
+                relay.transaction.read_on();
+                relay.receipt.read_on();
+            }
             Self::Accept { .. }
             | Self::Created { .. }
             | Self::Lobby(_)

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use cadastre_protocol::{ChunkId, Digest, Orders, RulesId, Seat, Setup};
+use cadastre_protocol::{ChunkId, Context, Digest, Orders, RulesId, Seat, Setup, TurnOrders, hash};
 use cadastre_simulations::{Game, Snapshot, newest_rules};
 
 use super::edits::{EDITS_MAX, Numbers};
@@ -39,7 +39,7 @@ fn commands(played: &Played, data: &[u8]) {
             let _ = game.check(*seat, commands);
         }
         let mut other = Game::restore(setup, &game.snapshot()).unwrap();
-        let orders: Vec<_> = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+        let orders = orders(&lists);
         game.apply(&orders);
         other.apply_traced(&orders, |_, _| {});
         assert_eq!(game.state_root(), other.state_root());
@@ -72,11 +72,19 @@ fn snapshot(played: &Played, data: &[u8]) {
         assert_eq!(game.snapshot(), snapshot);
         let seats = Seat::first(played.setup.seats);
         let lists: Vec<_> = seats.map(|seat| (seat, game.simulation().suggest(seat))).collect();
-        let orders: Vec<_> = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
-        game.apply(&orders);
+        game.apply(&orders(&lists));
         game.simulation().picture();
         assert!(Game::restore(&played.setup, &game.snapshot()).is_ok());
     }
+}
+
+/// Rolled by what the seats command.
+fn orders<T: AsRef<[u8]>>(lists: &[(Seat, T)]) -> TurnOrders<'_> {
+    let commands: Vec<&[u8]> = lists.iter().map(|(_, commands)| commands.as_ref()).collect();
+    let roll = hash(Context::Roll, &commands);
+    let seats = lists.iter().map(|(seat, _)| *seat);
+    let orders = seats.zip(commands).map(|(seat, commands)| Orders { seat, commands }).collect();
+    TurnOrders { roll, orders }
 }
 
 /// Most turns of one input.
@@ -100,8 +108,7 @@ fn played(name: &str, size: u16) -> Played {
     for _ in 0..12 {
         let lists: Vec<_> =
             Seat::first(setup.seats).map(|seat| (seat, game.simulation().suggest(seat))).collect();
-        let orders: Vec<_> = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
-        game.apply(&orders);
+        game.apply(&orders(&lists));
     }
     let snapshot = game.snapshot();
     Played { setup, snapshot }

@@ -3,30 +3,32 @@
 use crate::{
     block::{
         Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root,
-        orders,
     },
     certificate::SignedCertificate,
     chain::{Chain, open_turn::OpenTurn},
+    genesis::Visibility,
     hash::Digest,
     ids::{Millis, StateRoot, Turn},
-    setup::Orders,
+    randomness::Drawn,
+    setup::Work,
 };
 
 /// A block that wants only its state root.
 #[derive(Debug)]
 pub struct Draft {
     header: Header,
+    drawn: Drawn,
     entries: Vec<ReadEntry>,
     absent: Vec<Absence>,
 }
 
 impl Draft {
-    /// The commands to execute, in order; `None` when the block executes no turn.
-    pub fn orders(&self) -> Option<Vec<Orders<'_>>> {
-        orders(&self.header.kind, &self.entries)
+    /// What the game has to do.
+    pub fn work(&self) -> Work<'_> {
+        self.drawn.work(&self.entries)
     }
 
-    /// Completes the block with the root of the state after its orders.
+    /// Completes the block with the root of the state after its work.
     pub fn finish(mut self, state_root: StateRoot) -> ReadBlock {
         self.header.state_root = state_root;
         ReadBlock::compose(self.header, self.entries, self.absent)
@@ -34,29 +36,37 @@ impl Draft {
 }
 
 impl Chain {
-    /// Drafts the Start from the Joins received. It passes [`Chain::check`] when all have joined.
-    pub fn draft_start(&self, joins: OpenTurn, now: Millis) -> Option<Draft> {
-        self.draft(BlockKind::Start, self.head().turn, joins.into_entries(), Vec::new(), now)
+    /// Drafts the Start from the Joins received. It passes [`Chain::check`] when all have joined. `element` is the
+    /// next of the server's hash chain, in a match that has them.
+    pub fn draft_start(&self, joins: OpenTurn, now: Millis, element: Option<Digest>) -> Option<Draft> {
+        self.draft(BlockKind::Start, self.head().turn, joins.into_entries(), Vec::new(), now, element)
     }
 
-    /// Drafts the block of the open turn. It passes [`Chain::check`] when [`OpenTurn::is_closable`].
-    /// `None` when the numbers of turns or blocks are exhausted.
-    pub fn draft_turn(&self, open: OpenTurn, now: Millis) -> Option<Draft> {
-        let turn = self.head().turn.next()?;
+    /// Drafts the block that closes what is open: the turn, or the first half of one with sealed commands. It
+    /// passes [`Chain::check`] when [`OpenTurn::is_closable`]. `None` when the numbers of turns or blocks are
+    /// exhausted. `element` is the next of the server's hash chain, in a match that has them; a first half does not
+    /// use it.
+    pub fn draft_turn(&self, open: OpenTurn, now: Millis, element: Option<Digest>) -> Option<Draft> {
+        let next = self.head().turn.next()?;
+        let (kind, turn) = if self.genesis().visibility == Visibility::Sealed && !self.is_revealing() {
+            (BlockKind::Commit, self.head().turn)
+        } else {
+            (BlockKind::Turn, next)
+        };
         let absent = self.absences(open.acted());
-        self.draft(BlockKind::Turn, turn, open.into_entries(), absent, now)
+        self.draft(kind, turn, open.into_entries(), absent, now, element)
     }
 
     /// Drafts a block that opens the open turn again.
     pub fn draft_reopen(&self, reason: ReopenReason, now: Millis) -> Option<Draft> {
-        self.draft(BlockKind::Reopen { reason }, self.head().turn, Vec::new(), Vec::new(), now)
+        self.draft(BlockKind::Reopen { reason }, self.head().turn, Vec::new(), Vec::new(), now, None)
     }
 
     /// Drafts the block that puts another block signer in force. `None` when the root key did not sign its
     /// certificate, or its serial is not greater than the one in force.
     pub fn draft_key_change(&self, certificate: SignedCertificate, now: Millis) -> Option<Draft> {
         let kind = BlockKind::KeyChange { certificate };
-        let mut draft = self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now)?;
+        let mut draft = self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now, None)?;
         let (_, signer) = self.next_signer(&draft.header).ok()??;
         draft.header.signer_serial = signer.serial();
         Some(draft)
@@ -65,7 +75,7 @@ impl Chain {
     /// Drafts the last block.
     pub fn draft_seal(&self, reason: SealReason, now: Millis) -> Option<Draft> {
         let kind = BlockKind::Seal { reason, standings: self.standings() };
-        self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now)
+        self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now, None)
     }
 
     fn draft(
@@ -75,17 +85,14 @@ impl Chain {
         mut entries: Vec<ReadEntry>,
         absent: Vec<Absence>,
         now: Millis,
+        element: Option<Digest>,
     ) -> Option<Draft> {
         let head = self.head();
-        let order = self.seat_order(Digest::ZERO);
-        entries.sort_by_key(|entry| {
-            let tx = entry.transaction.get();
-            (order[tx.seat.index()], tx.seq)
-        });
         // The clock of the machine may have been set back; that of the chain never goes back.
         let received = entries.iter().map(|entry| entry.received);
         let server_time = received.fold(now.max(head.server_time), Millis::max);
-        let header = Header {
+        let randomness = element.filter(|_| kind.reveals() && self.state.server.is_some());
+        let mut header = Header {
             version: Header::VERSION,
             match_id: self.match_id(),
             height: self.next_height()?,
@@ -95,13 +102,20 @@ impl Chain {
             turn,
             attempt: head.attempt,
             server_time,
-            body_root: body_root(&entries),
+            body_root: Digest::ZERO,
             absent_root: absent_root(&absent),
-            randomness: Digest::ZERO,
+            randomness: randomness.unwrap_or(Digest::ZERO),
             state_root: head.state_root,
             chain_root: self.history.root(),
             signer_serial: self.signer().serial(),
         };
-        Some(Draft { header, entries, absent })
+        let drawn = self.drawn(&header, &entries);
+        let order = self.seat_order(drawn);
+        entries.sort_by_key(|entry| {
+            let tx = entry.transaction.get();
+            (order[tx.seat.index()], tx.seq)
+        });
+        header.body_root = body_root(&entries);
+        Some(Draft { header, drawn, entries, absent })
     }
 }

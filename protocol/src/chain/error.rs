@@ -26,6 +26,9 @@ pub enum GenesisError {
     /// The stored state of the chain contradicts itself or the genesis.
     #[error("the stored state of the chain is damaged")]
     State,
+    /// The server's secret does not give the hash chain that the match began with.
+    #[error("the chain secret is not the one that the match began with")]
+    HashChain,
 }
 
 /// Why a block cannot be the next. Always the fault of whoever made it.
@@ -69,8 +72,8 @@ pub enum BlockError {
     /// Another number of takebacks.
     #[error("block is for another attempt")]
     WrongAttempt,
-    /// Randomness in a match that has none.
-    #[error("randomness in a match without")]
+    /// Not the next element of the server's hash chain; or one where none is due.
+    #[error("not the next element of the server's hash chain, or one where none is due")]
     Randomness,
     /// Entries or absent list are not those that the header commits to.
     #[error("body is not the one that the header commits to")]
@@ -248,9 +251,18 @@ pub enum TransactionError {
     /// It names a head that this turn did not have.
     #[error("transaction names a block that was not the head in this turn")]
     UnknownSeenBlock,
-    /// A hash chain element in a match without.
-    #[error("hash chain element in a match without")]
+    /// A hash chain element in a match without, or in a transaction that reveals none.
+    #[error("hash chain element where none belongs")]
     UnexpectedChainElement,
+    /// No hash chain element in a transaction that must reveal one.
+    #[error("hash chain element is missing")]
+    MissingChainElement,
+    /// Not the next element of the seat's hash chain.
+    #[error("not the next element of the seat's hash chain")]
+    WrongChainElement,
+    /// Salt and commands are not those that the seat committed to.
+    #[error("reveals something else than the seat committed to")]
+    WrongReveal,
     /// Received before the block that it has seen was made, or before the seat's transaction before it.
     #[error("transaction was received before it can have been sent")]
     Early,
@@ -289,6 +301,9 @@ impl TransactionError {
             Self::WrongLink => "tx-wrong-link",
             Self::UnknownSeenBlock => "tx-unknown-seen-block",
             Self::UnexpectedChainElement => "tx-unexpected-chain-element",
+            Self::MissingChainElement => "tx-missing-chain-element",
+            Self::WrongChainElement => "tx-wrong-chain-element",
+            Self::WrongReveal => "tx-wrong-reveal",
             Self::Early => "tx-early",
             Self::Late => "tx-late",
             Self::BadDelegation => "tx-bad-delegation",

@@ -5,11 +5,14 @@ use crate::{
     chain::{
         Chain,
         error::TransactionError,
-        is_action,
+        is_action, is_move,
         state::{SeatState, Session},
     },
     delegation::SignedDelegation,
+    genesis::Visibility,
+    hash_chain::ChainTip,
     ids::{Epoch, Height, Millis, Seat, SeatSet, Turn},
+    randomness::sealed_commands,
     transaction::{ReadTransaction, Transaction, TransactionBody},
 };
 
@@ -73,9 +76,8 @@ impl OpenTurn {
         check_link(state, tx)?;
         let seen =
             chain.state.seen(tx.seen_height, tx.seen_block).ok_or(TransactionError::UnknownSeenBlock)?;
-        if tx.chain_element.is_some() {
-            return Err(TransactionError::UnexpectedChainElement);
-        }
+        let revealed = check_element(state, tx)?;
+        check_reveal(state, tx)?;
         // Nobody has seen a block before it was made, nor sent what goes on from a transaction before that one.
         if received < self.last_received(seat).unwrap_or(seen).max(seen) {
             return Err(TransactionError::Early);
@@ -96,9 +98,18 @@ impl OpenTurn {
         let desynced = tx.seen_state_root != chain.state.head.state_root;
         let next_seq = tx.seq.next().ok_or(TransactionError::Exhausted)?;
         let resigned = tx.body == TransactionBody::Resign;
+        let commitment = match tx.body {
+            TransactionBody::Commit(commitment) => Some(commitment),
+            TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Takeback { .. }
+            | TransactionBody::Resign => state.commitment,
+        };
         transaction.verify(&session.key).map_err(|_| TransactionError::BadSignature)?;
         let prev_tx = transaction.hash();
-        let after = SeatState { session: Some(session), next_seq, prev_tx, resigned };
+        let after = SeatState { session: Some(session), next_seq, prev_tx, resigned, revealed, commitment };
         Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
     }
 
@@ -129,9 +140,13 @@ impl OpenTurn {
         if chain.state.sealed.is_some() || chain.seal_due().is_some() {
             return Err(TransactionError::MatchOver);
         }
+        let sealed = chain.genesis.visibility == Visibility::Sealed;
         match tx.body {
             TransactionBody::Join(_) if !begun => {}
-            TransactionBody::Turn(_) | TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
+            TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
+            TransactionBody::Turn(_) if begun && !sealed => {}
+            TransactionBody::Commit(_) if begun && sealed && !chain.state.revealing => {}
+            TransactionBody::Reveal { .. } if begun && chain.state.revealing => {}
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Delegate(_)
@@ -155,7 +170,7 @@ impl OpenTurn {
         if self.acted.contains(tx.seat) || delegates_twice {
             return Err(TransactionError::AlreadySubmitted);
         }
-        if matches!(tx.body, TransactionBody::Turn(_)) && !chain.required().contains(tx.seat) {
+        if is_move(&tx.body) && !chain.required().contains(tx.seat) {
             return Err(TransactionError::NotToMove);
         }
         Ok(())
@@ -199,6 +214,29 @@ fn check_link(state: &SeatState, tx: &Transaction) -> Result<(), TransactionErro
         return Err(TransactionError::WrongLink);
     }
     Ok(())
+}
+
+/// Does the transaction reveal the next element of the seat's hash chain, if it has to? Gives the tip after it.
+fn check_element(state: &SeatState, tx: &Transaction) -> Result<Option<ChainTip>, TransactionError> {
+    let reveals = matches!(
+        tx.body,
+        TransactionBody::Join(_) | TransactionBody::Turn(_) | TransactionBody::Reveal { .. }
+    );
+    match (state.revealed.filter(|_| reveals), tx.chain_element) {
+        (None, None) => Ok(state.revealed),
+        (None, Some(_)) => Err(TransactionError::UnexpectedChainElement),
+        (Some(_), None) => Err(TransactionError::MissingChainElement),
+        (Some(tip), Some(element)) => {
+            tip.reveal(element).map(Some).ok_or(TransactionError::WrongChainElement)
+        }
+    }
+}
+
+/// Does a Reveal show what the seat committed to?
+fn check_reveal(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
+    let TransactionBody::Reveal { salt, commands } = &tx.body else { return Ok(()) };
+    let shown = sealed_commands(tx.match_id, tx.seat, tx.turn, tx.attempt, salt, commands);
+    if state.commitment == Some(shown) { Ok(()) } else { Err(TransactionError::WrongReveal) }
 }
 
 /// Does the seat's identity let this session key speak for this seat in this match and epoch?

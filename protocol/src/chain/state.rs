@@ -7,18 +7,20 @@ use crate::{
     certificate::SignedCertificate,
     chain::{Head, NextTransaction, chain_leaf},
     codec::Wire,
-    genesis::Genesis,
+    genesis::{Genesis, Randomness},
     hash::{Context, Digest},
+    hash_chain::ChainTip,
     ids::{Attempt, BlockHash, Epoch, Height, Millis, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::EnrolledKey,
     merkle::Frontier,
+    setup::Setup,
 };
 
 /// All that follows from the blocks of a match so far, but for the state of the game.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct ChainState {
     pub(super) head: Head,
-    /// The block that opened the turn, and the Reopens and KeyChanges after it: what a transaction of this
+    /// The block that opened the turn or its second half, and the Reopens and KeyChanges after it: what a transaction of this
     /// turn may name as seen.
     pub(super) seen: Vec<Seen>,
     /// Height of the first of `seen`.
@@ -29,6 +31,12 @@ pub struct ChainState {
     pub(super) silent_turns: u16,
     pub(super) sealed: Option<SealReason>,
     pub(super) signer: SignedCertificate,
+    /// By which the game began, or would begin if it had to do without what is still to be revealed.
+    pub(super) seed: Digest,
+    /// How far the server has revealed its hash chain; none in a match without.
+    pub(super) server: Option<ChainTip>,
+    /// Is the second half of a turn with sealed commands open?
+    pub(super) revealing: bool,
 }
 
 /// A block that was the head in the open turn.
@@ -45,6 +53,10 @@ pub(super) struct SeatState {
     pub(super) next_seq: Seq,
     pub(super) prev_tx: TxHash,
     pub(super) resigned: bool,
+    /// How far the seat has revealed its hash chain; none in a match without.
+    pub(super) revealed: Option<ChainTip>,
+    /// The sealed commands of the open turn.
+    pub(super) commitment: Option<Digest>,
 }
 
 /// The session key in force.
@@ -61,6 +73,7 @@ impl SeatState {
             epoch: self.session.as_ref().map(|session| session.epoch),
             seq: self.next_seq,
             prev_tx: self.prev_tx,
+            revealed: self.revealed.map_or(0, |tip| tip.revealed),
         }
     }
 }
@@ -68,8 +81,21 @@ impl SeatState {
 impl ChainState {
     pub(super) fn begin(genesis: &Genesis, state_root: StateRoot) -> Self {
         let match_id = genesis.match_id();
-        let seat =
-            SeatState { session: None, next_seq: Seq::JOIN, prev_tx: match_id.as_tx(), resigned: false };
+        let seat = |revealed| SeatState {
+            session: None,
+            next_seq: Seq::JOIN,
+            prev_tx: match_id.as_tx(),
+            resigned: false,
+            revealed,
+            commitment: None,
+        };
+        let (server, seats) = match &genesis.randomness {
+            Randomness::None => (None, vec![seat(None); genesis.seats.len()]),
+            Randomness::CommitReveal { server, seats } => {
+                let seats = seats.iter().map(|start| seat(Some(ChainTip::at(start.anchor))));
+                (Some(ChainTip::at(*server)), seats.collect())
+            }
+        };
         let mut history = Frontier::new(Context::ChainNode);
         history.push(chain_leaf(match_id.as_block()));
         Self {
@@ -85,11 +111,19 @@ impl ChainState {
             seen: vec![Seen { block: match_id.as_block(), server_time: genesis.created }],
             seen_from: Height::GENESIS,
             peaks: history.peaks().to_vec(),
-            seats: vec![seat; genesis.seats.len()],
+            seats,
             silent_turns: 0,
             sealed: None,
             signer: genesis.signer.clone(),
+            seed: genesis.setup().seed,
+            server,
+            revealing: false,
         }
+    }
+
+    /// What the game of a match in this state was started from.
+    pub fn setup(&self, genesis: &Genesis) -> Setup {
+        Setup { seed: self.seed, ..genesis.setup() }
     }
 
     /// The newest block.
@@ -126,13 +160,29 @@ impl ChainState {
                 self.seen.clear();
                 self.silent_turns = if acted.is_empty() { self.silent_turns.saturating_add(1) } else { 0 };
             }
+            BlockKind::Commit => {
+                self.seen_from = header.height;
+                self.seen.clear();
+            }
             BlockKind::Seal { reason, .. } => self.sealed = Some(*reason),
-            BlockKind::Commit
-            | BlockKind::Reopen { .. }
-            | BlockKind::Takeback { .. }
-            | BlockKind::KeyChange { .. } => {}
+            BlockKind::Reopen { .. } | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => {}
         }
         self.seen.push(Seen { block, server_time: header.server_time });
+        match &header.kind {
+            BlockKind::Commit => self.revealing = true,
+            BlockKind::Turn => {
+                self.revealing = false;
+                self.seats.iter_mut().for_each(|seat| seat.commitment = None);
+            }
+            BlockKind::Start
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => {}
+        }
+        if header.kind.reveals() {
+            self.server = self.server.and_then(|tip| tip.reveal(header.randomness));
+        }
     }
 }
 

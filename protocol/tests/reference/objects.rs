@@ -145,15 +145,18 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
             Visibility::Held => 0,
             Visibility::Sealed => 1,
             Visibility::Open => 2,
-        })
-        .u32(match g.randomness {
-            Randomness::None => 0,
-            Randomness::CommitReveal => 1,
-        })
-        .u32(match g.takebacks {
-            TakebackPolicy::Never => 0,
-            TakebackPolicy::Unanimous => 1,
         });
+    let to = match &g.randomness {
+        Randomness::None => to.u32(0),
+        Randomness::CommitReveal { server, seats } => to
+            .u32(1)
+            .raw(server.as_bytes())
+            .list(seats, |to, start| to.raw(&start.nonce).raw(start.anchor.as_bytes())),
+    };
+    let to = to.u32(match g.takebacks {
+        TakebackPolicy::Never => 0,
+        TakebackPolicy::Unanimous => 1,
+    });
     let to = match g.spectators {
         SpectatorPolicy::Forbidden => to.u32(0),
         SpectatorPolicy::Allowed { delay_turns } => to.u32(1).u16(delay_turns),
@@ -331,6 +334,52 @@ pub(crate) fn chain_leaf(block: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Seats act in the ascending order of this.
-pub(crate) fn order_rank(prev_block: &[u8; 32], seat: u8) -> [u8; 32] {
-    h("order", &[prev_block, &[0; 32], &[seat]])
+pub(crate) fn order_rank(prev_block: &[u8; 32], mixed: &[u8; 32], seat: u8) -> [u8; 32] {
+    h("order", &[prev_block, mixed, &[seat]])
+}
+
+/// What the seed or the roll in a block is; without commit and reveal only a Turn has one, its roll.
+pub(crate) fn drawn(g: &Genesis, h: &Header, entries: &[Entry]) -> Option<[u8; 32]> {
+    let mut revealed: Vec<(u8, [u8; 32])> = entries
+        .iter()
+        .filter_map(|entry| {
+            let read = entry.transaction.clone().read().unwrap();
+            Some((read.get().seat.get(), *read.get().chain_element?.as_bytes()))
+        })
+        .collect();
+    revealed.sort_unstable();
+    let match_id = super::h("genesis", &[&genesis(g)]);
+    let without = matches!(g.randomness, Randomness::None);
+    match h.kind {
+        BlockKind::Start if without => None,
+        BlockKind::Start => {
+            let elements = revealed.iter().flat_map(|(_, element)| *element).collect::<Vec<_>>();
+            Some(super::h("seed", &[&match_id, h.randomness.as_bytes(), &elements]))
+        }
+        BlockKind::Turn => {
+            let first = if without { super::h("seed", &[&match_id]) } else { *h.randomness.as_bytes() };
+            let elements = revealed
+                .iter()
+                .flat_map(|(seat, element)| [&[*seat][..], element].concat())
+                .collect::<Vec<_>>();
+            let (turn, attempt) = (h.turn.get().to_le_bytes(), h.attempt.get().to_le_bytes());
+            Some(super::h("roll", &[&match_id, &turn, &attempt, &first, &elements]))
+        }
+        BlockKind::Commit
+        | BlockKind::Reopen { .. }
+        | BlockKind::Takeback { .. }
+        | BlockKind::KeyChange { .. }
+        | BlockKind::Seal { .. } => None,
+    }
+}
+
+/// What the order in a block is mixed with.
+pub(crate) fn mixed(g: &Genesis, h: &Header, entries: &[Entry]) -> [u8; 32] {
+    let with = matches!(g.randomness, Randomness::CommitReveal { .. });
+    drawn(g, h, entries).filter(|_| with).unwrap_or([0; 32])
+}
+
+/// The element of a hash chain after which `left` are still to be revealed.
+pub(crate) fn chain_element(seed: [u8; 32], left: u32) -> [u8; 32] {
+    (0..left).fold(seed, |element, _| h("chain element", &[&element]))
 }

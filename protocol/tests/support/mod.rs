@@ -11,12 +11,12 @@ pub(crate) mod stored;
 
 use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockKind, Certificate,
-    Chain, CheckedBlock, Clock, Delegation, Digest, DoubleTransactionPolicy, Entry, Epoch, Executed, Genesis,
-    Header, KeyRole, MatchId, Millis, ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock,
-    ReadTransaction, ReopenReason, RulesId, SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof,
-    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot,
-    TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, TurnRules, Visibility, block_leaf,
-    decode_exact, encode,
+    Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest, DoubleTransactionPolicy, Entry,
+    Epoch, Executed, Genesis, HashChain, Header, KeyRole, MatchId, Millis, ProvenBlock, PublicKey,
+    Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason, RulesId, SealReason, Seat,
+    SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate, SignedDelegation, SignedTransaction,
+    SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode,
+    TurnRules, Visibility, block_leaf, decode_exact, encode, sealed_commands,
 };
 
 use crate::reference::{self, objects};
@@ -82,6 +82,32 @@ pub(crate) fn genesis(seats: u8) -> Genesis {
         created: CREATED,
         nonce: reference::ramp(0xa0),
     }
+}
+
+/// Lets a match have commit and reveal: 20 turns at most, and the chains of [`chain_of`].
+pub(crate) fn commit_reveal(genesis: &mut Genesis) {
+    genesis.turns.turns_max = Some(LAST_TURN);
+    let starts = (0..).zip(&genesis.seats).map(|(index, _)| ChainStart {
+        nonce: chain_nonce(seat(index)),
+        anchor: chain_of(seat(index)).anchor(),
+    });
+    let seats = starts.collect();
+    genesis.randomness = Randomness::CommitReveal { server: server_chain().anchor(), seats };
+}
+
+pub(crate) const LAST_TURN: u32 = 20;
+pub(crate) const CHAIN_SECRET: [u8; 32] = [0x77; 32];
+
+pub(crate) fn chain_nonce(seat: Seat) -> [u8; 32] {
+    [0x60 + seat.get(); 32]
+}
+
+pub(crate) fn chain_of(seat: Seat) -> HashChain {
+    identity(seat).seat_chain(chain_nonce(seat), LAST_TURN)
+}
+
+pub(crate) fn server_chain() -> HashChain {
+    ChainSecret::new(&CHAIN_SECRET).chain(reference::ramp(0xa0), LAST_TURN)
 }
 
 /// The game that is not one: seat *i* gets *i* points a turn, and seats move in turn where only one may.
@@ -198,6 +224,10 @@ impl Match {
         let in_force = next.epoch.unwrap_or(Epoch::FIRST);
         let epoch =
             if matches!(body, TransactionBody::Delegate(_)) { in_force.next().unwrap() } else { in_force };
+        let reveals = matches!(
+            body,
+            TransactionBody::Join(_) | TransactionBody::Turn(_) | TransactionBody::Reveal { .. }
+        );
         Transaction {
             version: 1,
             match_id: self.match_id(),
@@ -210,9 +240,32 @@ impl Match {
             seen_height: head.height,
             seen_block: head.block,
             seen_state_root: head.state_root,
-            chain_element: None,
+            chain_element: if reveals && self.has_chains() {
+                chain_of(seat).element(next.revealed)
+            } else {
+                None
+            },
             body,
         }
+    }
+
+    fn has_chains(&self) -> bool {
+        matches!(self.chain.genesis().randomness, Randomness::CommitReveal { .. })
+    }
+
+    /// Commands that name seat and turn, hidden.
+    pub(crate) fn commit(&self, seat: Seat) -> Transaction {
+        let (turn, salt) = (self.chain.next_turn().unwrap(), [seat.get(); 32]);
+        let commands = [seat.get(), turn.get().to_le_bytes()[0]];
+        let sealed = sealed_commands(self.match_id(), seat, turn, Attempt::FIRST, &salt, &commands);
+        self.transaction(seat, TransactionBody::Commit(sealed))
+    }
+
+    /// And shown.
+    pub(crate) fn reveal(&self, seat: Seat) -> Transaction {
+        let turn = self.chain.next_turn().unwrap();
+        let (salt, commands) = ([seat.get(); 32], vec![seat.get(), turn.get().to_le_bytes()[0]]);
+        self.transaction(seat, TransactionBody::Reveal { salt, commands })
     }
 
     pub(crate) fn join(&self, seat: Seat) -> Transaction {
@@ -259,10 +312,10 @@ impl Match {
         let server_time = self.after_head(ms);
         let turn = if kind == BlockKind::Turn { head.turn.next().unwrap() } else { head.turn };
         let deadline = match kind {
-            BlockKind::Start | BlockKind::Turn | BlockKind::Reopen { .. } => {
+            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Reopen { .. } => {
                 Some(server_time.after(u64::from(self.chain.genesis().turns.deadline_ms)))
             }
-            BlockKind::Commit | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => head.deadline,
+            BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => head.deadline,
             BlockKind::Seal { .. } => None,
         };
         let header = Header {
@@ -276,7 +329,11 @@ impl Match {
             deadline,
             body_root: Digest::ZERO,
             absent_root: Digest::ZERO,
-            randomness: Digest::ZERO,
+            randomness: if matches!(kind, BlockKind::Start | BlockKind::Turn) && self.has_chains() {
+                server_chain().element(self.chain.revealed_by_server()).unwrap()
+            } else {
+                Digest::ZERO
+            },
             state_root: if kind == BlockKind::Turn {
                 self.toy.after(turn).state_root
             } else {
@@ -286,14 +343,16 @@ impl Match {
             signer_serial: self.signer.1,
             kind,
         };
-        Parts { header, entries: self.in_order(entries), absent }.committed()
+        let entries = self.in_order(&header, entries);
+        Parts { header, entries, absent }.committed()
     }
 
-    fn in_order(&self, mut entries: Vec<Entry>) -> Vec<Entry> {
+    pub(crate) fn in_order(&self, header: &Header, mut entries: Vec<Entry>) -> Vec<Entry> {
         let prev = self.chain.head().block;
+        let mixed = objects::mixed(self.chain.genesis(), header, &entries);
         entries.sort_by_key(|entry| {
             let tx = read(&entry.transaction);
-            (objects::order_rank(prev.as_bytes(), tx.get().seat.get()), tx.get().seq)
+            (objects::order_rank(prev.as_bytes(), &mixed, tx.get().seat.get()), tx.get().seq)
         });
         entries
     }
@@ -305,12 +364,27 @@ impl Match {
 
     /// A Turn with these transactions, at the deadline if somebody is missing, and the absences that follow.
     pub(crate) fn turn(&self, transactions: &[Transaction]) -> Parts {
+        self.closing(BlockKind::Turn, transactions)
+    }
+
+    /// A Commit with these transactions, likewise.
+    pub(crate) fn first_half(&self, transactions: &[Transaction]) -> Parts {
+        self.closing(BlockKind::Commit, transactions)
+    }
+
+    fn closing(&self, kind: BlockKind, transactions: &[Transaction]) -> Parts {
         let acted: SeatSet = transactions
             .iter()
             .filter(|tx| !matches!(tx.body, TransactionBody::Delegate(_)))
             .map(|tx| tx.seat)
             .collect();
         let (required, resigned) = (self.chain.required(), self.chain.resigned());
+        let revealing = self.chain.is_revealing();
+        let asked = match self.chain.genesis().turns.mode {
+            TurnMode::Simultaneous => SeatSet::first(self.toy.seats),
+            TurnMode::Alternating => self.toy.after(self.chain.head().turn).to_move,
+        };
+        let late = if revealing { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline };
         let absent: Vec<_> = self
             .seats()
             .filter(|seat| !acted.contains(*seat))
@@ -318,14 +392,15 @@ impl Match {
                 seat,
                 reason: match (resigned.contains(seat), required.contains(seat)) {
                     (true, _) => AbsenceReason::Resigned,
-                    (false, true) => AbsenceReason::Deadline,
+                    (false, true) => late,
+                    (false, false) if asked.contains(seat) => AbsenceReason::Deadline,
                     (false, false) => AbsenceReason::NotToMove,
                 },
             })
             .collect();
-        let late = absent.iter().any(|absence| absence.reason == AbsenceReason::Deadline);
+        let waits = absent.iter().any(|absence| absence.reason == late);
         let deadline = self.chain.head().deadline.unwrap().get() - self.chain.head().server_time.get();
-        self.block(BlockKind::Turn, self.entries(transactions), absent, if late { deadline } else { 2000 })
+        self.block(kind, self.entries(transactions), absent, if waits { deadline } else { 2000 })
     }
 
     /// A Turn in which all act who may.
@@ -447,6 +522,30 @@ pub(crate) fn eventful_match() -> Match {
         game.transaction(seat(2), TransactionBody::Resign),
     ]));
     game.append(&game.full_turn());
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// Sealed moves, commit and reveal.
+pub(crate) fn hide_everything(genesis: &mut Genesis) {
+    genesis.visibility = Visibility::Sealed;
+    commit_reveal(genesis);
+}
+
+/// A match with sealed moves, and with commit and reveal: one whole turn, and one in which seat 2 commits to nothing
+/// and seat 1 does not show what it has committed to.
+pub(crate) fn hidden_match() -> Match {
+    let mut game = Match::with(3, hide_everything);
+    game.toy.over_after = Some(2);
+    game.append(&game.start());
+    let of = |seats: &[u8], act: &dyn Fn(Seat) -> Transaction| {
+        seats.iter().map(|index| act(seat(*index))).collect::<Vec<_>>()
+    };
+    game.append(&game.first_half(&of(&[0, 1, 2], &|seat| game.commit(seat))));
+    game.append(&game.turn(&of(&[0, 1, 2], &|seat| game.reveal(seat))));
+    game.append(&game.first_half(&of(&[0, 1], &|seat| game.commit(seat))));
+    game.append(&game.reopen());
+    game.append(&game.turn(&of(&[0], &|seat| game.reveal(seat))));
     game.append(&game.seal(SealReason::Rules));
     game
 }

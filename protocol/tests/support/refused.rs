@@ -155,9 +155,9 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 2", 36, 0, 2);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 11", 0, 5, 11);
+    server.tag("server message 12", 0, 5, 12);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
-    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 20", 40, 19, 20);
+    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 23", 40, 22, 23);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
     let genesis = "genesis before the joins";
@@ -282,8 +282,9 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
         |kind, name: &str, bytes, error| all.push(Refused { kind, name: name.into(), bytes, error });
     // A name as it could only be written by hand.
     let text = |to: by_hand::Bytes, text: &[u8]| to.counted(text);
-    let spec =
-        |to: by_hand::Bytes, rules: &str| text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1);
+    let spec = |to: by_hand::Bytes, rules: &str| {
+        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0)
+    };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;
     assert_eq!(Kind::ClientMessage.decode(&create("a", "toy")), Ok(create("a", "toy")));

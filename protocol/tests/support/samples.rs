@@ -3,18 +3,18 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    AbsencePolicy, BlockHash, BlockKind, Certificate, ClientMessage, Clock, CodecError, Delegation, Digest,
-    DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height,
-    KeyRole, Limits, Lobby, LobbySeat, Millis, Parent, ProvenReceipt, Randomness, Receipt, Refusal,
-    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq,
-    ServerMessage, ServerProof, SignedRevocations, SpectatorPolicy, Standing, TakebackPolicy, Transaction,
-    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact,
-    encode,
+    AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ClientMessage, Clock, CodecError,
+    Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis,
+    GoodbyeReason, Header, Height, KeyRole, Limits, Lobby, LobbySeat, Millis, Parent, ProvenReceipt,
+    Randomness, RandomnessMode, Receipt, Refusal, Relay, ReopenReason, Revocations, Revoked, RoomName,
+    RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage, ServerProof, SignedRevocations,
+    SpectatorPolicy, Standing, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn,
+    TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact, encode,
 };
 
 use super::{
-    CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, identity, prove_with,
-    read_block, seat,
+    CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, hidden_match, identity,
+    prove_with, read_block, seat,
 };
 use crate::reference::ramp;
 
@@ -89,6 +89,7 @@ fn samples() -> Vec<Sample> {
     let mut add = |kind, name: &str, bytes| samples.push(Sample { kind, name: name.into(), bytes });
     add(Kind::Genesis, "as played", encode(&genesis(3)));
     add(Kind::Genesis, "every other mode", encode(&other_modes()));
+    add(Kind::Genesis, "commit and reveal, sealed", encode(hidden_match().chain.genesis()));
     for (name, certificate) in certificates() {
         add(Kind::Certificate, name, encode(&certificate));
     }
@@ -117,6 +118,11 @@ fn samples() -> Vec<Sample> {
         add(Kind::Block, name, proven.block.clone());
         add(Kind::ProvenBlock, name, encode(proven));
     }
+    let hidden = hidden_match();
+    for (proven, name) in hidden.blocks.iter().zip(HIDDEN_NAMES) {
+        add(Kind::Block, &format!("{name}, of a match with hash chains"), proven.block.clone());
+    }
+    add(Kind::ChainState, "with hash chains", encode(hidden.chain.state()));
     add(Kind::ChainState, "before the start", encode(Match::of(3).chain.state()));
     add(Kind::ChainState, "after the start", encode(game.chain.state()));
     add(Kind::ChainState, "after the seal", encode(whole.chain.state()));
@@ -142,6 +148,10 @@ pub(crate) const EVENTFUL_NAMES: [&str; 9] = [
     "seal",
 ];
 
+/// What the blocks of [`super::hidden_match`] are.
+pub(crate) const HIDDEN_NAMES: [&str; 7] =
+    ["start", "commit", "turn", "commit with an absent seat", "reopen", "turn with a reveal missing", "seal"];
+
 /// A genesis that names all that [`genesis`] does not.
 pub(crate) fn other_modes() -> Genesis {
     Genesis {
@@ -158,7 +168,12 @@ pub(crate) fn other_modes() -> Genesis {
         absence: AbsencePolicy::Forfeit { abandon_after: 5, forfeit_after: 4 },
         double_transactions: DoubleTransactionPolicy::EndMatch,
         visibility: Visibility::Sealed,
-        randomness: Randomness::CommitReveal,
+        randomness: Randomness::CommitReveal {
+            server: Digest::new(ramp(1)),
+            seats: [2, 3, 4]
+                .map(|byte| ChainStart { nonce: [byte; 32], anchor: Digest::new(ramp(byte)) })
+                .into(),
+        },
         takebacks: TakebackPolicy::Unanimous,
         spectators: SpectatorPolicy::Forbidden,
         parent: Some(Parent {
@@ -195,7 +210,7 @@ pub(crate) fn delegations() -> Vec<(&'static str, Delegation)> {
     ]
 }
 
-/// Every kind of body, those that no match takes yet among them.
+/// Every kind of body, whichever match takes it.
 pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
     let (fresh, game) = (Match::of(3), Match::started(3));
     let of = |body| game.transaction(seat(1), body);
@@ -215,7 +230,7 @@ pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
     ]
 }
 
-/// A header of every kind, those that no match takes yet among them.
+/// A header of every kind, whichever match takes it.
 pub(crate) fn headers() -> Vec<(&'static str, Header)> {
     let (fresh, game) = (Match::of(3), Match::started(3));
     let header = |kind| game.block(kind, vec![], vec![], 0).header;
@@ -292,6 +307,8 @@ pub(crate) fn spec() -> RoomSpec {
         turns_max: Some(100),
         deadline_ms: Some(30_000),
         spectators: true,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
     }
 }
 
@@ -304,6 +321,8 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         turns_max: None,
         deadline_ms: None,
         spectators: false,
+        visibility: Visibility::Sealed,
+        randomness: RandomnessMode::CommitReveal,
         ..spec()
     };
     let enter = |enter_as| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë") };
@@ -313,13 +332,15 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         height: head.height,
         block: head.block,
     };
+    let chain = ChainStart { nonce: ramp(0x40), anchor: Digest::new(ramp(0x80)) };
     vec![
         ("create", ClientMessage::Create { room: room(), spec: spec() }),
         ("create with defaults", ClientMessage::Create { room: room(), spec: plain }),
         ("enter to play", enter(EnterAs::Player)),
         ("enter to watch", enter(EnterAs::Spectator)),
-        ("ready", ClientMessage::Ready(true)),
-        ("not ready", ClientMessage::Ready(false)),
+        ("ready", ClientMessage::Ready { ready: true, chain: None }),
+        ("ready with a hash chain", ClientMessage::Ready { ready: true, chain: Some(chain) }),
+        ("not ready", ClientMessage::Ready { ready: false, chain: None }),
         ("resume to play", resume(EnterAs::Player)),
         ("resume to watch", resume(EnterAs::Spectator)),
         ("submit", ClientMessage::Submit(game.sign(&game.action(seat(1))))),
@@ -369,6 +390,8 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
         let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: 250 };
         messages.push((format!("goodbye: {reason:?}"), goodbye));
     }
+    let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
+    messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));
     messages
 }
 
@@ -385,7 +408,7 @@ fn refusals() -> Vec<(String, Refusal)> {
     refusals
 }
 
-const TRANSACTION_ERRORS: [TransactionError; 20] = [
+const TRANSACTION_ERRORS: [TransactionError; 23] = [
     TransactionError::WrongMatch,
     TransactionError::NoSuchSeat,
     TransactionError::MatchOver,
@@ -400,6 +423,9 @@ const TRANSACTION_ERRORS: [TransactionError; 20] = [
     TransactionError::WrongLink,
     TransactionError::UnknownSeenBlock,
     TransactionError::UnexpectedChainElement,
+    TransactionError::MissingChainElement,
+    TransactionError::WrongChainElement,
+    TransactionError::WrongReveal,
     TransactionError::Early,
     TransactionError::Late,
     TransactionError::BadDelegation,

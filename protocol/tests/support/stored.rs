@@ -22,6 +22,15 @@ pub(crate) struct StoredState {
     pub(crate) silent_turns: u16,
     pub(crate) sealed: Option<u32>,
     pub(crate) signer: SignedCertificate,
+    pub(crate) seed: [u8; 32],
+    pub(crate) server: Option<StoredTip>,
+    pub(crate) revealing: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct StoredTip {
+    pub(crate) element: [u8; 32],
+    pub(crate) revealed: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -30,6 +39,8 @@ pub(crate) struct StoredSeat {
     pub(crate) next_seq: u32,
     pub(crate) prev_tx: [u8; 32],
     pub(crate) resigned: bool,
+    pub(crate) revealed: Option<StoredTip>,
+    pub(crate) commitment: Option<[u8; 32]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

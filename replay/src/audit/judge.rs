@@ -116,6 +116,9 @@ impl Judge {
                 let head = self.execution.chain().head();
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
+                if step.begins {
+                    self.keyframes = self.execution.game().tree().clone();
+                }
                 self.due = step.turn.and_then(|turn| Form::after(turn, self.keyframe_turns));
                 if is_revoked {
                     let detail =

@@ -11,10 +11,11 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cadastre_protocol::{
-    Attempt, BlockKind, Certificate, Delegation, DisplayName, EnterAs, Epoch, Failure, Genesis,
-    GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey, ReadBlock,
-    Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate,
-    SignedDelegation, SignedTransaction, Transaction, TransactionBody, Turn, TurnMode, decode_exact,
+    Attempt, BlockKind, Certificate, ChainSecret, Delegation, DisplayName, EnterAs, Epoch, Failure, Genesis,
+    GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey,
+    RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq,
+    ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction, Transaction, TransactionBody,
+    Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room};
 use cadastre_simulations::Game;
@@ -170,7 +171,7 @@ impl Shell {
     }
 
     pub(crate) fn ready(&mut self, guest: GuestId) {
-        self.feed(Input::Ready { guest, ready: true });
+        self.feed(Input::Ready { guest, ready: true, chain: None });
     }
 
     pub(crate) fn leave(&mut self, guest: GuestId) {
@@ -382,6 +383,8 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
         spectators: true,
+        visibility: Visibility::Held,
+        randomness: RandomnessMode::None,
     }
 }
 
@@ -396,6 +399,7 @@ pub(crate) fn host() -> Host {
         entropy: [9; 32],
         deadline_ms: 1_000,
         spectators_max: SPECTATORS_MAX,
+        chain_secret: ChainSecret::new(&[77; 32]),
     }
 }
 

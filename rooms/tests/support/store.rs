@@ -88,7 +88,7 @@ impl Store {
                     self.accepted.clear();
                 }
             }
-            Record::Keyframe { state, snapshot } => self.keyframe = Some((state, snapshot)),
+            Record::Keyframe { state, snapshot } => self.keyframe = Some((*state, snapshot)),
         }
         None
     }
@@ -116,7 +116,7 @@ impl Store {
         let (chain, game) = match &self.keyframe {
             None => self.replay(),
             Some((state, snapshot)) => {
-                let game = Game::restore(&genesis.setup(), snapshot).unwrap();
+                let game = Game::restore(&state.setup(genesis), snapshot).unwrap();
                 let chain =
                     Chain::from_state_unverified(genesis.clone(), state.clone(), game.executed()).unwrap();
                 self.follow(chain, game)
@@ -137,9 +137,7 @@ impl Store {
     fn follow(&self, mut chain: Chain, mut game: Game) -> (Chain, Game) {
         for block in self.blocks_after(chain.head().height, self.height()) {
             let checked = chain.check_proven(block.read().unwrap()).unwrap();
-            if let Some(orders) = checked.orders() {
-                game.apply(&orders);
-            }
+            game.execute(&checked.work());
             chain.append(checked, game.executed()).unwrap();
         }
         (chain, game)

@@ -84,7 +84,7 @@ impl Mayor<'_> {
     fn next_project(&self) -> Option<(Project, Site)> {
         let player = self.draft.player();
         let block_price = TILES_OF_BLOCK * claim_price(player.holdings.land) + BUILDINGS_PRICE;
-        let to_spend = player.treasury - 10 * player.upkeep.max(0) - block_price;
+        let to_spend = self.draft.purse() - 10 * player.upkeep.max(0) - block_price;
         if to_spend < 0 {
             return None;
         }

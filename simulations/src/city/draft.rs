@@ -16,6 +16,8 @@ pub(super) struct Draft<'a> {
     map: &'a Map,
     seat: Seat,
     turn: u32,
+    /// In per cent of the usual.
+    prices: u8,
     player: Player,
     changed: BTreeMap<Place, Tile>,
 }
@@ -29,8 +31,8 @@ pub(super) struct Outcome {
 
 impl<'a> Draft<'a> {
     /// Nothing done yet. Changes will bear the date `turn`.
-    pub(super) fn new(map: &'a Map, seat: Seat, player: &Player, turn: u32) -> Self {
-        Self { map, seat, turn, player: player.clone(), changed: BTreeMap::new() }
+    pub(super) fn new(map: &'a Map, seat: Seat, player: &Player, turn: u32, prices: u8) -> Self {
+        Self { map, seat, turn, prices, player: player.clone(), changed: BTreeMap::new() }
     }
 
     /// Carries out one command.
@@ -56,6 +58,11 @@ impl<'a> Draft<'a> {
     /// The player as the commands so far leave it.
     pub(super) const fn player(&self) -> &Player {
         &self.player
+    }
+
+    /// What the treasury is worth at the usual prices.
+    pub(super) fn purse(&self) -> i64 {
+        self.player.treasury * 100 / i64::from(self.prices)
     }
 
     /// The tile as the commands so far leave it.
@@ -137,6 +144,7 @@ impl<'a> Draft<'a> {
             Some(reason) if replaced.is_empty() => return Err(reason),
             Some(_) | None => {}
         }
+        let cost = cost * i64::from(self.prices) / 100;
         if cost > self.player.treasury {
             return Err("not enough money");
         }
@@ -264,7 +272,7 @@ mod tests {
     /// Carries out one command after others on a fresh map with a full treasury: its result and what it cost.
     fn try_after(others: &[Command], command: Command) -> (Result<(), &'static str>, i64) {
         let map = map();
-        let mut draft = Draft::new(&map, SEAT, &Player::new((0, 0)), 7);
+        let mut draft = Draft::new(&map, SEAT, &Player::new((0, 0)), 7, 100);
         draft.player.holdings.land = 64;
         others.iter().for_each(|other| assert_eq!(draft.execute(*other), Ok(())));
         let before = draft.player.treasury;
@@ -361,7 +369,7 @@ mod tests {
         map.iter()
             .filter(|(_, tile)| tile.owner == Some(SEAT))
             .for_each(|(_, tile)| player.holdings.add(tile));
-        let mut draft = Draft::new(&map, SEAT, &player, 7);
+        let mut draft = Draft::new(&map, SEAT, &player, 7, 100);
         draft.execute(Command::Claim { area: area(4, 0, 2, 1) }).unwrap();
         draft.execute(Command::Road { area: area(0, 0, 6, 1) }).unwrap();
         draft.execute(Command::Line { area: area(2, 0, 1, 3) }).unwrap();

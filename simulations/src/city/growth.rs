@@ -4,6 +4,7 @@
 
 use super::{
     budget::Player,
+    chance::Market,
     map::{Map, Place},
     network::Grid,
     tile::{Kind, PEOPLE_MAX, Reason, Survey, Terrain, Tile, Zone},
@@ -41,7 +42,14 @@ impl Surroundings {
 
 /// Surveys a zone of `player`'s town that is connected to `grid`: the first reason in the order below decides,
 /// and people come or go.
-pub(super) fn survey(tile: &Tile, zone: Zone, player: &Player, grid: Grid, around: Surroundings) -> Survey {
+pub(super) fn survey(
+    tile: &Tile,
+    zone: Zone,
+    player: &Player,
+    grid: Grid,
+    around: Surroundings,
+    times: Market,
+) -> Survey {
     let Appeal { appeal, lack } = Appeal::of(zone, player.tax, around);
     let people = tile.survey.people;
     let capacity = appeal * 2 / 5;
@@ -65,8 +73,9 @@ pub(super) fn survey(tile: &Tile, zone: Zone, player: &Player, grid: Grid, aroun
         (Reason::Overload, people)
     } else {
         let limits = [i64::from(capacity - people), vacancy, i64::from(grid.supply - grid.demand)];
-        let coming = limits.into_iter().fold(i64::from(2 + appeal / 12), i64::min);
-        (Reason::Growing, people + u8::try_from(coming).expect("1 to 10"))
+        let want = (i64::from(2 + appeal / 12) + i64::from(times.settlers)).max(1);
+        let coming = limits.into_iter().fold(want, i64::min);
+        (Reason::Growing, people + u8::try_from(coming).expect("1 to 13"))
     };
     Survey { people, reason, pollution: around.pollution, appeal, ..tile.survey }
 }
@@ -174,7 +183,7 @@ mod tests {
 
     fn outcome(tile: &Tile, player: &Player, grid: Grid, around: Surroundings) -> (Reason, u8) {
         let zone = tile.kind.zone().unwrap();
-        let survey = survey(tile, zone, player, grid, around);
+        let survey = survey(tile, zone, player, grid, around, Market::START);
         (survey.reason, survey.people)
     }
 
@@ -230,6 +239,16 @@ mod tests {
             outcome(&home, &town(0, 0, 0), Grid { supply: 9, demand: 9 }, CALM),
             (Reason::Overload, 0)
         );
+    }
+
+    #[test]
+    fn in_some_times_more_people_want_to_move_than_in_others() {
+        let (home, town) = (tile(Zone::Residential, 0), town(0, 0, 0));
+        let coming = |settlers| {
+            let market = Market { settlers, ..Market::START };
+            survey(&home, Zone::Residential, &town, GRID, CALM, market).people
+        };
+        assert_eq!([-3, 0, 3].map(coming), [5, 8, 11]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The map as coloured cells, one a tile, and a line for each town.
+//! The map as coloured cells, one a tile, and a line for each town and one for the times.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,17 @@ use crate::picture::{Cell, Picture, Rgb, SEAT_COLOURS};
 
 use super::{
     budget::Player,
+    chance::Market,
     map::{Map, Place},
     tile::{Kind, PEOPLE_MAX, Reason, Terrain, Tile, Zone},
 };
 
-pub(super) fn draw(map: &Map, players: &[Player]) -> Picture {
+pub(super) fn draw(map: &Map, players: &[Player], market: Market) -> Picture {
     let cells = map.iter().map(|(place, tile)| cell(map, place, tile)).collect();
-    let legend = Seat::first(8).zip(players).map(|(seat, player)| describe(map, seat, player)).collect();
+    let Market { prices, settlers } = market;
+    let towns = Seat::first(8).zip(players).map(|(seat, player)| describe(map, seat, player));
+    let times = format!("building costs {prices} % of the usual, settlers {settlers:+}");
+    let legend = towns.chain([times]).collect();
     Picture { width: map.size(), cells, legend }
 }
 
@@ -75,6 +79,7 @@ fn building(tile: &Tile, zone: Zone) -> Cell {
     let stage = usize::from(tile.survey.people.div_ceil(PEOPLE_MAX / 4));
     let (glyph, ink) = match tile.survey.reason {
         Reason::NoRoad | Reason::NoPower | Reason::Overload | Reason::Bankrupt => ('!', [230, 40, 30]),
+        Reason::Burnt => ('▲', [255, 120, 20]),
         Reason::None
         | Reason::New
         | Reason::Growing

@@ -87,6 +87,7 @@ pub(super) enum Reason {
     NoJobs,
     NoWorkers,
     NoCustomers,
+    Burnt,
 }
 
 impl Tile {
@@ -250,6 +251,7 @@ impl Reason {
             Self::NoJobs => "no jobs",
             Self::NoWorkers => "no workers",
             Self::NoCustomers => "no customers",
+            Self::Burnt => "a fire",
         }
     }
 
@@ -269,6 +271,7 @@ impl Reason {
             Self::NoJobs => 11,
             Self::NoWorkers => 12,
             Self::NoCustomers => 13,
+            Self::Burnt => 14,
         }
     }
 }
@@ -292,7 +295,7 @@ const KINDS: [Kind; 9] = [
     Kind::Zone(Zone::Commercial),
     Kind::Zone(Zone::Industrial),
 ];
-const REASONS: [Reason; 14] = [
+const REASONS: [Reason; 15] = [
     Reason::None,
     Reason::New,
     Reason::Growing,
@@ -307,6 +310,7 @@ const REASONS: [Reason; 14] = [
     Reason::NoJobs,
     Reason::NoWorkers,
     Reason::NoCustomers,
+    Reason::Burnt,
 ];
 
 #[cfg(test)]
@@ -363,7 +367,7 @@ mod tests {
             (5, 4),
             (6, 41),
             (7, 0),
-            (7, 14),
+            (7, 15),
             (8, 101),
             (9, 101),
             (10, 1),

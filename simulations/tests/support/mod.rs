@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "only in tests")]
 
-use cadastre_protocol::{ChunkId, Digest, RulesId, Seat, Setup};
+use cadastre_protocol::{ChunkId, Context, Digest, RulesId, Seat, Setup, TurnOrders, hash};
 use cadastre_simulations::{Applied, Game, Orders, newest_rules};
 
 /// A match's setup with the seed `seed` in every byte.
@@ -33,14 +33,16 @@ pub(crate) fn suggestions(game: &Game, turn: u32) -> Vec<(Seat, Vec<u8>)> {
     seats.into_iter().map(|seat| (seat, game.simulation().suggest(seat))).collect()
 }
 
-pub(crate) fn orders(lists: &[(Seat, Vec<u8>)]) -> Vec<Orders<'_>> {
-    lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect()
+/// These lists, and the roll of `turn`.
+pub(crate) fn orders(turn: u32, lists: &[(Seat, Vec<u8>)]) -> TurnOrders<'_> {
+    let orders = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+    TurnOrders { roll: hash(Context::Roll, &[&turn.to_le_bytes()]), orders }
 }
 
 /// Lets the bots play one turn.
 pub(crate) fn play(game: &mut Game, turn: u32) -> Applied {
     let lists = suggestions(game, turn);
-    game.apply(&orders(&lists))
+    game.apply(&orders(turn, &lists))
 }
 
 /// Short matches of both games, for whatever holds of every game.

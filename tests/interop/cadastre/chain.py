@@ -50,6 +50,7 @@ from .objects import (
     block_name,
     match_id_of,
     order_rank,
+    seed_of,
 )
 from .trees import Peaks, root, root_of_proof
 
@@ -415,12 +416,17 @@ class Chain:
                     line.next_seq,
                     line.prev_tx,
                     line.resigned,
+                    None,
+                    None,
                 )
                 for line in self.lines
             ),
             self.idle_turns,
             self.sealed,
             self.signer_signed,
+            seed_of(self.match_id),
+            None,
+            False,
         )
 
 

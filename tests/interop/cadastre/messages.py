@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from .codec import U8, U16, U32, U64, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
-from .objects import ProvenBlock, ProvenReceipt, SignedTransaction, TurnMode, ascending, is_rules_name
+from .objects import (
+    ChainStart,
+    ProvenBlock,
+    ProvenReceipt,
+    RandomnessMode,
+    SignedTransaction,
+    TurnMode,
+    Visibility,
+    ascending,
+    is_rules_name,
+)
 
 CLIENT_BYTES_MAX = 8192
 SERVER_BYTES_MAX = 65_536
@@ -26,6 +36,8 @@ class RoomSpec(Fields):
     last_turn: U32 | None
     deadline_ms: U32 | None
     spectators: bool
+    visibility: Visibility
+    randomness: RandomnessMode
 
 
 # From the client
@@ -54,6 +66,7 @@ class Enter(Fields):
 @dataclass(frozen=True)
 class Ready(Fields):
     ready: bool
+    chain: ChainStart | None
 
 
 @dataclass(frozen=True)
@@ -243,6 +256,21 @@ class UnexpectedChainElement(Fields):
 
 
 @dataclass(frozen=True)
+class MissingChainElement(Fields):
+    word = "tx-missing-chain-element"
+
+
+@dataclass(frozen=True)
+class WrongChainElement(Fields):
+    word = "tx-wrong-chain-element"
+
+
+@dataclass(frozen=True)
+class WrongReveal(Fields):
+    word = "tx-wrong-reveal"
+
+
+@dataclass(frozen=True)
 class Early(Fields):
     word = "tx-early"
 
@@ -287,6 +315,9 @@ TransactionError = (
     | WrongLink
     | UnknownSeenBlock
     | UnexpectedChainElement
+    | MissingChainElement
+    | WrongChainElement
+    | WrongReveal
     | Early
     | Late
     | BadDelegation
@@ -355,6 +386,12 @@ class Goodbye(Fields):
     retry_after_ms: U32
 
 
+@dataclass(frozen=True)
+class Relay(Fields):
+    transaction: SignedTransaction
+    receipt: ProvenReceipt
+
+
 ServerMessage = (
     Accept
     | Created
@@ -367,6 +404,7 @@ ServerMessage = (
     | Failed
     | Pong
     | Goodbye
+    | Relay
 )
 
 

@@ -126,9 +126,26 @@ class Visibility(IntEnum):
     Open = 2
 
 
-class Randomness(IntEnum):
+class RandomnessMode(IntEnum):
     Nothing = 0
     CommitReveal = 1
+
+
+@dataclass(frozen=True)
+class NoRandomness(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class ChainStart(Fields):
+    nonce: Hash
+    anchor: Hash
+
+
+@dataclass(frozen=True)
+class CommitReveal(Fields):
+    server: Hash
+    seats: tuple[ChainStart, ...]
 
 
 class Takebacks(IntEnum):
@@ -169,7 +186,7 @@ class Genesis(Versioned):
     absence: Pass | Forfeit
     double_transactions: DoubleTransactions
     visibility: Visibility
-    randomness: Randomness
+    randomness: NoRandomness | CommitReveal
     takebacks: Takebacks
     spectators: Forbidden | Allowed
     parent: Parent | None
@@ -186,9 +203,13 @@ class Genesis(Versioned):
         require(len(set(identities)) == len(identities), "one identity on two seats")
         require(100 <= self.deadline_ms <= 2_678_400_000, "deadline out of range")
         require(self.last_turn != 0, "a limit of no turns")
+        if isinstance(self.randomness, CommitReveal):
+            require(len(self.randomness.seats) == len(self.seats), "number of hash chains")
+            reached = self.last_turn is not None and self.last_turn <= 65_535
+            require(reached, "a last turn that hash chains do not reach")
 
     def is_played(self) -> bool:
-        """Whether all modes are among those that are played at present."""
+        """Whether all modes are among those that this client plays: no sealed moves, no commit and reveal."""
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and isinstance(self.clock, PerTurn)
@@ -196,8 +217,8 @@ class Genesis(Versioned):
             and isinstance(self.absence, Pass)
             and not isinstance(self.absence, Forfeit)
             and self.double_transactions is DoubleTransactions.KeepFirst
-            and self.visibility is Visibility.Held
-            and self.randomness is Randomness.Nothing
+            and self.visibility is not Visibility.Sealed
+            and self.randomness == NoRandomness()
             and self.takebacks is Takebacks.Never
             and self.spectators in (Forbidden(), Allowed(0))
             and self.parent is None
@@ -473,8 +494,8 @@ def block_name(header: bytes) -> bytes:
     return H("block", header)
 
 
-def order_rank(prev_block: bytes, randomness: bytes, seat: int) -> bytes:
-    return H("order", prev_block + randomness + bytes([seat]))
+def order_rank(prev_block: bytes, mixing: bytes, seat: int) -> bytes:
+    return H("order", prev_block + mixing + bytes([seat]))
 
 
 def ascending(seats: list[int]) -> bool:
@@ -513,11 +534,19 @@ class SessionState(Fields):
 
 
 @dataclass(frozen=True)
+class Tip(Fields):
+    element: Hash
+    revealed: U32
+
+
+@dataclass(frozen=True)
 class SeatState(Fields):
     session: SessionState | None
     next_seq: U32
     prev_tx: Hash
     resigned: bool
+    tip: Tip | None
+    commitment: Hash | None
 
 
 @dataclass(frozen=True)
@@ -531,3 +560,6 @@ class ChainState(Fields):
     idle_turns: U16
     sealed: SealReason | None
     signer: SignedCertificate
+    seed: Hash
+    server: Tip | None
+    revealing: bool

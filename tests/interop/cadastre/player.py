@@ -128,7 +128,7 @@ class Player:
             case Lobby(_, _, seats), _:
                 self.match = None
                 if any(seat.identity == self.identity.public and not seat.ready for seat in seats):
-                    connection.send(Ready(True))
+                    connection.send(Ready(True, None))
             case GenesisMessage(genesis, _, begun), _:
                 self._begin(connection, genesis, begun)
             case BlockMessage(proven), Match() as match_:
