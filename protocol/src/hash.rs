@@ -6,7 +6,8 @@ use bincode::{Decode, Encode};
 use blake3::hazmat::{ContextKey, HasherExt, hash_derive_key_context};
 use std::sync::LazyLock;
 
-/// The 32 bytes of a BLAKE3 hash. Compared in constant time only where secrets are involved, which is not here.
+/// The 32 bytes of a hash: BLAKE3, and SHA-256 in the transparency log. Compared in constant time only where
+/// secrets are involved, which is not here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct Digest([u8; 32]);
 

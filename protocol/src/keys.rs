@@ -132,6 +132,15 @@ impl EnrolledKey {
     }
 }
 
+impl EnrolledKey {
+    /// Verifies a signature over bytes without a context: the notes of the transparency log, whose form other
+    /// people fixed. No note has the 64 spaces and the zero byte that stand in everything else we sign.
+    pub(crate) fn verify_note(&self, signed: &[u8], signature: &Signature) -> Result<(), BadSignature> {
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        self.key.verify_strict(signed, &signature).map_err(|_| BadSignature)
+    }
+}
+
 impl Encode for EnrolledKey {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.bytes.encode(encoder)
@@ -212,6 +221,11 @@ impl SecretKey {
     /// Signs `digest` as an object of the kind `context`.
     pub fn sign(&self, context: Context, digest: Digest) -> Signature {
         Signature(self.0.sign(&signed_bytes(context, digest)).to_bytes())
+    }
+
+    /// Signs bytes without a context; see [`EnrolledKey::verify_note`].
+    pub(crate) fn sign_note(&self, signed: &[u8]) -> Signature {
+        Signature(self.0.sign(signed).to_bytes())
     }
 
     /// The key with which this identity speaks in one match from one delegation on.

@@ -16,6 +16,7 @@ mod hash;
 mod hash_chain;
 mod ids;
 mod keys;
+pub mod log;
 pub mod merkle;
 mod message;
 mod proof;

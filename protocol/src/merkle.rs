@@ -3,17 +3,36 @@
 
 use crate::hash::{Context, Digest, hash};
 
+/// How a tree hashes its inner nodes.
+pub trait NodeHash: Copy {
+    /// Root of the tree without leaves.
+    fn empty(self) -> Digest;
+
+    /// The node above two others.
+    fn join(self, left: &Digest, right: &Digest) -> Digest;
+}
+
+impl NodeHash for Context {
+    fn empty(self) -> Digest {
+        hash(self, &[])
+    }
+
+    fn join(self, left: &Digest, right: &Digest) -> Digest {
+        hash(self, &[left.as_bytes(), right.as_bytes()])
+    }
+}
+
 /// More leaves than this no tree of ours has, so no proof is longer than 64 hashes.
 pub const PROOF_HASHES_MAX: usize = 64;
 
 /// Root over `leaves`. The root of no leaves is the hash of no bytes.
-pub fn root(node: Context, leaves: &[Digest]) -> Digest {
+pub fn root(node: impl NodeHash, leaves: &[Digest]) -> Digest {
     match leaves {
-        [] => hash(node, &[]),
+        [] => node.empty(),
         [leaf] => *leaf,
         more => {
             let (left, right) = more.split_at(split(more.len()));
-            join(node, &root(node, left), &root(node, right))
+            node.join(&root(node, left), &root(node, right))
         }
     }
 }
@@ -23,7 +42,7 @@ pub fn root(node: Context, leaves: &[Digest]) -> Digest {
 /// # Panics
 ///
 /// When `index` is not the index of a leaf.
-pub fn prove(node: Context, leaves: &[Digest], index: usize) -> Vec<Digest> {
+pub fn prove(node: impl NodeHash, leaves: &[Digest], index: usize) -> Vec<Digest> {
     assert!(index < leaves.len(), "leaf {index} of {}", leaves.len());
     let mut proof = Vec::new();
     let (mut leaves, mut index) = (leaves, index);
@@ -43,13 +62,13 @@ pub fn prove(node: Context, leaves: &[Digest], index: usize) -> Vec<Digest> {
 }
 
 /// Every proof of a tree, and its root: the cost of one tree instead of one for each leaf.
-pub fn prove_all(node: Context, leaves: &[Digest]) -> (Digest, Vec<Vec<Digest>>) {
+pub fn prove_all(node: impl NodeHash, leaves: &[Digest]) -> (Digest, Vec<Vec<Digest>>) {
     let mut proofs = vec![Vec::new(); leaves.len()];
     let root = if leaves.is_empty() { root(node, leaves) } else { prove_into(node, leaves, &mut proofs) };
     (root, proofs)
 }
 
-fn prove_into(node: Context, leaves: &[Digest], proofs: &mut [Vec<Digest>]) -> Digest {
+fn prove_into(node: impl NodeHash, leaves: &[Digest], proofs: &mut [Vec<Digest>]) -> Digest {
     if let [leaf] = leaves {
         return *leaf;
     }
@@ -59,12 +78,18 @@ fn prove_into(node: Context, leaves: &[Digest], proofs: &mut [Vec<Digest>]) -> D
     let right = prove_into(node, &leaves[at..], right_proofs);
     left_proofs.iter_mut().for_each(|proof| proof.push(right));
     right_proofs.iter_mut().for_each(|proof| proof.push(left));
-    join(node, &left, &right)
+    node.join(&left, &right)
 }
 
 /// The root that `leaf` at `index` of `size` leaves has with `proof`; `None` when the proof has not
 /// exactly the length that `index` and `size` fix.
-pub fn root_of_proof(node: Context, leaf: Digest, index: u64, size: u64, proof: &[Digest]) -> Option<Digest> {
+pub fn root_of_proof(
+    node: impl NodeHash,
+    leaf: Digest,
+    index: u64,
+    size: u64,
+    proof: &[Digest],
+) -> Option<Digest> {
     if index >= size {
         return None;
     }
@@ -74,9 +99,9 @@ pub fn root_of_proof(node: Context, leaf: Digest, index: u64, size: u64, proof: 
     let mut hashes = proof.iter();
     while last > 0 {
         if at % 2 == 1 {
-            digest = join(node, hashes.next()?, &digest);
+            digest = node.join(hashes.next()?, &digest);
         } else if at < last {
-            digest = join(node, &digest, hashes.next()?);
+            digest = node.join(&digest, hashes.next()?);
         }
         at /= 2;
         last /= 2;
@@ -86,22 +111,22 @@ pub fn root_of_proof(node: Context, leaf: Digest, index: u64, size: u64, proof: 
 
 /// A tree that only grows, kept as the roots of its complete subtrees: at most 64 hashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frontier {
-    node: Context,
+pub struct Frontier<N = Context> {
+    node: N,
     /// Roots of complete subtrees, largest first; their sizes are the set bits of `size`.
     peaks: Vec<Digest>,
     size: u64,
 }
 
-impl Frontier {
+impl<N: NodeHash> Frontier<N> {
     /// A tree without leaves.
-    pub const fn new(node: Context) -> Self {
+    pub const fn new(node: N) -> Self {
         Self { node, peaks: Vec::new(), size: 0 }
     }
 
     /// The tree of `size` leaves whose complete subtrees have the roots `peaks`, largest first; `None`
     /// when their number is not the one that `size` fixes.
-    pub fn from_peaks(node: Context, peaks: Vec<Digest>, size: u64) -> Option<Self> {
+    pub fn from_peaks(node: N, peaks: Vec<Digest>, size: u64) -> Option<Self> {
         (peaks.len() == size.count_ones() as usize).then_some(Self { node, peaks, size })
     }
 
@@ -110,7 +135,7 @@ impl Frontier {
         let mut digest = leaf;
         for _ in 0..self.size.trailing_ones() {
             let left = self.peaks.pop().expect("each set bit of the size has its peak");
-            digest = join(self.node, &left, &digest);
+            digest = self.node.join(&left, &digest);
         }
         self.peaks.push(digest);
         self.size += 1;
@@ -121,7 +146,7 @@ impl Frontier {
         let mut peaks = self.peaks.iter().rev();
         match peaks.next() {
             None => root(self.node, &[]),
-            Some(last) => peaks.fold(*last, |right, left| join(self.node, left, &right)),
+            Some(last) => peaks.fold(*last, |right, left| self.node.join(left, &right)),
         }
     }
 
@@ -134,10 +159,6 @@ impl Frontier {
     pub fn peaks(&self) -> &[Digest] {
         &self.peaks
     }
-}
-
-fn join(node: Context, left: &Digest, right: &Digest) -> Digest {
-    hash(node, &[left.as_bytes(), right.as_bytes()])
 }
 
 /// Largest power of two below `n`, for `n` of 2 and more.

@@ -47,6 +47,11 @@ impl Revocations {
     pub fn is_revoked(&self, serial: u32, at: Millis) -> bool {
         self.revoked.iter().any(|revoked| revoked.serial == serial && at >= revoked.from)
     }
+
+    /// Does what was signed under `serial` no longer count if nobody can say when that was?
+    pub fn is_revoked_at_some_time(&self, serial: u32) -> bool {
+        self.revoked.iter().any(|revoked| revoked.serial == serial)
+    }
 }
 
 impl Wire for Revocations {
@@ -121,6 +126,7 @@ mod tests {
         let is_revoked = |serial, at| verified.is_revoked(serial, Millis::new(at));
         assert!(!is_revoked(7, 999) && is_revoked(7, 1_000) && is_revoked(7, u64::MAX));
         assert!(is_revoked(9, 0) && !is_revoked(8, u64::MAX));
+        assert!(verified.is_revoked_at_some_time(7) && !verified.is_revoked_at_some_time(8));
         assert!(!Revocations::NONE.is_revoked(7, Millis::new(u64::MAX)));
     }
 
