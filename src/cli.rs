@@ -13,6 +13,7 @@ mod replay;
 mod room;
 mod serve;
 mod watch;
+mod witness;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -28,7 +29,7 @@ struct Cli {
     /// Prints each result as one JSON object a line.
     #[arg(long, global = true)]
     json: bool,
-    /// What is logged to stderr, in the syntax of `tracing` filters (default: info for serve, else warn).
+    /// What is logged to stderr, in the syntax of `tracing` filters (default: info for serve and witness, else warn).
     #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// Logs as JSON objects.
@@ -62,6 +63,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Checks everything in a replay file. Exit code 0: valid; 1: violations; 2: unreadable.
     Audit(audit::AuditArgs),
+    /// Cosigns the checkpoints of transparency logs, so that none of them can show two histories.
+    Witness(witness::WitnessArgs),
     /// Makes, certifies, replaces, encrypts and shows keys.
     #[command(subcommand)]
     Key(key::KeyCommand),
@@ -137,6 +140,7 @@ fn run_command(cli: Cli) -> Ending {
         Command::Export(args) => run(export::export(args, output)),
         Command::Replay(args) => replay::replay(&args, output),
         Command::Audit(args) => audit::audit(&args, output),
+        Command::Witness(args) => run(witness::witness(args, cli.passphrase_fd, output)),
         Command::Key(command) => key::key(&command, cli.passphrase_fd, output),
     }
 }
@@ -172,7 +176,8 @@ fn run(command: impl Future<Output = Ending>) -> Ending {
 }
 
 fn start_log(cli: &Cli) -> Result<(), CliError> {
-    let default = if matches!(cli.command, Command::Serve(_)) { "info" } else { "warn" };
+    let default =
+        if matches!(cli.command, Command::Serve(_) | Command::Witness(_)) { "info" } else { "warn" };
     let filter = tracing_subscriber::EnvFilter::builder()
         .parse(cli.log.as_deref().unwrap_or(default))
         .map_err(|error| CliError::usage(format!("--log: {error}")))?;

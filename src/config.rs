@@ -7,8 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cadastre_protocol::{DEADLINE_MS_MAX, DEADLINE_MS_MIN};
-use serde::Deserialize;
+use cadastre_protocol::{
+    DEADLINE_MS_MAX, DEADLINE_MS_MIN,
+    log::{Origin, WitnessKey},
+};
+use serde::{Deserialize, Deserializer, de::Error};
 
 /// Largest limit that counts something: what is reserved for it must fit in memory.
 const COUNT_MAX: u64 = 1_000_000;
@@ -29,8 +32,86 @@ pub struct Config {
     pub authorities: Vec<String>,
     /// Deadline of turns in rooms whose settings have none, in milliseconds.
     pub deadline_ms: u32,
+    /// The transparency log.
+    pub log: LogConfig,
     /// How much of everything there may be.
     pub limits: Limits,
+}
+
+/// The transparency log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Names the log for ever; made from the root key if it is not set.
+    #[serde(deserialize_with = "origin")]
+    pub origin: Option<Origin>,
+    /// Time between two checkpoints, in milliseconds. A match that ends is logged at once.
+    pub interval_ms: u64,
+    /// Time that a witness has to answer, in milliseconds.
+    pub witness_ms_max: u64,
+    /// Who is asked to cosign each checkpoint.
+    pub witnesses: Vec<Cosigner>,
+}
+
+/// A witness of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cosigner {
+    /// Where it is asked.
+    pub url: WitnessUrl,
+    /// What verifies its cosignatures.
+    #[serde(deserialize_with = "witness_key")]
+    pub key: WitnessKey,
+}
+
+/// `http://HOST:PORT/PREFIX`, the submission prefix of a witness.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct WitnessUrl {
+    authority: String,
+    prefix: String,
+}
+
+impl WitnessUrl {
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The path before `/add-checkpoint`; empty, or begins with a slash.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl TryFrom<String> for WitnessUrl {
+    type Error = &'static str;
+
+    fn try_from(url: String) -> Result<Self, Self::Error> {
+        let rest = url.strip_prefix("http://").ok_or("a witness's URL begins with http://")?;
+        let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+        if !is_plain || authority.is_empty() {
+            return Err("not the URL of a witness");
+        }
+        let port = if authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            ""
+        } else {
+            ":80"
+        };
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        Ok(Self { authority: format!("{authority}{port}"), prefix })
+    }
+}
+
+fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Origin>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let malformed = || D::Error::custom("an origin has 1 to 255 bytes, without spaces and plus");
+    Origin::new(&text).map(Some).ok_or_else(malformed)
+}
+
+fn witness_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WitnessKey, D::Error> {
+    WitnessKey::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// How much of everything there may be.
@@ -71,8 +152,15 @@ impl Default for Config {
             data: PathBuf::from("cadastre-data"),
             authorities: Vec::new(),
             deadline_ms: 30_000,
+            log: LogConfig::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { origin: None, interval_ms: 60_000, witness_ms_max: 5_000, witnesses: Vec::new() }
     }
 }
 
@@ -122,6 +210,8 @@ impl Config {
         let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
         let checks = [
             ("deadline_ms", u64::from(self.deadline_ms), deadline),
+            ("log.interval_ms", self.log.interval_ms, millis.clone()),
+            ("log.witness_ms_max", self.log.witness_ms_max, millis.clone()),
             ("limits.connections_max", count(limits.connections_max), at_least(1)),
             ("limits.handshakes_max", count(limits.handshakes_max), at_least(1)),
             ("limits.handshake_ms_max", limits.handshake_ms_max, millis.clone()),

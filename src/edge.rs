@@ -31,7 +31,7 @@ use tokio::{
 };
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::rooms::Rooms;
+use crate::{log::Log, rooms::Rooms};
 use impatient::Impatient;
 
 /// Longest head of a request, in bytes.
@@ -46,6 +46,7 @@ const CLOSE_MS_MAX: u64 = 5_000;
 /// What every connection shares.
 pub(crate) struct Edge {
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) log: Arc<Log>,
     pub(crate) identity: ServerIdentity,
     /// Every `host:port` that clients may have dialled.
     pub(crate) authorities: Vec<String>,
@@ -58,6 +59,7 @@ pub(crate) struct Edge {
 impl Edge {
     pub(crate) fn new(
         rooms: Arc<Rooms>,
+        log: Arc<Log>,
         identity: ServerIdentity,
         listen: SocketAddr,
         closing: watch::Receiver<bool>,
@@ -68,6 +70,7 @@ impl Edge {
             handshakes: Semaphore::new(config.limits.handshakes_max),
             exports: Arc::new(Semaphore::new(config.limits.exports_max)),
             rooms,
+            log,
             identity,
             closing,
             next_connection: AtomicU64::new(0),

@@ -4,7 +4,10 @@ use cadastre_protocol::{Genesis, Height, MatchId, Millis, RoomName, SpectatorPol
 use cadastre_replay::{Meta, WriteError, Writer};
 use serde::Serialize;
 
-use crate::store::{ReadError, Store};
+use crate::{
+    log::Log,
+    store::{ReadError, Store},
+};
 
 /// A match in a list.
 #[derive(Clone, Debug, Serialize)]
@@ -70,13 +73,18 @@ pub(crate) fn newest_of_room(store: &Store, room: &RoomName) -> Result<Option<Ma
 }
 
 /// The replay file of a match, finished or not; `None` for a match that the store does not have. Every block
-/// is verified and executed on the way.
+/// is verified and executed on the way, and what the log has of it is proved.
 ///
 /// # Errors
 ///
 /// Nobody may watch the match, and it is not over; the store cannot be read, or what it has does not pass the
 /// chain verifier.
-pub(crate) fn replay(store: &Store, match_id: MatchId) -> Result<Option<Vec<u8>>, ExportError> {
+pub(crate) fn replay(store: &Store, log: &Log, match_id: MatchId) -> Result<Option<Vec<u8>>, ExportError> {
+    // Before the mark: what is logged must not be ahead of what is exported.
+    let logged = log.prove(match_id).unwrap_or_else(|error| {
+        tracing::error!(error = &error as &dyn std::error::Error, "cannot prove what is logged");
+        None
+    });
     let (Some(record), Some(mark)) = (store.match_record(match_id)?, store.mark(match_id)?) else {
         return Ok(None);
     };
@@ -88,6 +96,9 @@ pub(crate) fn replay(store: &Store, match_id: MatchId) -> Result<Option<Vec<u8>>
     let mut writer = Writer::new(Vec::new(), meta)?;
     for height in 1..=mark.height.get() {
         writer.push(store.block(match_id, Height::new(height))?)?;
+    }
+    if let Some(logged) = &logged {
+        writer.add_log_proof(logged);
     }
     let (bytes, _) = writer.finish()?;
     Ok(Some(bytes))

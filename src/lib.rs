@@ -4,14 +4,17 @@
 pub mod cli;
 mod clock;
 pub mod config;
+mod durable;
 mod edge;
 mod export;
 pub mod key_file;
+mod log;
 pub mod metrics;
 pub mod passphrase;
 mod rooms;
 mod server_keys;
 mod service;
 pub mod store;
+mod witness;
 
 pub use service::{Expired, Service, ServiceError};

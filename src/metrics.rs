@@ -45,6 +45,10 @@ pub struct Metrics {
     pub bytes_received: Counter<u64, AtomicU64>,
     /// When the first certificate of the service expires, in seconds since 1970.
     pub certificates_expire_seconds: Gauge,
+    /// Entries of the transparency log.
+    pub log_size: Gauge,
+    /// What came of asking witnesses, by result.
+    pub log_witnesses: Family<Reason, Counter>,
     commit_seconds: Histogram,
     commits: Counter,
 }
@@ -75,6 +79,8 @@ impl Metrics {
             bytes_sent: Counter::default(),
             bytes_received: Counter::default(),
             certificates_expire_seconds: Gauge::default(),
+            log_size: Gauge::default(),
+            log_witnesses: Family::default(),
             // 0.1 ms to 3.3 s.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             commits: Counter::default(),
@@ -99,6 +105,8 @@ impl Metrics {
         );
         r.register("sent_bytes", "Bytes of sealed records sent", m.bytes_sent.clone());
         r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
+        r.register("log_size", "Entries of the transparency log", m.log_size.clone());
+        r.register("log_witnesses", "Witnesses asked, by result", m.log_witnesses.clone());
         r.register("commit_seconds", "Time to make a group of commits durable", m.commit_seconds.clone());
         r.register("commits", "Commits made durable", m.commits.clone());
         metrics.registry = r;

@@ -6,8 +6,8 @@
 //!
 //! # Provides
 //!
-//! - Keys that are made once, with certificates for the roles *handshake* and *block*; the root key makes
-//!   them where it is in the folder, and may as well lie elsewhere.
+//! - Keys that are made once, with certificates for the roles *handshake*, *block* and *log*; the root key
+//!   makes them where it is in the folder, and may as well lie elsewhere.
 //! - A block signer that is replaced by another one with a greater serial, at any crash between the two as a
 //!   whole or not at all.
 //! - [`Generations`]: a store put back from a backup is told from the one that was left.
@@ -19,7 +19,6 @@ mod root;
 
 use std::{
     fmt, fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -29,6 +28,7 @@ use cadastre_protocol::{
 };
 
 use crate::{
+    durable,
     key_file::{self, KeyFileError},
     passphrase::Passphrase,
     store::{ReadError, StoreError},
@@ -52,7 +52,7 @@ const RENEWAL_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 pub(crate) const LAST_MS: u64 = 60 * 1000;
 
 /// The roles that a service plays.
-const SERVED: [KeyRole; 2] = [KeyRole::Handshake, KeyRole::Block];
+const SERVED: [KeyRole; 3] = [KeyRole::Handshake, KeyRole::Block, KeyRole::Log];
 
 /// The service's keys, loaded.
 #[derive(Debug)]
@@ -71,6 +71,10 @@ pub(crate) struct ServerKeys {
     pub(crate) expires: Millis,
     /// The server's part of the randomness of all matches.
     pub(crate) chain_secret: ChainSecret,
+    /// Signs the checkpoints of the transparency log.
+    pub(crate) log: SecretKey,
+    /// Certificate of `log`.
+    pub(crate) log_certificate: SignedCertificate,
 }
 
 impl ServerKeys {
@@ -88,8 +92,11 @@ impl ServerKeys {
         let folder = KeyFolder::open_or_create(folder, passphrase)?;
         let handshake = folder.load(KeyRole::Handshake, now)?;
         let block = folder.load(KeyRole::Block, now)?;
-        let chain_secret = ChainSecret::new(&folder.secret_at(folder.path.join(CHAIN_KEY))?.seed());
-        let expires = handshake.verified.valid_to().min(block.verified.valid_to());
+        let chain_secret =
+            ChainSecret::new(&folder.secret_at(folder.path.join(CHAIN_KEY), folder.is_in_use)?.seed());
+        let log = folder.load(KeyRole::Log, now)?;
+        let expires =
+            handshake.verified.valid_to().min(block.verified.valid_to()).min(log.verified.valid_to());
         let identity = ServerIdentity::new(folder.root, handshake.signed, handshake.key, now);
         Ok(Self {
             root: folder.root,
@@ -97,6 +104,8 @@ impl ServerKeys {
             block: block.key,
             block_certificate: block.signed,
             block_serial: block.verified.serial(),
+            log: log.key,
+            log_certificate: log.signed,
             expires,
             chain_secret,
         })
@@ -194,19 +203,28 @@ impl<'a> KeyFolder<'a> {
         }
     }
 
-    /// The key of a role; made if it is missing and the folder was never in use.
+    /// The key of a role; made if it is missing and was never in use.
     fn key(&self, role: KeyRole) -> Result<SecretKey, ServerKeysError> {
-        self.secret_at(self.key_path(role))
+        self.secret_at(self.key_path(role), self.was_used(role))
     }
 
-    /// The secret of a file; made likewise.
-    fn secret_at(&self, path: PathBuf) -> Result<SecretKey, ServerKeysError> {
+    /// The secret of a file; made if it is missing and was never used.
+    fn secret_at(&self, path: PathBuf, was_used: bool) -> Result<SecretKey, ServerKeysError> {
         if path.exists() {
             Ok(key_file::read(&path, self.passphrase)?)
-        } else if self.is_in_use {
+        } else if was_used {
             Err(ServerKeysError::Missing { path })
         } else {
             Ok(key_file::create(&path, self.passphrase)?)
+        }
+    }
+
+    /// Has a key of that role been used? That of the log is from the first tree that it signs: a log that is
+    /// begun anew gets another key.
+    fn was_used(&self, role: KeyRole) -> bool {
+        match role {
+            KeyRole::Handshake | KeyRole::Block => self.is_in_use,
+            KeyRole::Log => self.path.join(LOG_SIGNED).exists(),
         }
     }
 
@@ -313,20 +331,16 @@ fn make_folder(path: &Path) -> Result<(), ServerKeysError> {
 
 /// Replaces a file as a whole: after a crash it is the old one or the new one.
 pub(crate) fn write_durably(path: &Path, text: &str) -> Result<(), ServerKeysError> {
-    let beside = path.with_added_extension("new");
-    let written = fs::File::create(&beside).and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        key_file::sync_parent(path)
-    });
-    written.map_err(|source| ServerKeysError::Io { path: path.to_owned(), source })
+    durable::replace(path, text.as_bytes())
+        .map_err(|source| ServerKeysError::Io { path: path.to_owned(), source })
 }
 
 const ROOT_KEY: &str = "root.key";
 
 /// The secret of the server's hash chains, in a file like those of keys.
 const CHAIN_KEY: &str = "chain.key";
+/// The checkpoint that the log's key signed last.
+pub(crate) const LOG_SIGNED: &str = "log-signed";
 
 const ROOT_PUBLIC: &str = "root.pub";
 
@@ -346,8 +360,8 @@ pub enum ServerKeysError {
     },
     /// A key that was in use is gone.
     #[error(
-        "{path} is missing; put it back from a copy, or go on with new keys by `cadastre key rotate`: the matches in \
-         the store were made with it"
+        "{path} is missing, and was in use; put it back from a copy, or go on without it: with new keys by `cadastre \
+         key rotate`, without a log's key by beginning another log"
     )]
     Missing {
         /// The file that should be there.
@@ -421,7 +435,10 @@ pub enum ServerKeysError {
         newest: u32,
     },
     /// A certificate was taken back.
-    #[error("the certificate {path}, serial {serial}, is revoked; `cadastre key rotate` replaces its key")]
+    #[error(
+        "the certificate {path}, serial {serial}, is revoked; `cadastre key rotate` replaces keys for handshakes and \
+         blocks, and another log has another key"
+    )]
     Revoked {
         /// The file.
         path: PathBuf,
@@ -502,7 +519,16 @@ mod tests {
         fs::remove_file(folder.path().join("root.key")).unwrap();
         assert_eq!(load().unwrap().root, first.root, "the root key may lie elsewhere");
         Generations::read(folder.path()).unwrap().begin(None).unwrap();
-        for name in ["root.pub", "handshake.key", "block.key", CHAIN_KEY] {
+        let log = folder.path().join("log.key");
+        fs::remove_file(&log).unwrap();
+        fs::remove_file(folder.path().join("log.cert")).unwrap();
+        assert!(
+            matches!(load(), Err(ServerKeysError::NotCertified { .. })),
+            "a log that has signed nothing gets another key, and asks for its certificate"
+        );
+        assert!(log.exists());
+        fs::write(folder.path().join(LOG_SIGNED), "").unwrap();
+        for name in ["root.pub", "handshake.key", "block.key", "log.key", CHAIN_KEY] {
             let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
             fs::rename(&path, &aside).unwrap();
             assert!(matches!(load(), Err(ServerKeysError::Missing { path: missing }) if missing == path));

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use cadastre_protocol::{MatchId, Millis, PublicKey};
+use cadastre_protocol::{
+    MatchId, Millis, PublicKey,
+    log::{LogKey, Origin},
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
@@ -10,10 +13,11 @@ use crate::{
     clock,
     config::Config,
     edge::{self, Edge},
+    log::{self, Log, LogError, Witnesses},
     metrics::Metrics,
     passphrase::Passphrase,
     rooms::{RestoreError, Rooms},
-    server_keys::{Generations, LAST_MS, Moment, ServerKeys, ServerKeysError},
+    server_keys::{Generations, LAST_MS, LOG_SIGNED, Moment, ServerKeys, ServerKeysError},
     store::{self, MatchRecord, ReadError, RecoveryError, Store, StoreError, StoreLock, Writer},
 };
 
@@ -25,6 +29,8 @@ pub struct Service {
     rooms: Arc<Rooms>,
     closing: watch::Sender<bool>,
     serving: JoinHandle<()>,
+    log: Arc<Log>,
+    logging: JoinHandle<()>,
     writer_thread: std::thread::JoinHandle<()>,
     _lock: StoreLock,
 }
@@ -45,6 +51,16 @@ impl Service {
         let generation = generations.begin(store.generation()?)?;
         store.set_generation(generation)?;
         generations.begun(generation)?;
+
+        let origin = config.log.origin.clone().unwrap_or_else(|| default_origin(keys.root));
+        let log_key = keys.log.public();
+        let begun = store.log_key()?;
+        let (folder, signed) = (config.data.join("log"), keys_folder.join(LOG_SIGNED));
+        let (log, appender) = Log::open(&folder, signed, begun, &origin, keys.log, keys.log_certificate)?;
+        if begun != Some(log_key) {
+            store.set_log_key(log_key)?;
+        }
+        let log = Arc::new(log);
 
         // Bound before the matches go on, so that a port in use costs nobody a Reopen.
         let listener = TcpListener::bind(config.listen)
@@ -75,11 +91,22 @@ impl Service {
         ));
         let resumed = resume_matches(&store, &rooms)?;
         let (closing, closing_receiver) = watch::channel(false);
-        let edge = Arc::new(Edge::new(rooms.clone(), keys.handshake, listen, closing_receiver));
+        note_unlogged_heads(&store)?;
+        let settings = &rooms.shared().config.log;
+        let logging = tokio::spawn(log::run(
+            log.clone(),
+            appender,
+            Witnesses::new(&settings.witnesses, Duration::from_millis(settings.witness_ms_max)),
+            store,
+            rooms.shared().metrics.clone(),
+            Duration::from_millis(settings.interval_ms),
+            closing_receiver.clone(),
+        ));
+        let edge = Arc::new(Edge::new(rooms.clone(), log.clone(), keys.handshake, listen, closing_receiver));
         let serving = tokio::spawn(edge::serve(listener, edge));
         let (root, expires) = (keys.root, keys.expires);
         info!(%listen, root_key = %root, generation, resumed, certificates_expire = %Moment(expires), "service started");
-        Ok(Self { listen, root, expires, rooms, closing, serving, writer_thread, _lock: lock })
+        Ok(Self { listen, root, expires, rooms, closing, serving, log, logging, writer_thread, _lock: lock })
     }
 
     /// Waits until a certificate is so close to its end that the service must stop: a turn that outlasts it
@@ -108,12 +135,18 @@ impl Service {
         self.root
     }
 
+    /// What verifies the checkpoints of its transparency log.
+    pub fn log_key(&self) -> LogKey {
+        self.log.key().clone()
+    }
+
     /// Stops in good order: what is under way is brought to disk, everybody is told, connections end.
     pub async fn stop(self) {
         self.rooms.close().await;
         self.closing.send_replace(true);
         // A task that panicked has nothing more to end.
         let _ = self.serving.await;
+        let _ = self.logging.await;
         drop(self.rooms);
         let thread = self.writer_thread;
         let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -132,6 +165,22 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// For how long before its end a certificate is warned of.
 const WARNING_DAYS: u64 = 30;
+
+/// The name of a log that was given none.
+fn default_origin(root: PublicKey) -> Origin {
+    Origin::new(&format!("cadastre/{root}")).expect("short and plain")
+}
+
+/// Has the log look at the head of every match: it may have been away when some of them moved.
+fn note_unlogged_heads(store: &Store) -> Result<(), ReadError> {
+    for entry in store.matches() {
+        let (match_id, _) = entry?;
+        if let Some(mark) = store.mark(match_id)? {
+            store.heads().note(match_id, mark);
+        }
+    }
+    Ok(())
+}
 
 /// Opens the rooms of all matches that are not over. One that cannot go on is left as it is, for an auditor,
 /// and does not keep the others from going on.
@@ -197,6 +246,9 @@ pub enum ServiceError {
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] ServerKeysError),
+    /// The transparency log cannot go on.
+    #[error(transparent)]
+    Log(#[from] LogError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Read(#[from] ReadError),

@@ -10,6 +10,7 @@
 //!
 //! - Secrecy: whoever can read the folder can read the matches.
 
+mod heads;
 mod keys;
 mod recovery;
 mod writer;
@@ -18,15 +19,17 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use bincode::{Decode, Encode};
 use cadastre_protocol::{
     BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, MatchId, Millis, ProvenBlock,
-    ProvenReceipt, RoomName, SignedTransaction, Wire, decode_exact,
+    ProvenReceipt, PublicKey, RoomName, SignedTransaction, Wire, decode_exact,
 };
 use cadastre_simulations::Snapshot;
 
+pub use heads::Heads;
 use keys::{Key, Tag};
 pub use recovery::{RecoveryError, recover};
 pub use writer::{Commit, CommitError, Writer};
@@ -40,6 +43,7 @@ pub struct Store {
     db: sled::Db,
     tree: sled::Tree,
     folder: PathBuf,
+    heads: Arc<Heads>,
 }
 
 /// Holds the store's folder for this process; another one is refused until it is dropped.
@@ -137,7 +141,7 @@ impl Store {
             db.open_tree("matches").map_err(|source| StoreError::Sled { path: folder.to_owned(), source })?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)?;
         crate::key_file::sync_parent(folder).map_err(at)?;
-        Ok(Self { db, tree, folder: folder.to_owned() })
+        Ok(Self { db, tree, folder: folder.to_owned(), heads: Arc::default() })
     }
 
     /// The generation in which the store was left.
@@ -162,6 +166,35 @@ impl Store {
         self.db.flush()?;
         self.sync_file()?;
         Ok(())
+    }
+
+    /// Key of the last transparency log of this service.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn log_key(&self) -> Result<Option<PublicKey>, ReadError> {
+        let value = self.db.get(b"log-key")?;
+        value
+            .map(|bytes| bytes.as_ref().try_into().map(PublicKey::new).map_err(|_| ReadError::Damaged))
+            .transpose()
+    }
+
+    /// Remembers the key of a log that was begun. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be written.
+    pub fn set_log_key(&self, key: PublicKey) -> Result<(), ReadError> {
+        self.db.insert(b"log-key", key.as_bytes())?;
+        self.db.flush()?;
+        self.sync_file()?;
+        Ok(())
+    }
+
+    /// What has moved since it was last asked.
+    pub fn heads(&self) -> &Heads {
+        &self.heads
     }
 
     /// Every match there is, in no order that means anything.

@@ -104,10 +104,14 @@ async fn a_first_start_that_is_killed_anywhere_is_taken_up_by_the_next() {
         "keys/handshake.cert",
         "keys/block.key",
         "keys/block.cert",
+        "keys/log.key",
+        "keys/log.cert",
         "store",
         "store/conf",
         "store/db",
         "keys/generation",
+        "keys/log-signed",
+        "log/checkpoint",
     ];
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     for milestone in milestones {

@@ -16,9 +16,11 @@
 //!
 //! - Whether a transaction was left out before the server gave a receipt for it.
 //! - Whether the room's and the players' names are true: nobody signed them.
-//! - Whether the server showed somebody else another file: only comparing heads can tell.
+//! - Whether the server showed somebody else another file: only comparing heads can tell, or a log that is
+//!   witnessed.
 
 mod judge;
+mod logged;
 mod report;
 
 use cadastre_protocol::{GenesisError, Height, PublicKey, Revocations, Turn};
@@ -34,6 +36,7 @@ use crate::{
     scan::{Scan, Tail},
 };
 use judge::{Content, Judge, Part};
+use logged::LogCheck;
 
 pub use report::{AuditError, AuditReport, Violation};
 
@@ -54,7 +57,8 @@ pub fn audit(file: &[u8], pinned: Option<PublicKey>) -> Result<AuditReport, Audi
 }
 
 /// As [`audit`], with a list of certificates that the service has taken back: a block that was signed under one
-/// at a time from which it no longer counts is a violation.
+/// at a time from which it no longer counts is a violation, and so is a proof that such a block is logged under
+/// one. A proof that an earlier block is logged counts for nothing.
 ///
 /// # Errors
 ///
@@ -90,11 +94,16 @@ pub fn audit_with(
         }
     };
     let mut keys = KeyRing::new(&genesis, execution.chain());
-    let mut judge = Judge::new(execution, header.keyframe_turns, revocations.clone(), report);
+    let log_proof = match &tail {
+        Tail::Whole { log_proof, .. } => log_proof.as_ref(),
+        Tail::Lost(_) => None,
+    };
+    let log = log_proof.map(LogCheck::read).transpose().map_err(unreadable)?;
+    let mut judge = Judge::new(execution, header.keyframe_turns, revocations.clone(), log, report);
     let lost = judge_all(&mut judge, &mut keys, &body).err();
     match (tail, lost) {
         (Tail::Whole { .. }, None) if judge.has_stopped() => Ok(judge.into_report()),
-        (Tail::Whole { index, trailer, trailer_offset }, None) => match index.raw() {
+        (Tail::Whole { index, trailer, trailer_offset, .. }, None) => match index.raw() {
             Ok(raw) => Ok(judge.end(&raw, index.offset, trailer, trailer_offset)),
             Err(damage) => Err(judge.unreadable(damage)),
         },
@@ -159,7 +168,7 @@ fn decode(record: &Record<'_>) -> Result<Part, Damage> {
     let content = match record.kind {
         RecordKind::Blocks => Content::Blocks(read_decoded(record)?),
         RecordKind::Keyframe => Content::Keyframe(Keyframe::read(record)?),
-        RecordKind::Header | RecordKind::Index | RecordKind::Trailer => {
+        RecordKind::Header | RecordKind::LogProof | RecordKind::Index | RecordKind::Trailer => {
             return Err(Fault::Misplaced(record.kind).at(record.offset));
         }
     };

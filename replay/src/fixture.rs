@@ -2,6 +2,7 @@
 //! benches only.
 
 mod file;
+mod log;
 
 use std::num::NonZeroU32;
 
@@ -11,7 +12,7 @@ use cadastre_protocol::{
     Header, KeyRole, Millis, OpenTurn, ProvenBlock, Randomness, RandomnessMode, ReopenReason, RoomName,
     RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
     SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, TurnMode, TurnRules,
-    Visibility, block_leaf, decode_exact, encode, hash, merkle, sealed_commands,
+    Visibility, block_leaf, decode_exact, encode, hash, log::LogProof, merkle, sealed_commands,
 };
 use cadastre_simulations::{Game, newest_rules};
 
@@ -24,6 +25,7 @@ use crate::{
 pub use file::{
     RawRecord, blocks_of, blocks_record, finish, group, header_of, join, kind, split, with_blocks,
 };
+pub use log::{log_certificate, log_key, log_proof};
 
 /// What match to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,13 +273,24 @@ impl Match {
 
     /// The match as a replay file.
     pub fn replay_with_keyframe_every(&self, turns: u32) -> (Vec<u8>, Summary) {
-        let turns = NonZeroU32::new(turns).expect("an interval");
+        self.written(turns).finish().expect("memory takes all")
+    }
+
+    /// The match as a replay file with the usual keyframes, and a proof that it is logged.
+    pub fn logged_replay(&self, proof: &LogProof) -> Vec<u8> {
+        let mut writer = self.written(KEYFRAME_TURNS);
+        writer.add_log_proof(proof);
+        writer.finish().expect("memory takes all").0
+    }
+
+    fn written(&self, keyframe_turns: u32) -> Writer<Vec<u8>> {
+        let turns = NonZeroU32::new(keyframe_turns).expect("an interval");
         let mut writer =
             Writer::with_keyframe_every(turns, Vec::new(), self.meta()).expect("the match has begun");
         for block in &self.blocks {
             writer.push(block.clone()).expect("the block was appended to the chain");
         }
-        writer.finish().expect("memory takes all")
+        writer
     }
 
     /// Puts another block signer in force.

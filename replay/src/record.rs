@@ -3,7 +3,7 @@
 
 use std::{borrow::Cow, fmt, io};
 
-use cadastre_protocol::{Context, Digest, Height, hash};
+use cadastre_protocol::{Context, Digest, Height, hash, log::LogProof};
 
 use crate::damage::{Damage, Fault};
 
@@ -31,6 +31,8 @@ pub enum RecordKind {
     Blocks,
     /// The state after the block before it.
     Keyframe,
+    /// That a head of the match stands in the transparency log.
+    LogProof,
     /// Where the blocks and keyframes begin.
     Index,
     /// Where the index is, and where the match had come to; the last record.
@@ -38,7 +40,8 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 5] = [Self::Header, Self::Blocks, Self::Keyframe, Self::Index, Self::Trailer];
+    const ALL: [Self; 6] =
+        [Self::Header, Self::Blocks, Self::Keyframe, Self::LogProof, Self::Index, Self::Trailer];
 
     /// The number that stands for it in the file.
     pub const fn code(self) -> u8 {
@@ -48,6 +51,7 @@ impl RecordKind {
             Self::Keyframe => 3,
             Self::Index => 4,
             Self::Trailer => 5,
+            Self::LogProof => 6,
         }
     }
 
@@ -63,6 +67,7 @@ impl RecordKind {
             Self::Header => 8 * 1024,
             Self::Blocks => 64 * 1024,
             Self::Keyframe => 32 * 1024 * 1024,
+            Self::LogProof => LogProof::BYTES_MAX,
             Self::Index => 16 * 1024 * 1024,
             Self::Trailer => 64,
         }
@@ -71,14 +76,14 @@ impl RecordKind {
     const fn has_height(self) -> bool {
         match self {
             Self::Blocks | Self::Keyframe => true,
-            Self::Header | Self::Index | Self::Trailer => false,
+            Self::Header | Self::LogProof | Self::Index | Self::Trailer => false,
         }
     }
 
     /// The trailer is not: its record has a fixed size.
     const fn is_compressible(self) -> bool {
         match self {
-            Self::Header | Self::Blocks | Self::Keyframe | Self::Index => true,
+            Self::Header | Self::Blocks | Self::Keyframe | Self::LogProof | Self::Index => true,
             Self::Trailer => false,
         }
     }
@@ -90,6 +95,7 @@ impl fmt::Display for RecordKind {
             Self::Header => "header",
             Self::Blocks => "blocks",
             Self::Keyframe => "keyframe",
+            Self::LogProof => "log proof",
             Self::Index => "index",
             Self::Trailer => "trailer",
         })

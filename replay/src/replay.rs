@@ -75,7 +75,7 @@ impl<'a> Replay<'a> {
         let followed = body.into_iter().try_for_each(|record| match record.kind {
             RecordKind::Blocks => head.follow(record).map(|group| groups.push(group)),
             RecordKind::Keyframe => head.keyframe(record).map(|keyframe| keyframes.push(keyframe)),
-            RecordKind::Header | RecordKind::Index | RecordKind::Trailer => {
+            RecordKind::Header | RecordKind::LogProof | RecordKind::Index | RecordKind::Trailer => {
                 Err(Fault::Misplaced(record.kind).at(record.offset))
             }
         });

@@ -24,7 +24,7 @@ pub(crate) struct Scan<'a> {
 #[derive(Debug)]
 pub(crate) enum Tail<'a> {
     /// With index and trailer, and nothing after them.
-    Whole { index: Record<'a>, trailer: Trailer, trailer_offset: usize },
+    Whole { log_proof: Option<Record<'a>>, index: Record<'a>, trailer: Trailer, trailer_offset: usize },
     /// Where it cannot be read any further.
     Lost(Damage),
 }
@@ -45,12 +45,18 @@ impl<'a> Scan<'a> {
 }
 
 fn read_body<'a>(records: &mut RecordReader<'a>, body: &mut Vec<Record<'a>>) -> Result<Tail<'a>, Damage> {
+    let mut log_proof = None;
     let index = loop {
         let record = records.next()?;
         match record.kind {
-            RecordKind::Blocks | RecordKind::Keyframe => body.push(record),
             RecordKind::Index => break record,
-            RecordKind::Header | RecordKind::Trailer => {
+            RecordKind::Blocks | RecordKind::Keyframe if log_proof.is_none() => body.push(record),
+            RecordKind::LogProof if log_proof.is_none() => log_proof = Some(record),
+            RecordKind::Blocks
+            | RecordKind::Keyframe
+            | RecordKind::LogProof
+            | RecordKind::Header
+            | RecordKind::Trailer => {
                 return Err(Fault::Misplaced(record.kind).at(record.offset));
             }
         }
@@ -63,5 +69,5 @@ fn read_body<'a>(records: &mut RecordReader<'a>, body: &mut Vec<Record<'a>>) -> 
     if !records.is_at_end() {
         return Err(Fault::AfterTrailer.at(records.offset()));
     }
-    Ok(Tail::Whole { index, trailer, trailer_offset: last.offset })
+    Ok(Tail::Whole { log_proof, index, trailer, trailer_offset: last.offset })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io, num::NonZeroU32};
 
 use cadastre_protocol::{
     BlockError, ChunkId, CodecError, DisplayName, Genesis, GenesisError, Height, ProvenBlock, RoomName,
-    decode_exact, encode,
+    decode_exact, encode, log::LogProof,
 };
 use cadastre_simulations::SetupError;
 
@@ -42,6 +42,7 @@ pub struct Writer<W> {
     /// Chunks that changed since the last keyframe.
     dirty: BTreeSet<ChunkId>,
     index: Vec<IndexEntry>,
+    log_proof: Option<String>,
 }
 
 impl<W: io::Write> Writer<W> {
@@ -84,6 +85,7 @@ impl<W: io::Write> Writer<W> {
             group: Group::default(),
             dirty: BTreeSet::new(),
             index: Vec::new(),
+            log_proof: None,
         })
     }
 
@@ -119,6 +121,12 @@ impl<W: io::Write> Writer<W> {
         }
     }
 
+    /// Adds the proof that a head of the match stands in the transparency log; the last one that is added counts.
+    /// It is not judged.
+    pub fn add_log_proof(&mut self, proof: &LogProof) {
+        self.log_proof = Some(proof.to_string());
+    }
+
     /// Ends the file: complete if the last block was the Seal, else partial.
     ///
     /// # Errors
@@ -126,6 +134,9 @@ impl<W: io::Write> Writer<W> {
     /// [`WriteError::Io`]: what was written is no replay file.
     pub fn finish(mut self) -> Result<(W, Summary), WriteError> {
         self.write_group()?;
+        if let Some(proof) = &self.log_proof {
+            self.records.write(RecordKind::LogProof, Height::GENESIS, proof.as_bytes())?;
+        }
         let index_offset = self.records.offset();
         self.records.write(RecordKind::Index, Height::GENESIS, &index::to_bytes(&self.index))?;
         let chain = self.execution.chain();

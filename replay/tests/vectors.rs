@@ -6,11 +6,12 @@
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use cadastre_protocol::{
-    Absence, AbsenceReason, Digest, SealReason, Seat, StateRoot, TransactionBody, TurnMode,
+    Absence, AbsenceReason, Digest, Height, SealReason, Seat, StateRoot, TransactionBody, TurnMode,
+    log::{Checkpoint, LogEntry},
 };
 use cadastre_replay::{
     AuditError, AuditReport, Meta, Replay, Writer, audit,
-    fixture::{Match, Plan, join, root_key, signer_key, split, with_blocks},
+    fixture::{Match, Plan, join, log_proof, root_key, signer_key, split, with_blocks},
 };
 
 #[test]
@@ -63,6 +64,9 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     made.play(7);
     let (complete, _) = made.replay_with_keyframe_every(INTERVAL);
     let blocks = made.blocks();
+    let chain = made.chain();
+    let head =
+        LogEntry { match_id: chain.match_id(), height: chain.head().height, block: chain.head().block };
     let changed = |at: usize, block| {
         let mut blocks = blocks.to_vec();
         blocks[at] = block;
@@ -88,6 +92,11 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("complete.cadr", complete.clone()),
         ("partial.cadr", partial),
+        ("logged.cadr", made.logged_replay(&log_proof(head))),
+        (
+            "logged-elsewhere.cadr",
+            made.logged_replay(&log_proof(LogEntry { height: Height::new(2), ..head })),
+        ),
         ("desync.cadr", desync()),
         ("early-absence.cadr", changed(3, early)),
         (
@@ -128,11 +137,16 @@ fn judgement(name: &str, file: &[u8]) -> String {
 }
 
 fn describe(text: &mut String, report: &AuditReport) {
-    let AuditReport { root_key, pinned, match_id, turns, height, head, complete, violations, stopped } =
-        report;
+    let AuditReport { root_key, pinned, match_id, turns, height, head, .. } = report;
+    let AuditReport { complete, logged, violations, stopped, .. } = report;
     let valid = if report.is_valid() { "valid" } else { "invalid" };
     writeln!(text, "  {valid}, complete {complete}, turns {turns}, height {height}").unwrap();
     writeln!(text, "  match {match_id}\n  head {head}\n  root key {root_key}, pinned {pinned}").unwrap();
+    if let Some(logged) = logged {
+        let Checkpoint { origin, size, .. } = logged.checkpoint().get();
+        let (height, index) = (logged.entry().height, logged.index());
+        writeln!(text, "  height {height} is entry {index} of {size} in {origin}").unwrap();
+    }
     for v in violations {
         let seat = v.seat.map_or("-".to_owned(), |seat| seat.to_string());
         let at = format!("at byte {}, height {}, turn {}, seat {seat}", v.offset, v.height, v.turn);

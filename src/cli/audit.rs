@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use cadastre_protocol::{PublicKey, Revocations, Seat};
+use cadastre_protocol::{
+    PublicKey, Revocations, Seat,
+    log::{Checkpoint, LoggedHead, WitnessKey},
+};
 use cadastre_replay::{AuditError, AuditReport, Violation};
 use clap::Args;
 use serde_json::{Value, json};
@@ -18,10 +21,17 @@ pub(super) struct AuditArgs {
     /// as a whole.
     #[arg(long, value_name = "HEX")]
     root_key: Option<String>,
-    /// The service's list of revoked certificates, as GET /revocations gives it; blocks signed under one of
-    /// them count no more from the time that the list says.
+    /// The service's list of revoked certificates, as GET /revocations gives it; what is signed under one
+    /// of them counts no more from the time that the list says.
     #[arg(long, value_name = "FILE", requires = "root_key")]
     revocations: Option<PathBuf>,
+    /// The key of a witness that is trusted; again for each. The file must then prove that the match stands in
+    /// the log of the service, in a checkpoint that enough of them cosigned.
+    #[arg(long = "witness", value_name = "VKEY")]
+    witnesses: Vec<String>,
+    /// How many of the witnesses must have cosigned; all if it is not said.
+    #[arg(long, value_name = "COUNT", requires = "witnesses")]
+    quorum: Option<usize>,
 }
 
 pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
@@ -32,15 +42,18 @@ pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
         }
         (Some(_), None) | (None, _) => Revocations::NONE,
     };
+    let policy = Policy::of(args)?;
     let bytes = read_file(&args.file)?;
     match cadastre_replay::audit_with(&bytes, pinned, &revocations) {
         Ok(report) => {
-            tell(&report, None, output);
-            Ok(if report.is_valid() { ExitCode::SUCCESS } else { ExitCode::from(CliError::NOT_SO) })
+            let short_of = policy.short_of(&report);
+            tell(&report, &policy, short_of.as_deref().map(|why| ("lacking", why)), output);
+            let valid = report.is_valid() && short_of.is_none();
+            Ok(if valid { ExitCode::SUCCESS } else { ExitCode::from(CliError::NOT_SO) })
         }
         Err(error) => {
             if let AuditError::Unreadable { before: Some(report), .. } = &error {
-                tell(report, Some(&describe(&error)), output);
+                tell(report, &policy, Some(("damaged", &describe(&error))), output);
             } else {
                 let result = json!({ "audit": "invalid", "error": describe(&error) });
                 output.result(&result, || "audit     INVALID".into());
@@ -55,8 +68,66 @@ pub(super) fn is_valid(bytes: &[u8], pinned: PublicKey) -> bool {
     cadastre_replay::audit(bytes, Some(pinned)).is_ok_and(|report| report.is_valid())
 }
 
-fn tell(report: &AuditReport, unreadable: Option<&str>, output: Output) {
-    let valid = report.is_valid() && unreadable.is_none();
+/// Which witnesses must have seen the log.
+struct Policy {
+    witnesses: Vec<WitnessKey>,
+    quorum: usize,
+}
+
+impl Policy {
+    fn of(args: &AuditArgs) -> Result<Self, CliError> {
+        let parse = |vkey: &String| {
+            WitnessKey::parse(vkey)
+                .map_err(|error| CliError::usage(format!("--witness {vkey}: {}", describe(&error))))
+        };
+        let witnesses = args.witnesses.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let twice = witnesses.iter().enumerate().any(|(i, witness)| witnesses[..i].contains(witness));
+        let quorum = args.quorum.unwrap_or(witnesses.len());
+        if twice || quorum > witnesses.len() {
+            return Err(CliError::usage(
+                "each --witness is to be given once, and --quorum is at most their number",
+            ));
+        }
+        Ok(Self { witnesses, quorum })
+    }
+
+    /// The witnesses that cosigned, and when, in seconds since 1970.
+    fn cosigned<'a>(&'a self, logged: &LoggedHead) -> Vec<(&'a str, u64)> {
+        let cosigned = |witness: &'a WitnessKey| {
+            let time = logged.checkpoint().cosigned_by(witness).ok().flatten();
+            time.map(|time| (witness.name(), time))
+        };
+        self.witnesses.iter().filter_map(cosigned).collect()
+    }
+
+    /// Why a file is not good enough that breaks no rule.
+    fn short_of(&self, report: &AuditReport) -> Option<String> {
+        if self.witnesses.is_empty() {
+            return None;
+        }
+        let Some(logged) = &report.logged else {
+            return Some("the file does not prove that it is logged".into());
+        };
+        let count = self.cosigned(logged).len();
+        (count < self.quorum)
+            .then(|| format!("{count} of the {} witnesses that are needed cosigned the log", self.quorum))
+    }
+}
+
+fn tell(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, output: Output) {
+    let valid = report.is_valid() && why_not.is_none();
+    let logged = report.logged.as_ref().map(|logged| {
+        let Checkpoint { origin, size, .. } = logged.checkpoint().get();
+        let cosigned = policy.cosigned(logged);
+        let cosigned = cosigned.iter().map(|(witness, time)| json!({ "witness": witness, "time": time }));
+        json!({
+            "height": logged.entry().height.get(),
+            "index": logged.index(),
+            "size": size,
+            "origin": origin.as_str(),
+            "cosigned": cosigned.collect::<Vec<_>>(),
+        })
+    });
     let violations: Vec<Value> = report.violations.iter().map(violation_json).collect();
     let mut result = json!({
         "audit": if valid { "valid" } else { "invalid" },
@@ -67,15 +138,17 @@ fn tell(report: &AuditReport, unreadable: Option<&str>, output: Output) {
         "turns": report.turns.get(),
         "height": report.height.get(),
         "head": report.head.to_string(),
+        "logged": logged,
+        "revoked_log": report.revoked_log,
         "violations": violations,
     });
-    if let Some(why) = unreadable {
+    if let Some((_, why)) = why_not {
         result["error"] = why.into();
     }
-    output.result(&result, || text(report, unreadable, valid));
+    output.result(&result, || text(report, policy, why_not, valid));
 }
 
-fn text(report: &AuditReport, unreadable: Option<&str>, valid: bool) -> String {
+fn text(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, valid: bool) -> String {
     let mut lines = vec![
         format!("match     {}", report.match_id),
         format!("judged    {} turns, {} blocks, head {}", report.turns, report.height, report.head),
@@ -92,6 +165,17 @@ fn text(report: &AuditReport, unreadable: Option<&str>, valid: bool) -> String {
             )
         },
     ];
+    if let Some(logged) = &report.logged {
+        let Checkpoint { origin, size, .. } = logged.checkpoint().get();
+        let (height, index) = (logged.entry().height, logged.index());
+        let names: Vec<_> = policy.cosigned(logged).into_iter().map(|(name, _)| name).collect();
+        let cosigned =
+            if names.is_empty() { String::new() } else { format!(", cosigned by {}", names.join(", ")) };
+        lines.push(format!("logged    block {height} is entry {index} of {size} in {origin}{cosigned}"));
+    }
+    if let Some(serial) = report.revoked_log {
+        lines.push(format!("logged    not proved: the certificate {serial} of the log's key is revoked"));
+    }
     for v in &report.violations {
         let seat = v.seat.map_or_else(String::new, |seat| format!(", seat {seat}"));
         lines.push(format!(
@@ -102,8 +186,8 @@ fn text(report: &AuditReport, unreadable: Option<&str>, valid: bool) -> String {
     if let Some(height) = report.stopped {
         lines.push(format!("stopped   at block {height}: what follows a broken link cannot be judged"));
     }
-    if let Some(why) = unreadable {
-        lines.push(format!("damaged   {why}"));
+    if let Some((word, why)) = why_not {
+        lines.push(format!("{word:<9} {why}"));
     }
     lines.push(format!("audit     {}", if valid { "VALID" } else { "INVALID" }));
     lines.join("\n")

@@ -40,9 +40,14 @@ pub(super) async fn serve(args: ServeArgs, passphrase_fd: Option<u32>, output: O
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let passphrase = passphrase(passphrase_fd)?;
     let service = Service::start(config, passphrase.as_ref()).await.map_err(|error| not_started(&error))?;
-    let (listen, root) = (service.listen(), service.root());
-    let started = json!({ "listen": listen.to_string(), "root_key": root.to_string() });
-    output.result(&started, || format!("listening on ws://{listen}\nroot key     {root}"));
+    let (listen, root, log) = (service.listen(), service.root(), service.log_key());
+    let started = json!({
+        "listen": listen.to_string(),
+        "root_key": root.to_string(),
+        "log_key": log.to_string(),
+    });
+    output
+        .result(&started, || format!("listening on ws://{listen}\nroot key     {root}\nlog key      {log}"));
     let ending = tokio::select! {
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),

@@ -6,16 +6,21 @@ use std::{
 };
 
 use cadastre_client::SUBPROTOCOL;
-use cadastre_protocol::{Digest, MatchId, RoomName};
+use cadastre_protocol::{Digest, MatchId, RoomName, encode, log::Tile};
 use hyper::{StatusCode, header, upgrade::OnUpgrade};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use warp::{Filter, Reply, filters::BoxedFilter, reply::Response};
+use warp::{
+    Filter, Reply,
+    filters::{BoxedFilter, path::Tail},
+    reply::Response,
+};
 
 use super::Edge;
 use crate::{
     export::{self, ExportError},
+    log::Log,
     server_keys::REVOCATIONS,
 };
 
@@ -51,10 +56,12 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
         let shared = edge.rooms.shared();
         let (status, word) = if *edge.closing.borrow() {
             (StatusCode::SERVICE_UNAVAILABLE, "closing")
-        } else if shared.writer.is_healthy() {
-            (StatusCode::OK, "ok")
-        } else {
+        } else if !shared.writer.is_healthy() {
             (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written")
+        } else if !edge.log.is_healthy() {
+            (StatusCode::SERVICE_UNAVAILABLE, "the transparency log cannot be written")
+        } else {
+            (StatusCode::OK, "ok")
         };
         json_reply(status, &json!({ "status": word, "rooms": edge.rooms.list().len() }))
     });
@@ -102,6 +109,11 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
             })
             .await
         });
+    let log = warp::path("log")
+        .and(warp::get())
+        .and(warp::path::tail())
+        .and(with_edge.clone())
+        .then(|path: Tail, edge: Arc<Edge>| async move { log_file(&edge.log, path.as_str()).await });
     let metrics = warp::path!("metrics").and(warp::get()).and(with_edge).map(|edge: Arc<Edge>| {
         let body = edge.rooms.shared().metrics.render();
         warp::reply::with_header(
@@ -122,6 +134,8 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
         .or(room_replay)
         .unify()
         .or(revocations)
+        .unify()
+        .or(log)
         .unify()
         .or(metrics)
         .unify()
@@ -175,7 +189,7 @@ fn switching(accept: &str) -> Response {
 
 fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
     let Some(match_id) = match_id else { return text(StatusCode::NOT_FOUND, "no such match") };
-    match export::replay(&edge.rooms.shared().store, match_id) {
+    match export::replay(&edge.rooms.shared().store, &edge.log, match_id) {
         Ok(Some(bytes)) => {
             warp::reply::with_header(bytes, header::CONTENT_TYPE, "application/octet-stream").into_response()
         }
@@ -184,6 +198,28 @@ fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
             text(StatusCode::FORBIDDEN, "nobody may watch this match; it can be had when it is over")
         }
         Err(error) => failed(&error),
+    }
+}
+
+/// A file of the transparency log, below its prefix. Tiles never change; the checkpoint always may.
+async fn log_file(log: &Log, path: &str) -> Response {
+    let file = |bytes: Vec<u8>, content_type: &'static str, caching: &'static str| {
+        let reply = warp::reply::with_header(bytes, header::CONTENT_TYPE, content_type);
+        warp::reply::with_header(reply, header::CACHE_CONTROL, caching).into_response()
+    };
+    let not_found = || text(StatusCode::NOT_FOUND, "the log has no such file");
+    match path {
+        "checkpoint" => {
+            file(log.checkpoint().to_string().into_bytes(), "text/plain; charset=utf-8", "no-cache")
+        }
+        "certificate" => file(encode(log.certificate()), "application/octet-stream", "no-cache"),
+        path => match Tile::from_path(path).and_then(|tile| log.tile(tile)) {
+            None => not_found(),
+            Some(path) => tokio::fs::read(path).await.map_or_else(
+                |_| not_found(),
+                |bytes| file(bytes, "application/octet-stream", "public, max-age=31536000, immutable"),
+            ),
+        },
     }
 }
 

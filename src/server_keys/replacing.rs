@@ -17,6 +17,9 @@ use crate::{
     store::{Store, StoreLock},
 };
 
+/// The roles whose keys [`rotate`] replaces. A log is one key's.
+const ROTATED: [KeyRole; 2] = [KeyRole::Handshake, KeyRole::Block];
+
 /// What came of replacing keys or certificates.
 #[derive(Debug)]
 pub(crate) enum Replaced {
@@ -55,7 +58,7 @@ pub(crate) fn rotate(
         };
         Ok((role, key.public()))
     };
-    let request = SERVED.into_iter().map(next_key).collect::<Result<Request, ServerKeysError>>()?;
+    let request = ROTATED.into_iter().map(next_key).collect::<Result<Request, ServerKeysError>>()?;
     let Some(root) = &folder.secret else { return Ok(Replaced::Requested(request)) };
     let certificates = root.certify(&request, DAYS, service.newest_serial(&folder)?, now)?;
     service.put_in_force(&folder, &certificates, &folder.certificate_path(KeyRole::Block))

@@ -163,12 +163,15 @@ impl Signer {
             }
             answers.push(answer);
         }
-        for (match_id, mark) in marks {
-            batch.insert(Key::of(Tag::Mark, match_id, 0), encode(&mark));
+        for (match_id, mark) in &marks {
+            batch.insert(Key::of(Tag::Mark, *match_id, 0), encode(mark));
         }
         self.store.tree.apply_batch(batch).map_err(ReadError::Sled)?;
         self.store.db.flush().map_err(ReadError::Sled)?;
         self.store.sync_file().map_err(ReadError::Io)?;
+        for (match_id, mark) in marks {
+            self.store.heads.note(match_id, mark);
+        }
         Ok(answers)
     }
 

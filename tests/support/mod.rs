@@ -132,7 +132,8 @@ impl Scene {
             .unwrap_or_else(|_| panic!("no start: {line:?}\n{}", fs::read_to_string(&log).unwrap()));
         let listen = started["listen"].as_str().unwrap().parse().unwrap();
         let root = PublicKey::from_hex(started["root_key"].as_str().unwrap()).unwrap();
-        Server { child, listen, root, log }
+        let log_key = started["log_key"].as_str().unwrap().to_owned();
+        Server { child, listen, root, log_key, log }
     }
 
     /// Starts a server and waits for nothing.
@@ -192,6 +193,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) listen: SocketAddr,
     pub(crate) root: PublicKey,
+    /// Verifier key of its transparency log.
+    pub(crate) log_key: String,
     log: PathBuf,
 }
 

@@ -2,7 +2,10 @@
 
 use cadastre_protocol::{Height, ReadProvenBlock, Revocations, Seat, StateRoot, StateTree};
 
-use super::report::{AuditError, AuditReport, Violation};
+use super::{
+    logged::LogCheck,
+    report::{AuditError, AuditReport, Violation},
+};
 use crate::{
     damage::Damage,
     execution::Execution,
@@ -54,6 +57,7 @@ pub(super) struct Judge {
     /// The keyframe that must come now.
     due: Option<Form>,
     index: Vec<IndexEntry>,
+    log: Option<LogCheck>,
     report: AuditReport,
 }
 
@@ -62,10 +66,11 @@ impl Judge {
         execution: Execution,
         keyframe_turns: u32,
         revocations: Revocations,
+        log: Option<LogCheck>,
         report: AuditReport,
     ) -> Self {
         let keyframes = execution.game().tree().clone();
-        Self { execution, keyframe_turns, revocations, keyframes, due: None, index: Vec::new(), report }
+        Self { execution, keyframe_turns, revocations, keyframes, due: None, index: Vec::new(), log, report }
     }
 
     /// Has a block broken the chain?
@@ -116,6 +121,9 @@ impl Judge {
                 let head = self.execution.chain().head();
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
+                if let Some(log) = &mut self.log {
+                    log.see(head);
+                }
                 if step.begins {
                     self.keyframes = self.execution.game().tree().clone();
                 }
@@ -197,8 +205,24 @@ impl Judge {
         if trailer != expected {
             self.violate(None, "trailer", "the trailer does not fit the file", trailer_offset);
         }
+        self.judge_log();
         self.report.complete = sealed && trailer.completeness == Completeness::Complete;
         self.report
+    }
+
+    /// Holds what the file says of the log against its blocks.
+    fn judge_log(&mut self) {
+        let Some(log) = self.log.take() else { return };
+        let offset = log.offset;
+        let root = self.report.root_key.enroll().ok();
+        match log.judge(self.report.match_id, root.as_ref(), &self.revocations) {
+            // Revoked later on: nobody can say whether the checkpoint was signed before.
+            Ok(logged) if self.revocations.is_revoked_at_some_time(logged.serial()) => {
+                self.report.revoked_log = Some(logged.serial());
+            }
+            Ok(logged) => self.report.logged = Some(logged),
+            Err(detail) => self.violate(None, "log", &detail, offset),
+        }
     }
 
     /// Notes a violation that does not keep the blocks after it from being judged.

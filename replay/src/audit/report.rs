@@ -1,6 +1,8 @@
 //! What an audit comes to.
 
-use cadastre_protocol::{BlockHash, Genesis, Height, MatchId, PublicKey, Seat, Turn, UnsupportedMode};
+use cadastre_protocol::{
+    BlockHash, Genesis, Height, MatchId, PublicKey, Seat, Turn, UnsupportedMode, log::LoggedHead,
+};
 use cadastre_simulations::SetupError;
 
 use crate::{damage::Damage, record::HEADER_OFFSET};
@@ -22,6 +24,11 @@ pub struct AuditReport {
     pub head: BlockHash,
     /// Does the file hold the match to its Seal, and say so?
     pub complete: bool,
+    /// The head of the match that the file proves to stand in the transparency log of the service.
+    pub logged: Option<LoggedHead>,
+    /// Serial of the log's certificate, if the file has a proof that counts for nothing because that
+    /// certificate was revoked later on: a checkpoint does not say when it was signed.
+    pub revoked_log: Option<u32>,
     /// What breaks a rule, in the order of the file.
     pub violations: Vec<Violation>,
     /// Height of the block that broke the chain. Neither it nor anything behind it could be judged.
@@ -91,6 +98,8 @@ impl AuditReport {
             height: Height::GENESIS,
             head: match_id.as_block(),
             complete: false,
+            logged: None,
+            revoked_log: None,
             violations: wrong.into_iter().collect(),
             stopped: None,
         }
