@@ -16,7 +16,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cadastre_replay::fixture::{Match, Plan};
+use cadastre_protocol::log::LogEntry;
+use cadastre_replay::fixture::{Match, Plan, log_proof};
 use support::samples::{Kind, SAMPLES};
 
 #[test]
@@ -98,6 +99,20 @@ fn seeds() -> Vec<(String, String, Vec<u8>)> {
     add("handshake_m2", "m2", &bytes("m2"));
     add("handshake_m3", "m3", &bytes("m3"));
     add("record", "whole", &bytes("first_record_to_server"));
+    let vectors = include_str!("../protocol/tests/vectors/log.json");
+    let log: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let text = |name: &str| log[name].as_str().unwrap().as_bytes();
+    add("log_note", "checkpoint", text("checkpoint"));
+    add("log_checkpoint", "cosigned", text("checkpoint"));
+    add("log_add_checkpoint", "from-13-to-20", text("add_checkpoint"));
+    add("log_bundle", "of-a-head", text("bundle"));
+    add("log_verifier_key", "log", text("log_vkey"));
+    add("log_verifier_key", "witness", text("witness_vkey"));
+    add("log_tile", "entries", b"tile/entries/273.p/112");
+    add("log_tile", "hashes", b"tile/2/x001/x234/067");
+    let [entry, certificate] = ["entry", "certificate"].map(|name| hex::decode(text(name)).unwrap());
+    add("log_claim", "entry", &entry);
+    add("log_claim", "whole", &[entry, certificate].concat());
     for (name, list) in EDITS {
         let (target, name) = name.split_once('/').unwrap();
         add(target, name, list);
@@ -105,6 +120,9 @@ fn seeds() -> Vec<(String, String, Vec<u8>)> {
     let mut made = Match::new(&Plan::SMALL);
     made.play(12);
     add("replay_file", "complete", &made.replay_with_keyframe_every(4).0);
+    let head = made.chain().head();
+    let entry = LogEntry { match_id: made.chain().match_id(), height: head.height, block: head.block };
+    add("replay_file", "logged", &made.logged_replay(&log_proof(entry)));
     seeds
 }
 
@@ -143,6 +161,14 @@ const EDITS: &[(&str, &[u8])] = &[
     ("chain/takeback", &[1, 0, 3, 0, 0, 9, 3, 0, 0, 0, 0]),
     ("chain/delegation", &[4, 0, 3, 0, 0, 9, 5, 1, 9, 0, 0, 0]),
     ("chain/standings", &[7, 0, 2, 0, 7, 0, 0, 200, 2, 0]),
+    ("log_bundle_edited/index", &[70, 1, 1]),
+    ("log_bundle_edited/signature", &[119, 2, 1]),
+    ("log_growth/as-it-is", &[13, 0, 20, 0]),
+    ("log_growth/backwards", &[20, 0, 13, 0]),
+    ("log_growth/from-nothing", &[0, 0, 20, 0]),
+    ("log_growth/over-long", &[13, 0, 20, 0, 0, 9, 0, 3, 0, 0, 0]),
+    ("log_growth/cut", &[13, 0, 20, 0, 2, 2, 0, 0, 0, 0, 0]),
+    ("log_growth/of-the-same", &[13, 0, 13, 0, 0, 0, 0, 0, 0, 12, 0]),
     ("replay_records/kind", &[1, 0, 0, 9]),
     ("replay_records/codec", &[1, 0, 1, 2]),
     ("replay_records/reserved", &[1, 0, 2, 1, 0]),

@@ -5,6 +5,7 @@ mod decoders;
 mod edits;
 mod games;
 mod handshake;
+mod log;
 mod replay;
 
 #[allow(unused_imports, reason = "the test of the corpus looks at it")]
@@ -30,5 +31,14 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Target)> {
         ("chain", chain::chain),
         ("replay_file", replay::file),
         ("replay_records", replay::records),
+        ("log_note", log::note),
+        ("log_checkpoint", log::checkpoint),
+        ("log_add_checkpoint", log::add_checkpoint),
+        ("log_bundle", log::bundle),
+        ("log_bundle_edited", log::bundle_edited),
+        ("log_growth", log::growth),
+        ("log_verifier_key", log::verifier_key),
+        ("log_tile", log::tile),
+        ("log_claim", log::claim),
     ])
 }
