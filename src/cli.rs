@@ -5,6 +5,8 @@ mod audit;
 mod bot;
 mod connect;
 mod demo;
+mod diff;
+mod evidence;
 mod export;
 mod gif;
 mod key;
@@ -61,8 +63,11 @@ enum Command {
     Export(export::ExportArgs),
     /// Shows a replay file: a summary, the state at a turn, or a moving picture.
     Replay(replay::ReplayArgs),
-    /// Checks everything in a replay file. Exit code 0: valid; 1: violations; 2: unreadable.
+    /// Checks everything in a replay file, or an evidence file. Exit code 0: valid, or nothing is proven; 1:
+    /// violations; 2: unreadable, or undecidable.
     Audit(audit::AuditArgs),
+    /// Finds the first difference of two replay files. Exit code 0: none; 1: found; 2: unreadable.
+    Diff(diff::DiffArgs),
     /// Cosigns the checkpoints of transparency logs, so that none of them can show two histories.
     Witness(witness::WitnessArgs),
     /// Makes, certifies, replaces, encrypts and shows keys.
@@ -140,6 +145,7 @@ fn run_command(cli: Cli) -> Ending {
         Command::Export(args) => run(export::export(args, output)),
         Command::Replay(args) => replay::replay(&args, output),
         Command::Audit(args) => audit::audit(&args, output),
+        Command::Diff(args) => diff::diff(&args, output),
         Command::Witness(args) => run(witness::witness(args, cli.passphrase_fd, output)),
         Command::Key(command) => key::key(&command, cli.passphrase_fd, output),
     }

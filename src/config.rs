@@ -143,6 +143,8 @@ pub struct Limits {
     pub exports_max: usize,
     /// Commits in the hands of the store's writer; rooms wait when there are more.
     pub commits_max: usize,
+    /// Bundles of desyncs in the data folder. No more are written until some are taken away.
+    pub desyncs_max: usize,
 }
 
 impl Default for Config {
@@ -178,6 +180,7 @@ impl Default for Limits {
             heartbeat_ms: 15_000,
             exports_max: 1,
             commits_max: 1_024,
+            desyncs_max: 64,
         }
     }
 }
@@ -223,6 +226,7 @@ impl Config {
             ("limits.heartbeat_ms", u64::from(limits.heartbeat_ms), millis),
             ("limits.exports_max", count(limits.exports_max), at_least(1)),
             ("limits.commits_max", count(limits.commits_max), at_least(1)),
+            ("limits.desyncs_max", count(limits.desyncs_max), at_least(0)),
         ];
         match checks.into_iter().find(|(_, value, range)| !range.contains(value)) {
             None => Ok(()),

@@ -1,6 +1,9 @@
 //! From the store to replay files.
 
-use cadastre_protocol::{Genesis, Height, MatchId, Millis, RoomName, SpectatorPolicy, decode_exact};
+use cadastre_protocol::{
+    Case, Epoch, Evidence, Genesis, Height, MatchId, Millis, ReadTransaction, RoomName, Seat,
+    SignedDelegation, SpectatorPolicy, TransactionBody, decode_exact,
+};
 use cadastre_replay::{Meta, WriteError, Writer};
 use serde::Serialize;
 
@@ -26,6 +29,8 @@ pub(crate) struct MatchInfo {
     pub(crate) height: u64,
     /// Is it over?
     pub(crate) sealed: bool,
+    /// Seats of which there is evidence that they signed two transactions for one turn.
+    pub(crate) evidence: Vec<u8>,
 }
 
 /// All matches of the store, newest first.
@@ -48,6 +53,7 @@ pub(crate) fn list(store: &Store) -> Result<Vec<MatchInfo>, ReadError> {
                 created_ms: genesis.created.get(),
                 height: mark.map_or(0, |mark| mark.height.get()),
                 sealed: mark.is_some_and(|mark| mark.sealed),
+                evidence: store.doubles(match_id)?.iter().map(Seat::get).collect(),
             })
         })
         .collect::<Result<Vec<_>, ReadError>>()?;
@@ -102,6 +108,78 @@ pub(crate) fn replay(store: &Store, log: &Log, match_id: MatchId) -> Result<Opti
     }
     let (bytes, _) = writer.finish()?;
     Ok(Some(bytes))
+}
+
+/// The evidence file of a seat that signed two transactions for one turn; `None` when there is none.
+///
+/// # Errors
+///
+/// Nobody may see the turn yet; the store cannot be read, or does not have the delegation that the transactions
+/// go back to.
+pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<Option<Vec<u8>>, ExportError> {
+    let (Some(record), Some(mark)) = (store.match_record(match_id)?, store.mark(match_id)?) else {
+        return Ok(None);
+    };
+    let Some(double) = store.double(match_id, seat)? else { return Ok(None) };
+    let [opening @ .., first, second] = &double.transactions[..] else {
+        return Err(ReadError::Damaged.into());
+    };
+    let genesis: Genesis = decode_exact(&record.genesis).map_err(ReadError::from)?;
+    let charged = first.clone().read().map_err(ReadError::from)?;
+    let head = store.block(match_id, mark.height)?.read().map_err(ReadError::from)?;
+    // What a seat does in the open turn, nobody may know yet.
+    let is_open = head.block().header().turn < charged.get().turn;
+    if !mark.sealed && (is_open || genesis.spectators == SpectatorPolicy::Forbidden) {
+        return Err(ExportError::Unwatched);
+    }
+    let epoch = charged.get().epoch;
+    let delegation = match opening {
+        [opening, ..] => delegation_in(&opening.clone().read().map_err(ReadError::from)?, seat, epoch),
+        [] => find_delegation(store, match_id, mark.height, seat, epoch)?,
+    };
+    let case = Case::PlayerDoubleTx {
+        delegation: delegation.ok_or(ReadError::Missing)?,
+        first: first.clone(),
+        second: second.clone(),
+    };
+    let evidence = Evidence { genesis, certificates: Vec::new(), case, chunks: Vec::new() };
+    Ok(Some(evidence.to_bytes()))
+}
+
+/// The delegation of an epoch, from the newest block that has it.
+fn find_delegation(
+    store: &Store,
+    match_id: MatchId,
+    head: Height,
+    seat: Seat,
+    epoch: Epoch,
+) -> Result<Option<SignedDelegation>, ReadError> {
+    for height in (1..=head.get()).rev() {
+        let block = store.block(match_id, Height::new(height))?.read()?;
+        let mut entries = block.block().entries().iter();
+        if let Some(found) = entries.find_map(|entry| delegation_in(&entry.transaction, seat, epoch)) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Option<SignedDelegation> {
+    let tx = transaction.get();
+    match &tx.body {
+        TransactionBody::Join(delegation) | TransactionBody::Delegate(delegation)
+            if (tx.seat, tx.epoch) == (seat, epoch) =>
+        {
+            Some(delegation.clone())
+        }
+        TransactionBody::Join(_)
+        | TransactionBody::Delegate(_)
+        | TransactionBody::Turn(_)
+        | TransactionBody::Commit(_)
+        | TransactionBody::Reveal { .. }
+        | TransactionBody::Takeback { .. }
+        | TransactionBody::Resign => None,
+    }
 }
 
 /// Why a match cannot be exported.

@@ -4,6 +4,7 @@
 pub mod cli;
 mod clock;
 pub mod config;
+mod desyncs;
 mod durable;
 mod edge;
 mod export;

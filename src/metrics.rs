@@ -35,6 +35,12 @@ pub struct Metrics {
     pub late: Counter,
     /// Seats that had computed another state.
     pub desyncs: Counter,
+    /// Seats that signed two transactions for one turn.
+    pub double_transactions: Counter,
+    /// Guests whose state was compared, and found to differ.
+    pub desyncs_compared: Counter,
+    /// Of these, those whose bundle was not written.
+    pub desyncs_not_kept: Counter,
     /// Transactions that were refused, by reason.
     pub refused: Family<Reason, Counter>,
     /// Other requests that could not be done, by reason.
@@ -74,6 +80,9 @@ impl Metrics {
             turns: Counter::default(),
             late: Counter::default(),
             desyncs: Counter::default(),
+            double_transactions: Counter::default(),
+            desyncs_compared: Counter::default(),
+            desyncs_not_kept: Counter::default(),
             refused: Family::default(),
             failed: Family::default(),
             bytes_sent: Counter::default(),
@@ -96,6 +105,13 @@ impl Metrics {
         r.register("turns", "Turns closed", m.turns.clone());
         r.register("late_seats", "Seats that let the time of a turn pass", m.late.clone());
         r.register("desynced_seats", "Seats that had computed another state", m.desyncs.clone());
+        r.register(
+            "double_transactions",
+            "Seats that signed two transactions for one turn",
+            m.double_transactions.clone(),
+        );
+        r.register("desyncs_compared", "States of guests that were compared", m.desyncs_compared.clone());
+        r.register("desyncs_not_kept", "Bundles of desyncs not written", m.desyncs_not_kept.clone());
         r.register("transactions_refused", "Transactions refused", m.refused.clone());
         r.register("requests_failed", "Other requests that could not be done", m.failed.clone());
         r.register(

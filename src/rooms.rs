@@ -10,8 +10,9 @@ use std::{
 };
 
 use cadastre_protocol::{
-    BlockHash, ChainSecret, ChainStart, DisplayName, EnterAs, Failure, Genesis, GoodbyeReason, Height,
-    MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate, SignedTransaction, Turn,
+    BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, EnterAs, Failure, Genesis,
+    GoodbyeReason, Height, MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate,
+    SignedTransaction, Turn,
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
 use tokio::{
@@ -22,6 +23,7 @@ use tokio::{
 use crate::{
     clock,
     config::Config,
+    desyncs::DesyncFolder,
     metrics::Metrics,
     store::{Store, Writer},
 };
@@ -107,6 +109,10 @@ pub(crate) enum ToRoom {
     Submit {
         guest: GuestId,
         transaction: SignedTransaction,
+    },
+    Compare {
+        guest: GuestId,
+        request: CompareRequest,
     },
     Leave {
         guest: GuestId,
@@ -221,6 +227,12 @@ impl Rooms {
         open.rooms.get(open.matches.get(&match_id)?).cloned()
     }
 
+    /// Where incidents of desync are kept.
+    pub(crate) fn desyncs(&self) -> DesyncFolder {
+        let config = &self.shared.config;
+        DesyncFolder::new(config.data.join("desyncs"), config.limits.desyncs_max)
+    }
+
     pub(crate) fn list(&self) -> Vec<RoomInfo> {
         self.lock().rooms.values().map(|room| room.info.borrow().clone()).collect()
     }
@@ -278,6 +290,7 @@ pub(crate) const fn seal_word(reason: SealReason) -> &'static str {
         SealReason::Resigned => "resigned",
         SealReason::Abandoned => "abandoned",
         SealReason::Operator => "operator",
+        SealReason::DoubleTransaction { .. } => "double-transaction",
     }
 }
 

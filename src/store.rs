@@ -25,7 +25,7 @@ use std::{
 use bincode::{Decode, Encode};
 use cadastre_protocol::{
     BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, MatchId, Millis, ProvenBlock,
-    ProvenReceipt, PublicKey, RoomName, SignedTransaction, Wire, decode_exact,
+    ProvenReceipt, PublicKey, RoomName, Seat, SeatSet, SignedTransaction, Wire, decode_exact,
 };
 use cadastre_simulations::Snapshot;
 
@@ -114,6 +114,17 @@ pub struct AcceptedRecord {
 }
 
 impl Wire for AcceptedRecord {
+    const BYTES_MAX: usize = DECODE_BYTES_MAX;
+}
+
+/// Two transactions of one seat for one turn.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct DoubleRecord {
+    /// As they came; before them the one with the delegation, if the open turn brought it.
+    pub transactions: Vec<SignedTransaction>,
+}
+
+impl Wire for DoubleRecord {
     const BYTES_MAX: usize = DECODE_BYTES_MAX;
 }
 
@@ -272,6 +283,26 @@ impl Store {
             }
         }
         Ok(Some((decode_exact(&state)?, snapshot)))
+    }
+
+    /// The seats that signed two transactions for one turn.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn doubles(&self, match_id: MatchId) -> Result<SeatSet, ReadError> {
+        let keys = self.tree.scan_prefix(Key::prefix(Tag::Double, match_id)).keys();
+        keys.map(|key| Key::seat(&key?).ok_or(ReadError::Damaged)).collect()
+    }
+
+    /// What `seat` signed twice; `None` when it did not.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn double(&self, match_id: MatchId, seat: Seat) -> Result<Option<DoubleRecord>, ReadError> {
+        let bytes = self.parts(Key::of(Tag::Double, match_id, u64::from(seat.get())))?;
+        bytes.map(|bytes| Ok(decode_exact(&bytes)?)).transpose()
     }
 
     fn value<T: Wire>(&self, key: Key) -> Result<Option<T>, ReadError> {

@@ -9,7 +9,7 @@
 //!
 //! - Of each log, the checkpoints that it cosigned follow from each other; the newest is durable before its
 //!   cosignature leaves.
-//! - Two checkpoints that contradict each other are kept.
+//! - Two checkpoints that contradict each other are kept, as evidence where the log's certificate is known.
 //!
 //! # Does not provide
 //!
@@ -25,9 +25,12 @@ use std::{
     time::Duration,
 };
 
-use cadastre_protocol::log::{
-    AddCheckpoint, AddCheckpointError, LogKey, NOTE_BYTES_MAX, Origin, SignedCheckpoint, VerifiedCheckpoint,
-    WitnessKey, WitnessRefusal, WitnessSigner, contradiction,
+use cadastre_protocol::{
+    LogFork, PublicKey, SignedCertificate,
+    log::{
+        AddCheckpoint, AddCheckpointError, LogKey, NOTE_BYTES_MAX, Origin, SignedCheckpoint,
+        VerifiedCheckpoint, WitnessKey, WitnessRefusal, WitnessSigner, contradiction,
+    },
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
@@ -58,11 +61,23 @@ const REQUEST_MS_MAX: u64 = 10_000;
 /// Longest body of a request: a proof and a note.
 const BODY_BYTES_MAX: usize = NOTE_BYTES_MAX + 8192;
 
+/// A log key that the root key of a service has certified.
+#[derive(Debug)]
+pub(crate) struct Certified {
+    /// The root key.
+    pub(crate) service: PublicKey,
+    /// What it signed.
+    pub(crate) certificate: SignedCertificate,
+    /// The log's key.
+    pub(crate) key: PublicKey,
+}
+
 /// A witness of some logs.
 #[derive(Debug)]
 pub(crate) struct Witness {
     signer: WitnessSigner,
     logs: BTreeMap<Origin, LogKey>,
+    certified: Vec<Certified>,
     folder: PathBuf,
     /// What it cosigned last of each log.
     latest: Mutex<BTreeMap<Origin, VerifiedCheckpoint>>,
@@ -79,6 +94,7 @@ impl Witness {
         folder: &Path,
         signer: WitnessSigner,
         logs: BTreeMap<Origin, LogKey>,
+        certified: Vec<Certified>,
     ) -> Result<Self, WitnessError> {
         let lock = StoreLock::take(folder)?;
         let mut latest = BTreeMap::new();
@@ -94,7 +110,8 @@ impl Witness {
                 Err(source) => return Err(WitnessError::Io { path, source }),
             }
         }
-        Ok(Self { signer, logs, folder: folder.to_owned(), latest: Mutex::new(latest), _lock: lock })
+        let latest = Mutex::new(latest);
+        Ok(Self { signer, logs, certified, folder: folder.to_owned(), latest, _lock: lock })
     }
 
     /// What verifies its cosignatures.
@@ -115,7 +132,7 @@ impl Witness {
         if let (Some(before), Some(signed)) = (before, &signed)
             && contradiction(before, signed).is_some()
         {
-            self.keep_fork(&origin, signed)?;
+            self.keep_fork(&origin, before, signed)?;
         }
         let mut checkpoint = request.judge(key, before.map(VerifiedCheckpoint::get))?;
         let line = self.signer.cosign(&checkpoint, time_s);
@@ -128,10 +145,27 @@ impl Witness {
     }
 
     /// Keeps the second of two checkpoints that contradict each other; the first is the one cosigned last.
-    fn keep_fork(&self, origin: &Origin, signed: &VerifiedCheckpoint) -> io::Result<()> {
-        let path = path_of(&self.folder, origin).with_extension("fork");
-        warn!(%origin, path = %path.display(), "the log has forked: it signed two roots of one size");
-        durable::replace(&path, signed.to_string().as_bytes())
+    fn keep_fork(
+        &self,
+        origin: &Origin,
+        before: &VerifiedCheckpoint,
+        signed: &VerifiedCheckpoint,
+    ) -> io::Result<()> {
+        let path = path_of(&self.folder, origin);
+        let fork = path.with_extension("fork");
+        warn!(%origin, path = %fork.display(), "the log has forked: it signed two roots of one size");
+        durable::replace(&fork, signed.to_string().as_bytes())?;
+        let key = self.logs.get(origin).map(LogKey::public);
+        let Some(certified) = self.certified.iter().find(|certified| Some(certified.key) == key) else {
+            return Ok(());
+        };
+        let evidence = LogFork {
+            service: certified.service,
+            certificate: certified.certificate.clone(),
+            first: before.to_string().into_bytes(),
+            second: signed.to_string().into_bytes(),
+        };
+        durable::replace(&path.with_extension("cade"), &evidence.to_bytes())
     }
 
     /// The checkpoint that was cosigned last of the log whose origin has this hash.

@@ -289,7 +289,9 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::Goodbye { .. } => {
                 continue;
             }
-            refused @ (Event::Refused { .. } | Event::Failed(_)) => panic!("{refused:?}"),
+            refused @ (Event::Refused { .. } | Event::Evidence(_) | Event::Failed(_) | Event::Desync(_)) => {
+                panic!("{refused:?}")
+            }
         };
         // The test has failed if it does not listen any more.
         let _ = news.send(what).await;

@@ -684,11 +684,11 @@ impl Cheat {
     async fn sit_down(server: &Server, room: &str) -> Self {
         let config = Config {
             identity: identity(60),
+            process: identity(60),
             room: RoomName::new(room).unwrap(),
             enter_as: EnterAs::Player,
             name: DisplayName::new("cheat").unwrap(),
             open: Some(boxes(2, 3)),
-            nonce: [60; 32],
         };
         let (peer, root) = (Peer::login(server, &identity(60)).await, server.root);
         let mut session = Session::new(config);

@@ -199,7 +199,7 @@ async fn pages_say_what_there_is() {
 
     let matches = server.get_json("/matches").await;
     let matches = matches["matches"].as_array().unwrap();
-    let shape = ["created_ms", "height", "match_id", "names", "room", "rules", "sealed"];
+    let shape = ["created_ms", "evidence", "height", "match_id", "names", "room", "rules", "sealed"];
     assert!(matches.iter().all(|entry| fields(entry) == shape), "{matches:?}");
     assert_eq!(matches[0]["room"], "b-playing", "the newest comes first");
     assert_eq!(matches.iter().map(|entry| entry["sealed"].clone()).collect::<Vec<_>>(), [false, true]);

@@ -10,9 +10,9 @@ use cadastre::{
 };
 use cadastre_client::{Config, Session};
 use cadastre_protocol::{
-    Certificate, ChainSecret, ClientMessage, Digest, DisplayName, EnterAs, Head, Height, KeyRole, MatchId,
-    Millis, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate, TurnMode,
-    Visibility,
+    Certificate, ChainSecret, ClientMessage, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Head,
+    Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerMessage,
+    SignedCertificate, TurnMode, Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -105,6 +105,7 @@ impl Table {
             turns_max: None,
             deadline_ms: None,
             spectators: false,
+            double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
         };
@@ -114,11 +115,11 @@ impl Table {
         let sessions = (0..SEATS).map(|seat| {
             Session::new(Config {
                 identity: SecretKey::from_seed(&[10 + seat; 32]),
+                process: SecretKey::from_seed(&[20 + seat; 32]),
                 room: name.clone(),
                 enter_as: EnterAs::Player,
                 name: DisplayName::new("player").unwrap(),
                 open: None,
-                nonce: [seat; 32],
             })
         });
         Self {

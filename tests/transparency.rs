@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, fs, net::SocketAddr};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path};
 
 use cadastre_protocol::{
     Digest, SecretKey,
@@ -179,6 +179,67 @@ async fn a_log_outlives_rotations_and_another_log_has_another_key() {
     let report = scene.run(&audit("new.cadr")).await.ok().only_json();
     assert_eq!(report["logged"]["origin"], "second.example");
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_shows_two_logs_is_charged_by_its_witness() {
+    let scene = Scene::new();
+    let log = log_of(&scene).await;
+    let server = scene.serve().await;
+    let (status, _, certificate) = http(server.listen, "GET", "/log/certificate", "").await;
+    assert_eq!(status, 200);
+    fs::write(scene.path("log.cert"), certificate).unwrap();
+    let root = server.root;
+    server.stop().await;
+    copy(&scene.path("data"), &scene.path("aside"));
+    let certified = format!("--certificate {root}=log.cert");
+    let witness = WitnessProcess::start_with(&scene, 1, &log, None, &certified).await;
+    // Only Seals are logged: the entries of both histories are one.
+    let config =
+        configuration(std::slice::from_ref(&witness)).replace("interval_ms = 100", "interval_ms = 3600000");
+    for (room, is_other) in [("one", false), ("other", true)] {
+        if is_other {
+            fs::rename(scene.path("data"), scene.path("gone")).unwrap();
+            fs::rename(scene.path("aside"), scene.path("data")).unwrap();
+        }
+        let server = scene.serve_configured(&config).await;
+        Table::open(&server, room, boxes(2, 3)).await.finish().await;
+        let told = async {
+            while checkpoint(&server, &log).await.get().size == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the seal is logged", told).await;
+        server.stop().await;
+    }
+    let evidence = format!("witness-1/{}.cade", log.origin.hash());
+    assert!(witness.has_seen_a_fork(&scene));
+    let judged = scene.run(&format!("--json audit {evidence} --root-key {root}")).await;
+    assert_eq!(judged.code, Some(1), "{judged:?}");
+    let report = judged.only_json();
+    assert_eq!((&report["evidence"], &report["verdict"]), (&"log-fork".into(), &"proven".into()));
+    assert!(report["culprit"]["log"].is_number(), "{report}");
+    let text = scene.run(&format!("audit {evidence} --root-key {root}")).await.stdout;
+    assert!(text.contains("what      signed two logs of 1 entries with different roots\n"), "{text}");
+    witness.stop().await;
+    let another = LogSigner::new(&log.origin, SecretKey::from_seed(&[9; 32]));
+    let another = LogOf { key: another.key().clone(), ..log };
+    let arguments = format!("{} {certified}", arguments_of(1, &another, "127.0.0.1:0"));
+    assert!(scene.run(&arguments).await.refused(2).contains("of none of the logs"));
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    fs::set_permissions(to, fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let beside = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &beside);
+        } else {
+            fs::copy(entry.path(), beside).unwrap();
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -384,11 +445,21 @@ struct WitnessProcess {
 
 impl WitnessProcess {
     async fn start(scene: &Scene, number: u8, log: &LogOf, listen: Option<SocketAddr>) -> Self {
+        Self::start_with(scene, number, log, listen, "").await
+    }
+
+    async fn start_with(
+        scene: &Scene,
+        number: u8,
+        log: &LogOf,
+        listen: Option<SocketAddr>,
+        more: &str,
+    ) -> Self {
         if !scene.path(&format!("witness-{number}.key")).exists() {
             scene.run(&format!("key new witness-{number}.key")).await.ok();
         }
         let listen = listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let arguments = arguments_of(number, log, &listen.to_string());
+        let arguments = format!("{} {more}", arguments_of(number, log, &listen.to_string()));
         let stderr =
             fs::OpenOptions::new().create(true).append(true).open(scene.path("witness.log")).unwrap();
         let mut child = scene.command(&format!("--json {arguments}")).stderr(stderr).spawn().unwrap();

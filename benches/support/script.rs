@@ -119,7 +119,13 @@ fn join(genesis: &Genesis, game: &Game, seat: Seat, session: &SecretKey) -> Sign
         deadline: None,
         state_root: game.state_root(),
     };
-    let next = NextTransaction { epoch: None, seq: Seq::JOIN, prev_tx: match_id.as_tx(), revealed: 0 };
+    let next = NextTransaction {
+        epoch: None,
+        session: None,
+        seq: Seq::JOIN,
+        prev_tx: match_id.as_tx(),
+        revealed: 0,
+    };
     let join = transaction(match_id, &head, next, seat, TransactionBody::Join(delegation));
     SignedTransaction::sign(session, &Transaction { turn: Turn::START, ..join })
 }

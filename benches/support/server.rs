@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName, EnterAs,
-    KeyRole, Millis, Padding, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity,
-    ServerProof, ServerSession, SignedCertificate, SignedTransaction, Trust, TurnMode, Visibility,
-    decode_exact, encode,
+    Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName,
+    DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode, RoomName, RoomSpec,
+    SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession, SignedCertificate,
+    SignedTransaction, Trust, TurnMode, Visibility, decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -160,6 +160,7 @@ fn spec() -> RoomSpec {
         turns_max: None,
         deadline_ms: None,
         spectators: false,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
     }

@@ -10,7 +10,8 @@ use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
-    DisplayName, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust, TurnMode, Visibility,
+    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust,
+    TurnMode, Visibility,
 };
 
 #[tokio::main]
@@ -21,12 +22,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         RoomName::new(&args.next().ok_or("the second argument is the room's name")?).ok_or("room name")?;
 
     // A real client keeps this seed in a key file: whoever has it holds the player's seats.
-    let mut seed = [0; 32];
+    let (mut seed, mut process) = ([0; 32], [0; 32]);
     getrandom::fill(&mut seed)?;
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce)?;
+    getrandom::fill(&mut process)?;
     let config = Config {
         identity: SecretKey::from_seed(&seed),
+        process: SecretKey::from_seed(&process),
         room,
         enter_as: EnterAs::Player,
         name: DisplayName::new("newcomer").ok_or("display name")?,
@@ -39,10 +40,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             turns_max: Some(20),
             deadline_ms: None,
             spectators: true,
+            double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
         }),
-        nonce,
     };
 
     // A real client pins the server's root key, or remembers the first one it saw.
@@ -75,6 +76,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Receipt(_)
+            | Event::Evidence(_)
+            | Event::Desync(_)
             | Event::Goodbye { .. } => {}
         }
     }

@@ -110,7 +110,8 @@ impl Connection {
             | ClientMessage::Ready { .. }
             | ClientMessage::Resume { .. }
             | ClientMessage::Leave
-            | ClientMessage::Ping(_) => Padding::Block64,
+            | ClientMessage::Ping(_)
+            | ClientMessage::Compare(_) => Padding::Block64,
         };
         live.sealer.seal(&encode(message), padding, frames).map_err(ConnectionError::Seal)
     }

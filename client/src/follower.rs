@@ -1,11 +1,18 @@
 //! Follows a match: checks every block with the one chain verifier and executes it.
 
+use std::collections::VecDeque;
+
 use cadastre_protocol::{
-    BlockError, BlockKind, Chain, CodecError, DisplayName, Genesis, GenesisError, Head, ProvenBlock,
-    ProvenReceipt, PublicKey, Receipt, ReceiptError, SealReason, SeatSet, Standing, VerifiedCertificate,
-    decode_exact,
+    BlockError, BlockKind, Chain, CheckedBlock, CodecError, CompareAnswer, CompareRequest, DisplayName,
+    Genesis, GenesisError, Head, Height, ProvenBlock, ProvenReceipt, PublicKey, Receipt, ReceiptError,
+    SealReason, SeatSet, Standing, StateRoot, Turn, TurnOrders, VerifiedCertificate, Work, decode_exact,
 };
-use cadastre_simulations::{Game, SetupError, Void};
+use cadastre_simulations::{Applied, Game, History, SetupError, Void};
+
+use crate::heal::{Cause, Desync, HealError, Healing, Step};
+
+/// Blocks that are held back while states are compared.
+const HELD_BLOCKS_MAX: usize = 256;
 
 /// A match as far as it was verified: nothing in it was taken on trust but the service's root key.
 #[derive(Debug)]
@@ -15,6 +22,29 @@ pub struct Follower {
     names: Vec<DisplayName>,
     /// Signers that were replaced while the turn was open: receipts for it may be theirs.
     replaced: Vec<VerifiedCertificate>,
+    history: History,
+    /// The newest block as it came.
+    newest: Option<ProvenBlock>,
+    /// What the own execution of the last turn came to.
+    computed: StateRoot,
+    /// The next block was checked, and its state is being compared with the own one.
+    healing: Option<Box<Healing>>,
+    /// Blocks after that one, as they came.
+    held: VecDeque<ProvenBlock>,
+    #[cfg(feature = "faults")]
+    pub(crate) fault: Option<Fault>,
+}
+
+/// A tile that the client changes in its own memory, to show what comes of it.
+#[cfg(feature = "faults")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// In the middle of which turn.
+    pub turn: cadastre_protocol::Turn,
+    /// Column of the tile.
+    pub x: u16,
+    /// Row of the tile.
+    pub y: u16,
 }
 
 /// What a block brought.
@@ -28,6 +58,14 @@ pub struct Followed {
     pub voids: Vec<Void>,
     /// Seats that had computed another state before this block.
     pub desynced: SeatSet,
+}
+
+/// What an answer about a state that differs came to.
+pub(crate) enum Compared {
+    Ask(Vec<CompareRequest>),
+    Healed(Box<(Desync, Followed)>),
+    /// The match cannot be followed any further.
+    Lost(Box<Desync>, FollowError),
 }
 
 impl Follower {
@@ -46,20 +84,98 @@ impl Follower {
         }
         let game = Game::start(&genesis.setup()).map_err(FollowError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(FollowError::Genesis)?;
-        Ok(Self { chain, game, names, replaced: Vec::new() })
+        Ok(Self {
+            history: History::new(&game),
+            computed: game.state_root(),
+            chain,
+            game,
+            names,
+            replaced: Vec::new(),
+            newest: None,
+            healing: None,
+            held: VecDeque::new(),
+            #[cfg(feature = "faults")]
+            fault: None,
+        })
     }
 
     /// Verifies the next block and executes it.
     ///
     /// # Errors
     ///
-    /// [`FollowError::Encoding`] or [`FollowError::Block`]. After a block with another state root the game
-    /// is that root's no more: follow from the genesis again, or give up.
+    /// [`FollowError::Encoding`] or [`FollowError::Block`]. After a block with another state root nothing else
+    /// can be followed; a [`crate::Session`] puts the state right instead.
     pub fn follow(&mut self, block: ProvenBlock) -> Result<Followed, FollowError> {
-        let block = block.read().map_err(FollowError::Encoding)?;
+        let followed = self.take(block)?;
+        followed.ok_or_else(|| FollowError::Block(self.difference()))
+    }
+
+    /// Verifies the next block and executes it. `None` when it was held back, since the own state is not the
+    /// one that a block commits to: then [`Follower::is_diverged`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Follower::follow`], but for other state roots; [`FollowError::Heal`] when too many were held back.
+    pub(crate) fn take(&mut self, proven: ProvenBlock) -> Result<Option<Followed>, FollowError> {
+        if self.is_diverged() {
+            if self.held.len() == HELD_BLOCKS_MAX {
+                return Err(FollowError::Heal(HealError::TooLong));
+            }
+            self.held.push_back(proven);
+            return Ok(None);
+        }
+        let block = proven.clone().read().map_err(FollowError::Encoding)?;
         let checked = self.chain.check_proven(block).map_err(FollowError::Block)?;
+        let header = checked.block().header();
+        let (turn, expected) = (header.turn, header.state_root);
+        let mut voids = Vec::new();
+        match &checked.work() {
+            Work::Nothing => {}
+            work @ Work::Begin { .. } => {
+                self.game.execute(work);
+                self.history = History::new(&self.game);
+                self.computed = self.game.state_root();
+            }
+            Work::Turn(orders) => {
+                let (applied, phases) = self.execute(turn, orders);
+                self.history.push(&self.game, turn, orders, &applied.dirty);
+                self.computed = self.game.state_root();
+                if self.computed != expected {
+                    let past = self.history.turn(turn).expect("it was just taken up");
+                    let blocks = (proven, self.newest.clone());
+                    let healing = Healing::new(checked, blocks, &self.game, past, (applied, phases));
+                    self.healing = Some(Box::new(healing));
+                    return Ok(None);
+                }
+                voids = applied.voids;
+            }
+        }
+        self.append(checked, voids, proven).map(Some)
+    }
+
+    #[cfg_attr(not(feature = "faults"), expect(unused_variables, reason = "only faults look at the turn"))]
+    fn execute(&mut self, turn: Turn, orders: &TurnOrders<'_>) -> (Applied, Vec<StateRoot>) {
+        #[cfg(feature = "faults")]
+        let fault = self.fault.take_if(|fault| fault.turn == turn);
+        #[cfg(feature = "faults")]
+        let middle = self.game.simulation().phases().len().div_ceil(2);
+        let mut execution = self.game.by_phase();
+        while execution.run(orders).is_some() {
+            #[cfg(feature = "faults")]
+            if let Some(fault) = fault.filter(|_| execution.count() == middle) {
+                execution.disturb(fault.x, fault.y);
+            }
+        }
+        execution.end()
+    }
+
+    fn append(
+        &mut self,
+        checked: CheckedBlock,
+        voids: Vec<Void>,
+        proven: ProvenBlock,
+    ) -> Result<Followed, FollowError> {
         let kind = checked.block().header().kind.clone();
-        let voids = self.game.execute(&checked.work()).voids;
         let signer = self.chain.signer().clone();
         let appended = self.chain.append(checked, self.game.executed()).map_err(FollowError::Block)?;
         if matches!(kind, BlockKind::KeyChange { .. }) {
@@ -67,7 +183,94 @@ impl Follower {
         } else if kind.closes_turn() {
             self.replaced.clear();
         }
+        self.newest = Some(proven);
         Ok(Followed { head: appended.head, kind, voids, desynced: appended.desynced })
+    }
+
+    /// Is the own state another one than a block commits to? The chain goes on once they are the same again.
+    pub const fn is_diverged(&self) -> bool {
+        self.healing.is_some()
+    }
+
+    /// What to say to the server about the state that differs.
+    pub(crate) fn compare(&self) -> Option<CompareRequest> {
+        self.healing.as_ref().map(|healing| healing.begin())
+    }
+
+    /// Takes what the server says of its state.
+    pub(crate) fn compared(&mut self, answer: CompareAnswer) -> Result<Compared, FollowError> {
+        let healing = self.healing.as_mut().ok_or(FollowError::Heal(HealError::Unexpected))?;
+        match healing.take(answer).map_err(FollowError::Heal)? {
+            Step::Ask(requests) => Ok(Compared::Ask(requests)),
+            Step::Stuck => self.heal_alone(),
+            Step::Healed(state) => {
+                let game = Game::restore(self.game.setup(), &state.snapshot())
+                    .map_err(|_| FollowError::Heal(HealError::NoState))?;
+                let cause = healing.cause();
+                self.heal(game, cause).map(Compared::Healed)
+            }
+        }
+    }
+
+    /// Goes on without the server: from the second execution, if that came to the block's state.
+    fn heal_alone(&mut self) -> Result<Compared, FollowError> {
+        let Some(healing) = &mut self.healing else { return Ok(Compared::Ask(Vec::new())) };
+        if let Some(game) = healing.executed_again() {
+            return self.heal(game, Cause::Memory).map(Compared::Healed);
+        }
+        let desync = Box::new(healing.report(&self.game, Cause::Rules, false));
+        Ok(Compared::Lost(desync, FollowError::Block(self.difference())))
+    }
+
+    /// How the own state differs from the one that a block commits to.
+    fn difference(&self) -> BlockError {
+        let head = self.chain.head().state_root;
+        let expected = self.healing.as_ref().map_or(head, |healing| healing.expected());
+        BlockError::StateRoot { expected, got: self.computed }
+    }
+
+    fn heal(&mut self, game: Game, cause: Cause) -> Result<Box<(Desync, Followed)>, FollowError> {
+        let healing = self.healing.take().ok_or(FollowError::Heal(HealError::Unexpected))?;
+        let desync = healing.report(&game, cause, true);
+        self.history = History::new(&game);
+        self.game = game;
+        let Healing { checked, voids, .. } = *healing;
+        let followed = self.append(checked, voids, desync.block.clone())?;
+        Ok(Box::new((desync, followed)))
+    }
+
+    /// The next block that was held back, once the own state is right again.
+    pub(crate) fn take_held(&mut self) -> Option<ProvenBlock> {
+        if self.is_diverged() { None } else { self.held.pop_front() }
+    }
+
+    /// The connection is lost: what was held back comes again. Where the server is not needed, the state is put
+    /// right at once, else the block will come again.
+    pub(crate) fn disconnected(&mut self) -> Option<Box<(Desync, Followed)>> {
+        self.held.clear();
+        if let Ok(Compared::Healed(healed)) = self.heal_alone() {
+            return Some(healed);
+        }
+        let healing = self.healing.take()?;
+        if let Ok(game) = Game::restore(self.game.setup(), &healing.past().before.snapshot()) {
+            self.history = History::new(&game);
+            self.game = game;
+            self.computed = self.game.state_root();
+        } else {
+            self.healing = Some(healing);
+        }
+        None
+    }
+
+    /// Height up to which blocks have come, verified or held back.
+    pub(crate) fn height(&self) -> Height {
+        let waiting = u64::from(self.is_diverged()) + u64::try_from(self.held.len()).unwrap_or(u64::MAX);
+        Height::new(self.chain.head().height.get().saturating_add(waiting))
+    }
+
+    /// The root that the own execution of the last turn came to, right or not: what the next transaction says.
+    pub const fn computed(&self) -> StateRoot {
+        self.computed
     }
 
     /// The verified chain.
@@ -129,4 +332,7 @@ pub enum FollowError {
     /// The block breaks a rule, or commits to another state.
     #[error("the block breaks a rule")]
     Block(#[source] BlockError),
+    /// The own state differs from that of a block, and cannot be put right.
+    #[error("the own state differs from that of a block, and cannot be put right")]
+    Heal(#[source] HealError),
 }

@@ -10,12 +10,17 @@
 mod commitments;
 mod connection;
 mod follower;
+mod heal;
 mod session;
 #[cfg(feature = "transport")]
 mod transport;
+mod witness;
 
 pub use connection::{Connection, ConnectionError, Received, SUBPROTOCOL};
+#[cfg(feature = "faults")]
+pub use follower::Fault;
 pub use follower::{FollowError, Followed, Follower};
+pub use heal::{Cause, Desync, HealError};
 pub use session::{Config, Event, Session, SessionError, SubmitError};
 #[cfg(feature = "transport")]
 pub use transport::{Client, ClientError, ServerUrl, UrlError, create_room};

@@ -3,24 +3,32 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockKind, ClientMessage, Delegation, DisplayName, EnterAs, Epoch, Failure, GoodbyeReason, Head, Height,
-    Lobby, MatchId, Millis, NextTransaction, OpenTurn, ProvenBlock, ProvenReceipt, PublicKey, RandomnessMode,
-    Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey,
-    ServerMessage, SignedDelegation, SignedTransaction, Standing, Transaction, TransactionBody,
-    TransactionError, Turn, TxHash, Visibility,
+    BlockKind, ClientMessage, CompareAnswer, Delegation, Digest, DisplayName, EnterAs, Epoch, Evidence,
+    Failure, GoodbyeReason, Head, Height, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
+    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation, SignedTransaction, Standing,
+    Transaction, TransactionBody, TransactionError, Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Void;
 
 use crate::{
     commitments::{Commitments, OtherChain},
-    follower::{FollowError, Follower},
+    follower::{Compared, FollowError, Followed, Follower},
+    heal::Desync,
+    witness::Witness,
 };
+
+/// Relays that are held back while states are compared: more than one turn has.
+const UNSEEN_MAX: usize = 64;
 
 /// Who takes part, where, and as what.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Key of the player or spectator.
     pub identity: SecretKey,
+    /// A random key that no other process has. The session keys come of it, so that a process never signs under
+    /// a key with which another one of the same player, crashed or forgotten, may have signed something else.
+    pub process: SecretKey,
     /// The room.
     pub room: RoomName,
     /// As what.
@@ -29,8 +37,6 @@ pub struct Config {
     pub name: DisplayName,
     /// Opens the room with these settings if there is none of its name.
     pub open: Option<RoomSpec>,
-    /// Random, and other bytes for each session. No secret: by it no two hash chains of an identity are the same.
-    pub nonce: [u8; 32],
 }
 
 /// What a session has to tell.
@@ -66,6 +72,9 @@ pub enum Event {
         /// Seats that had computed another state.
         desynced: SeatSet,
     },
+    /// The own state was another one than a block's. It comes before that block; without being healed, it is
+    /// the last event.
+    Desync(Box<Desync>),
     /// Everything the server has was verified; what follows is news.
     CaughtUp,
     /// The match waits for the own commands. Repeated after every new connection, until they are handed in.
@@ -88,6 +97,8 @@ pub enum Event {
         /// Why.
         refusal: Refusal,
     },
+    /// The server signed what no honest server signs, or does not know what it signed: keep this.
+    Evidence(Box<Evidence>),
     /// The match is over. Nothing follows.
     Ended {
         /// Why.
@@ -112,38 +123,53 @@ pub struct Session {
     config: Config,
     follower: Option<Follower>,
     seat: Option<Seat>,
-    /// Epoch of the delegation that this process made; another process may have made others.
-    own_epoch: Option<Epoch>,
-    /// The last delegation that this process made after its Join, and the turn in which it did.
-    delegated: Option<(Epoch, Turn)>,
     /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
     /// the same bytes.
     pending: Vec<SignedTransaction>,
     commitments: Commitments,
     /// What others do in the open turn, in a match with open moves.
     relayed: Option<OpenTurn>,
+    /// What others did while the own state was not the right one.
+    unseen: VecDeque<Relay>,
+    witness: Witness,
     caught_up: bool,
+    /// The server does not know the own head. Its blocks are only looked at for what contradicts it.
+    lost: bool,
     opened: bool,
     outbox: VecDeque<ClientMessage>,
     events: VecDeque<Event>,
+    #[cfg(feature = "faults")]
+    fault: Option<crate::Fault>,
 }
 
 impl Session {
     /// A session that has not been connected yet.
     pub fn new(config: Config) -> Self {
         Self {
-            commitments: Commitments::new(config.nonce),
+            commitments: Commitments::new(*config.process.public().as_bytes()),
             relayed: None,
+            unseen: VecDeque::new(),
             config,
             follower: None,
             seat: None,
-            own_epoch: None,
-            delegated: None,
             pending: Vec::new(),
+            witness: Witness::default(),
             caught_up: false,
+            lost: false,
             opened: false,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
+            #[cfg(feature = "faults")]
+            fault: None,
+        }
+    }
+
+    /// Changes a tile in one turn of the match, running or yet to begin.
+    #[cfg(feature = "faults")]
+    pub fn inject(&mut self, fault: crate::Fault) {
+        self.fault = Some(fault);
+        if let Some(follower) = &mut self.follower {
+            follower.fault = Some(fault);
         }
     }
 
@@ -152,8 +178,10 @@ impl Session {
         self.events.push_back(Event::Connected { root });
         self.outbox.clear();
         self.caught_up = false;
+        self.lost = false;
         // The server tells the open turn again.
         self.relayed = None;
+        self.unseen.clear();
         match &self.follower {
             Some(follower) if self.has_blocks() => {
                 let head = follower.chain().head();
@@ -172,6 +200,12 @@ impl Session {
     pub fn disconnected(&mut self, reason: String) {
         self.outbox.clear();
         self.caught_up = false;
+        if let Some(follower) = &mut self.follower {
+            let peaks = follower.chain().history_peaks().to_vec();
+            if let Some(healed) = follower.disconnected() {
+                self.healed(peaks, *healed);
+            }
+        }
         self.events.push_back(Event::Lost { reason });
     }
 
@@ -207,7 +241,8 @@ impl Session {
             ServerMessage::Created { .. } => self.enter(),
             ServerMessage::Lobby(lobby) => self.lobby(lobby),
             ServerMessage::Genesis { genesis, names, begun } => self.begin(&genesis, names, begun, root)?,
-            ServerMessage::Block(block) => self.block(block)?,
+            ServerMessage::Block(block) => self.block(&block)?,
+            ServerMessage::Compared(answer) => self.compared(answer)?,
             ServerMessage::CaughtUp { height } => self.caught_up(height)?,
             ServerMessage::Receipt(receipt) => self.receipt(&receipt)?,
             ServerMessage::Relay(relay) => self.relay(*relay)?,
@@ -278,7 +313,9 @@ impl Session {
 
     fn playing(&self) -> Result<(Seat, &Follower), SubmitError> {
         match (self.seat, &self.follower) {
-            (Some(seat), Some(follower)) if self.caught_up && follower.chain().next_turn().is_some() => {
+            (Some(seat), Some(follower))
+                if self.caught_up && !follower.is_diverged() && follower.chain().next_turn().is_some() =>
+            {
                 if !self.pending.is_empty() {
                     return Err(SubmitError::AlreadySubmitted);
                 }
@@ -289,8 +326,8 @@ impl Session {
     }
 
     /// Signs an action, and before it a delegation if another process of this identity made the last one:
-    /// what that one may have signed for this turn is lost, and two transactions of one epoch for one turn
-    /// would look like cheating.
+    /// what that one may have signed for this turn is lost, and two transactions under one session key for one
+    /// turn would look like cheating.
     fn act(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
         let (seat, follower) = self.playing()?;
         let next = follower.chain().next_of(seat).ok_or(SubmitError::NotPlaying)?;
@@ -302,14 +339,10 @@ impl Session {
             chain_element: self.commitments.element_for(&body, next.revealed),
             ..self.blank(seat, follower, body)
         };
-        let signed = if self.own_epoch == Some(in_force) {
+        let signed = if next.session == Some(self.session_key(draft.match_id, in_force).public()) {
             vec![self.sign(&draft)]
         } else {
             let epoch = in_force.next().ok_or(SubmitError::NotPlaying)?;
-            // Signed in the first half of a sealed turn, and too late for it: a second one would be cheating.
-            if self.delegated == Some((epoch, draft.turn)) {
-                return Err(SubmitError::NotPlaying);
-            }
             let delegation = self.delegate(follower, seat, epoch);
             let opening = self.sign(&Transaction {
                 epoch,
@@ -318,9 +351,7 @@ impl Session {
                 ..draft.clone()
             });
             let seq = next.seq.next().ok_or(SubmitError::NotPlaying)?;
-            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft.clone() });
-            self.own_epoch = Some(epoch);
-            self.delegated = Some((epoch, draft.turn));
+            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft });
             vec![opening, action]
         };
         let hash = signed.last().expect("an action was signed").hash();
@@ -343,7 +374,7 @@ impl Session {
             attempt: head.attempt,
             seen_height: head.height,
             seen_block: head.block,
-            seen_state_root: follower.game().state_root(),
+            seen_state_root: follower.computed(),
             chain_element: None,
             body,
         }
@@ -351,15 +382,18 @@ impl Session {
 
     fn delegate(&self, follower: &Follower, seat: Seat, epoch: Epoch) -> SignedDelegation {
         let match_id = follower.chain().match_id();
-        let session = self.config.identity.session(match_id, epoch).public();
+        let session = self.session_key(match_id, epoch).public();
         let delegation =
             Delegation { version: Delegation::VERSION, match_id, seat, epoch, session, valid_to: None };
         SignedDelegation::sign(&self.config.identity, &delegation)
     }
 
     fn sign(&self, transaction: &Transaction) -> SignedTransaction {
-        let session = self.config.identity.session(transaction.match_id, transaction.epoch);
-        SignedTransaction::sign(&session, transaction)
+        SignedTransaction::sign(&self.session_key(transaction.match_id, transaction.epoch), transaction)
+    }
+
+    fn session_key(&self, match_id: MatchId, epoch: Epoch) -> SecretKey {
+        self.config.process.session(match_id, epoch)
     }
 
     fn lobby(&mut self, lobby: Lobby) {
@@ -387,9 +421,14 @@ impl Session {
         begun: bool,
         root: PublicKey,
     ) -> Result<(), SessionError> {
-        let follower = Follower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        #[cfg_attr(not(feature = "faults"), allow(unused_mut, reason = "only faults change it"))]
+        let mut follower = Follower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        #[cfg(feature = "faults")]
+        {
+            follower.fault = self.fault;
+        }
         self.pending.clear();
-        self.own_epoch = None;
+        self.witness = Witness::default();
         self.seat = match self.config.enter_as {
             EnterAs::Player => follower.chain().genesis().seat_of(self.config.identity.public()),
             EnterAs::Spectator => None,
@@ -405,7 +444,6 @@ impl Session {
             let body = TransactionBody::Join(delegation);
             let chain_element = self.commitments.element_for(&body, 0);
             let join = self.sign(&Transaction { chain_element, ..self.blank(seat, &follower, body) });
-            self.own_epoch = Some(Epoch::FIRST);
             self.outbox.push_back(ClientMessage::Submit(join));
         }
         if !begun {
@@ -415,12 +453,37 @@ impl Session {
         Ok(())
     }
 
-    fn block(&mut self, block: ProvenBlock) -> Result<(), SessionError> {
-        let before = self.next();
+    fn block(&mut self, block: &ProvenBlock) -> Result<(), SessionError> {
+        if self.lost {
+            return self.hold_against(block);
+        }
         let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
-        let followed = follower.follow(block).map_err(SessionError::Follow)?;
+        let was_diverged = follower.is_diverged();
+        let peaks = follower.chain().history_peaks().to_vec();
+        match follower.take(block.clone()) {
+            Ok(Some(followed)) => self.followed(peaks, block, followed),
+            Ok(None) if was_diverged => {}
+            Ok(None) => self.outbox.extend(follower.compare().map(ClientMessage::Compare)),
+            Err(error) => {
+                let evidence = self.witness.refused(follower, block, &error);
+                self.tell_evidence(evidence);
+                return Err(SessionError::Follow(error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes notice of a block that was followed; `peaks` are those of the chain before it.
+    fn followed(&mut self, peaks: Vec<Digest>, block: &ProvenBlock, followed: Followed) {
+        let evidence =
+            self.follower.as_ref().and_then(|follower| self.witness.followed(follower, peaks, block));
+        self.tell_evidence(evidence);
         if followed.kind.closes_turn() {
-            self.forget_turn(before);
+            // Signed in the first half of a sealed turn and too late for it: something else now would look like
+            // cheating.
+            if followed.kind != BlockKind::Commit || self.is_in_chain() {
+                self.pending.clear();
+            }
             self.relayed = None;
         }
         self.events.push_back(Event::Block {
@@ -434,37 +497,106 @@ impl Session {
         }
         self.reveal();
         self.announce_turn();
+    }
+
+    /// The server says something of its state, which differs from the own one.
+    fn compared(&mut self, answer: CompareAnswer) -> Result<(), SessionError> {
+        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
+        let peaks = follower.chain().history_peaks().to_vec();
+        match follower.compared(answer).map_err(SessionError::Follow)? {
+            Compared::Ask(requests) => self.outbox.extend(requests.into_iter().map(ClientMessage::Compare)),
+            Compared::Lost(desync, error) => {
+                self.tell_desync(*desync);
+                return Err(SessionError::Follow(error));
+            }
+            Compared::Healed(healed) => {
+                self.healed(peaks, *healed);
+                while let Some(block) = self.follower.as_mut().and_then(Follower::take_held) {
+                    self.block(&block)?;
+                }
+                self.see_relayed()?;
+            }
+        }
         Ok(())
     }
 
-    /// The turn that `before` was the next transaction for is closed.
-    fn forget_turn(&mut self, before: Option<NextTransaction>) {
-        let pending = std::mem::take(&mut self.pending);
-        if let (Some(before), Some(after)) = (before, self.next()) {
-            let ours = pending.iter().any(|transaction| transaction.hash() == after.prev_tx);
-            if before.epoch.is_some() && before.epoch != after.epoch && !ours {
-                // The delegation of another process of this identity, though ours may have the same number.
-                self.own_epoch = None;
+    /// The own state was put right.
+    fn healed(&mut self, peaks: Vec<Digest>, (desync, followed): (Desync, Followed)) {
+        let block = desync.block.clone();
+        self.tell_desync(desync);
+        self.followed(peaks, &block, followed);
+    }
+
+    /// A difference that executing again does not explain is evidence, unless the own rules are wrong.
+    fn tell_desync(&mut self, desync: Desync) {
+        let evidence = self.follower.as_ref().and_then(|follower| self.witness.differs(follower, &desync));
+        self.events.push_back(Event::Desync(Box::new(desync)));
+        self.tell_evidence(evidence);
+    }
+
+    fn tell_evidence(&mut self, evidence: Option<Evidence>) {
+        self.events.extend(evidence.map(Box::new).map(Event::Evidence));
+    }
+
+    /// Holds a block of the server that does not know the own head against those that it signed before.
+    fn hold_against(&mut self, block: &ProvenBlock) -> Result<(), SessionError> {
+        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
+        let header = ProvenHeader::of(block);
+        let header = header.map_err(|error| SessionError::Follow(FollowError::Encoding(error)))?;
+        match self.witness.fork(follower, &header) {
+            None => Ok(()),
+            Some(fork) => {
+                self.tell_evidence(Some(fork));
+                Err(SessionError::HistoryLost)
             }
         }
     }
 
-    /// What the next transaction of the own seat has to say.
-    fn next(&self) -> Option<NextTransaction> {
-        self.follower.as_ref()?.chain().next_of(self.seat?)
+    /// Asks the server that does not know the own head for all blocks that it has instead.
+    fn ask_for_everything(&mut self) {
+        let Some(follower) = &self.follower else { return };
+        let match_id = follower.chain().match_id();
+        self.lost = true;
+        self.outbox.push_back(ClientMessage::Resume {
+            match_id,
+            enter_as: self.config.enter_as,
+            height: Height::GENESIS,
+            block: match_id.as_block(),
+        });
+    }
+
+    /// The server has nothing that contradicts the own head, and does not know it either.
+    fn history_lost(&mut self) -> SessionError {
+        let held = self.follower.as_ref().and_then(|follower| self.witness.held(follower));
+        self.tell_evidence(held);
+        SessionError::HistoryLost
     }
 
     fn caught_up(&mut self, height: Height) -> Result<(), SessionError> {
+        if self.lost {
+            return Err(self.history_lost());
+        }
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        if follower.chain().head().height < height {
+        if follower.height() < height {
             return Err(SessionError::Unexpected);
         }
+        let is_diverged = follower.is_diverged();
         self.caught_up = true;
         self.events.push_back(Event::CaughtUp);
+        if is_diverged {
+            // What is pending is for the turn that the block under comparison closes.
+            return Ok(());
+        }
         self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
         self.reveal();
         self.announce_turn();
         Ok(())
+    }
+
+    /// Does what was signed last stand in the chain?
+    fn is_in_chain(&self) -> bool {
+        let next = self.follower.as_ref().zip(self.seat).and_then(|(it, seat)| it.chain().next_of(seat));
+        next.map(|next| next.prev_tx) == self.pending.last().map(SignedTransaction::hash)
     }
 
     /// Shows the sealed commands, once all have committed to theirs.
@@ -478,7 +610,7 @@ impl Session {
 
     /// The open turn and its deadline, if the match waits for the own commands.
     fn asked(&self) -> Option<(Turn, Millis)> {
-        let chain = self.follower.as_ref()?.chain();
+        let chain = self.follower.as_ref().filter(|follower| !follower.is_diverged())?.chain();
         let moves = chain.seal_due().is_none() && !chain.is_revealing();
         let waited_for = chain.required().contains(self.seat?) && moves;
         let asked = chain.next_turn().zip(chain.head().deadline);
@@ -492,19 +624,39 @@ impl Session {
         }
     }
 
-    fn receipt(&mut self, receipt: &ProvenReceipt) -> Result<(), SessionError> {
+    fn receipt(&mut self, proven: &ProvenReceipt) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        let receipt = follower.verify_receipt(receipt).map_err(SessionError::Receipt)?;
+        let receipt = follower.verify_receipt(proven).map_err(SessionError::Receipt)?;
         if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
             return Err(SessionError::Unexpected);
         }
+        self.witness.promised(proven);
         self.events.push_back(Event::Receipt(receipt));
+        Ok(())
+    }
+
+    /// Takes what came while the own state was put right, and is of the turn that is open now.
+    fn see_relayed(&mut self) -> Result<(), SessionError> {
+        for relay in std::mem::take(&mut self.unseen) {
+            let open = self.follower.as_ref().and_then(|follower| follower.chain().next_turn());
+            let turn = relay.transaction.clone().read().ok().map(|read| read.get().turn);
+            if turn.is_some() && turn == open {
+                self.relay(relay)?;
+            }
+        }
         Ok(())
     }
 
     /// Checks what another seat does as the verifier will when it stands in a block.
     fn relay(&mut self, Relay { transaction, receipt }: Relay) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
+        if follower.is_diverged() {
+            if self.unseen.len() == UNSEEN_MAX {
+                self.unseen.pop_front();
+            }
+            self.unseen.push_back(Relay { transaction, receipt });
+            return Ok(());
+        }
         let receipt = follower.verify_receipt(&receipt).map_err(SessionError::Receipt)?;
         let chain = follower.chain();
         if chain.genesis().visibility != Visibility::Open
@@ -524,9 +676,8 @@ impl Session {
     fn failed(&mut self, failure: Failure) -> Result<(), SessionError> {
         let resumed = self.has_blocks();
         match (failure, &self.config.open) {
-            (Failure::NoSuchMatch | Failure::UnknownHead, _) if resumed => {
-                return Err(SessionError::HistoryLost);
-            }
+            (Failure::UnknownHead, _) if resumed && !self.lost => self.ask_for_everything(),
+            (Failure::NoSuchMatch | Failure::UnknownHead, _) if resumed => return Err(self.history_lost()),
             // Somebody else opened the room at the same moment.
             (Failure::RoomExists, Some(_)) if !resumed => {
                 self.opened = true;

@@ -90,6 +90,8 @@ pub struct Client {
     lost: Option<(Instant, u32)>,
     /// The server asked to stay away for this long.
     retry_after_ms: u64,
+    /// Why the session cannot go on; told after its last events.
+    failed: Option<SessionError>,
 }
 
 struct Link {
@@ -114,7 +116,14 @@ impl Client {
             link: None,
             lost: None,
             retry_after_ms: 0,
+            failed: None,
         }
+    }
+
+    /// Changes a tile in one turn of the match, running or yet to begin.
+    #[cfg(feature = "faults")]
+    pub fn inject(&mut self, fault: crate::Fault) {
+        self.session.inject(fault);
     }
 
     /// The session.
@@ -160,15 +169,20 @@ impl Client {
                     | Event::Lobby(_)
                     | Event::Match { .. }
                     | Event::Block { .. }
+                    | Event::Desync(_)
                     | Event::CaughtUp
                     | Event::YourTurn { .. }
                     | Event::Relayed(_)
                     | Event::Receipt(_)
+                    | Event::Evidence(_)
                     | Event::Refused { .. }
                     | Event::Ended { .. }
                     | Event::Failed(_) => {}
                 }
                 return Ok(event);
+            }
+            if let Some(error) = self.failed.take() {
+                return Err(ClientError::Session(error));
             }
             let Some(link) = &mut self.link else {
                 self.connect().await?;
@@ -176,7 +190,7 @@ impl Client {
             };
             match link.step(&mut self.session).await {
                 Ok(()) => {}
-                Err(StepError::Session(error)) => return Err(ClientError::Session(error)),
+                Err(StepError::Session(error)) => self.failed = Some(error),
                 Err(StepError::Lost(reason)) => {
                     self.link = None;
                     self.lost = Some((Instant::now(), 0));

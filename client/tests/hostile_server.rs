@@ -1,15 +1,15 @@
 //! A server that forges, contradicts itself or loses its history: the session stops, and shows nothing of it.
 
-#![allow(clippy::unwrap_used, reason = "only in tests")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
 
 mod support;
 
-use cadastre_client::{Event, FollowError, SessionError};
+use cadastre_client::{Cause, Event, Fault, FollowError, HealError, SessionError};
 use cadastre_protocol::{
-    Block, BlockError, BlockKind, Chain, Context, Digest, DisplayName, Draft, Failure, Genesis, Header,
-    Height, Limits, Lobby, Millis, ProvenBlock, ProvenReceipt, Receipt, ReceiptError, ReopenReason,
-    SealReason, Seat, SecretKey, ServerMessage, ServerProof, StateRoot, TransactionError, TurnMode,
-    block_leaf, decode_exact, encode, hash, receipt_leaf,
+    Block, BlockError, BlockKind, Chain, ClientMessage, CompareAnswer, Context, Digest, DisplayName, Draft,
+    Failure, Genesis, Header, Height, Limits, Lobby, Millis, ProvenBlock, ProvenReceipt, PublicKey, Receipt,
+    ReceiptError, ReopenReason, SealReason, Seat, SecretKey, ServerMessage, ServerProof, StateRoot,
+    TransactionError, Turn, TurnMode, block_leaf, decode_exact, encode, hash, receipt_leaf,
 };
 use support::{SERIAL, block_key, direct::Direct, player, server, spec};
 
@@ -68,12 +68,73 @@ fn a_proof_of_another_key_or_of_another_object_is_none() {
 }
 
 #[test]
-fn a_signed_block_with_another_state_is_refused() {
+fn a_signed_block_with_another_state_is_not_taken() {
     let (mut direct, genuine) = before_a_block();
     let chain = chain_of(&direct);
     let wrong = signed(draft_of(&chain, &genuine), OTHER_ROOT);
-    let error = refused(&mut direct, wrong);
-    assert!(matches!(error, BlockError::StateRoot { expected: OTHER_ROOT, .. }), "{error}");
+    assert_eq!(direct.deliver(0, ServerMessage::Block(wrong.clone())), Ok(()));
+    assert_eq!(direct.events(0), [], "the server is asked what it has, and nothing is shown");
+    // It has nothing that this root commits to.
+    let received =
+        direct.clients[0].session.receive(ServerMessage::Compared(CompareAnswer::Unknown), the_root());
+    let expected = matches!(
+        received,
+        Err(SessionError::Follow(FollowError::Block(BlockError::StateRoot { expected: OTHER_ROOT, .. })))
+    );
+    assert!(expected, "{received:?}");
+    // What is left is the evidence: the state before, which a signed block commits to, and the block.
+    let [Event::Desync(desync), Event::Evidence(evidence)] = &direct.events(0)[..] else { panic!() };
+    assert_eq!(evidence.case.kind(), "bad-state");
+    assert_eq!((desync.cause, desync.healed), (Cause::Rules, false));
+    assert_eq!(desync.block, wrong);
+    let before = desync.before.clone().unwrap().read().unwrap();
+    assert_eq!(before.block().header().state_root, desync.incident.before.tree().root());
+    assert_eq!(chain_of(&direct).head(), chain.head());
+}
+
+#[test]
+fn nodes_and_chunks_that_the_state_root_does_not_commit_to_are_refused() {
+    let other = |answer: CompareAnswer| match answer {
+        CompareAnswer::Nodes { mut nodes } => {
+            nodes[3] = Digest::ZERO;
+            CompareAnswer::Nodes { nodes }
+        }
+        CompareAnswer::Chunk { proof, chunk } => {
+            let mut chunk = chunk.unwrap();
+            chunk[0] ^= 1;
+            CompareAnswer::Chunk { proof, chunk: Some(chunk) }
+        }
+        CompareAnswer::Phases { .. } | CompareAnswer::Unknown => panic!("{answer:?}"),
+    };
+    // Held back are: the phases, four times nodes, a chunk.
+    for (genuine, error) in [(1, HealError::Nodes), (4, HealError::Nodes), (5, HealError::Chunk)] {
+        let mut direct = playing();
+        direct.clients[0].session.inject(Fault { turn: Turn::new(1), x: 0, y: 0 });
+        direct.act(0);
+        direct.clients[0].is_held = true;
+        direct.act(1);
+        let mut answers = 0;
+        let refused = loop {
+            let message = direct.clients[0].held.remove(0);
+            let message = match message {
+                ServerMessage::Compared(answer) if answers == genuine => {
+                    ServerMessage::Compared(other(answer))
+                }
+                other => {
+                    answers += usize::from(matches!(other, ServerMessage::Compared(_)));
+                    other
+                }
+            };
+            if let Err(refused) = direct.clients[0].session.receive(message, the_root()) {
+                break refused;
+            }
+            direct.settle();
+        };
+        assert_eq!(refused, SessionError::Follow(FollowError::Heal(error)), "after {genuine}");
+    }
+    let mut direct = playing();
+    let unasked = direct.deliver(0, ServerMessage::Compared(CompareAnswer::Unknown));
+    assert_eq!(unasked, Err(SessionError::Follow(FollowError::Heal(HealError::Unexpected))));
 }
 
 #[test]
@@ -120,6 +181,7 @@ fn a_second_block_at_a_height_is_refused() {
     let next = forked.draft_reopen(ReopenReason::Restart, direct.now).unwrap();
     let next = signed(next, forked.head().state_root);
     assert_eq!(refused(&mut direct, next), BlockError::WrongLink);
+    assert_eq!(kinds(&direct), ["server-fork", "server-head-lie"]);
 }
 
 #[test]
@@ -229,17 +291,28 @@ fn a_match_that_was_shown_is_not_exchanged_for_another() {
 
 #[test]
 fn a_server_that_lost_blocks_is_found_out() {
-    for failure in [Failure::NoSuchMatch, Failure::UnknownHead] {
-        let mut direct = playing();
-        assert_eq!(direct.deliver(0, ServerMessage::Failed(failure)), Err(SessionError::HistoryLost));
-    }
+    let mut direct = playing();
+    assert_eq!(
+        direct.deliver(0, ServerMessage::Failed(Failure::NoSuchMatch)),
+        Err(SessionError::HistoryLost)
+    );
+    assert_eq!(kinds(&direct), ["held"]);
+    // One that has less is asked for what it has.
+    let mut direct = playing();
+    let head = chain_of(&direct).head().height;
+    assert_eq!(direct.deliver(0, ServerMessage::Failed(Failure::UnknownHead)), Ok(()));
+    let asked = direct.clients[0].session.poll_send();
+    assert!(matches!(asked, Some(ClientMessage::Resume { height: Height::GENESIS, .. })), "{asked:?}");
+    let nothing = ServerMessage::CaughtUp { height: Height::GENESIS };
+    assert_eq!(direct.deliver(0, nothing), Err(SessionError::HistoryLost));
+    assert_eq!((kinds(&direct), head), (vec!["held"], Height::new(1)));
     // A store that was put back from before the match began.
     let mut direct = playing();
     direct.server.store = support::store::Store::default();
     direct.restart();
     direct.clients[0].session.connected(support::root_key().public());
     let Some(resume) = direct.clients[0].session.poll_send() else { panic!() };
-    assert!(matches!(resume, cadastre_protocol::ClientMessage::Resume { .. }));
+    assert!(matches!(resume, ClientMessage::Resume { .. }));
     let failed = ServerMessage::Failed(Failure::NoSuchMatch);
     assert_eq!(direct.deliver(0, failed), Err(SessionError::HistoryLost));
 }
@@ -258,6 +331,15 @@ fn messages_that_cannot_come_here_are_refused() {
     for early in [ServerMessage::Block(genuine), ServerMessage::CaughtUp { height: Height::GENESIS }] {
         assert_eq!(alone.deliver(0, early), Err(SessionError::Unexpected));
     }
+}
+
+/// What the first player's session keeps against the server.
+fn kinds(direct: &Direct) -> Vec<&'static str> {
+    direct.clients[0].evidence.iter().map(|evidence| evidence.case.kind()).collect()
+}
+
+fn the_root() -> PublicKey {
+    support::root_key().public()
 }
 
 const OTHER_ROOT: StateRoot = StateRoot::new(Digest::new([0x5a; 32]));

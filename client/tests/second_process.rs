@@ -56,7 +56,7 @@ fn what_the_old_process_did_in_this_turn_stands() {
 }
 
 #[test]
-fn a_delegation_that_the_old_process_left_without_commands_is_taken_up() {
+fn a_delegation_that_the_old_process_left_without_commands_costs_the_turn() {
     let mut direct = playing();
     let second = direct.add_process(0);
     // Of what the second process sends only the delegation arrives.
@@ -65,11 +65,19 @@ fn a_delegation_that_the_old_process_left_without_commands_is_taken_up() {
     while direct.clients[second].session.poll_send().is_some() {}
     direct.send(second, opening);
     direct.settle();
+    // What else the second one signed under its key, the third one cannot know. It has a key of its own.
     let third = direct.add_process(0);
     direct.act(third);
-    assert_eq!(refusals(&mut direct, third), []);
+    assert_eq!(
+        refusals(&mut direct, third),
+        [TransactionError::AlreadySubmitted, TransactionError::WrongLink]
+    );
     direct.act(1);
-    assert_eq!(entries_of(&direct, 2), [(Epoch::new(1), DELEGATE), (Epoch::new(1), TURN)]);
+    direct.pass_deadline();
+    assert_eq!(entries_of(&direct, 2), [(Epoch::new(1), DELEGATE)]);
+    direct.act(third);
+    direct.act(1);
+    assert_eq!(entries_of(&direct, 3), [(Epoch::new(2), DELEGATE), (Epoch::new(2), TURN)]);
 }
 
 #[test]
@@ -127,7 +135,7 @@ fn a_delegation_of_the_same_number_by_another_process_is_not_taken_for_the_own()
 }
 
 #[test]
-fn a_process_that_lost_the_connection_before_the_start_delegates_anew() {
+fn a_process_that_lost_the_connection_before_the_start_goes_on_under_its_own_key() {
     let mut direct = Direct::new([player(0, &spec(2, TurnMode::Simultaneous))]);
     // It joins, and does not hear that the match begins.
     direct.clients[0].is_held = true;
@@ -144,7 +152,7 @@ fn a_process_that_lost_the_connection_before_the_start_delegates_anew() {
     direct.connect(0);
     direct.act(0);
     direct.act(1);
-    assert_eq!(entries_of(&direct, 2), [(Epoch::new(1), DELEGATE), (Epoch::new(1), TURN)]);
+    assert_eq!(entries_of(&direct, 2), [(Epoch::FIRST, TURN)]);
 }
 
 const DELEGATE: &str = "delegate";

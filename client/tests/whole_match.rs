@@ -44,6 +44,11 @@ fn players_die_and_come_back_with_nothing_but_their_key() {
 }
 
 #[test]
+fn tiles_change_in_the_memory_of_everybody() {
+    play(Faults { desyncs: 9, ..Faults::default() });
+}
+
+#[test]
 fn everything_fails() {
     play(EVERYTHING);
 }
@@ -55,7 +60,7 @@ fn one_seed_is_one_match() {
     }
 }
 
-const EVERYTHING: Faults = Faults { cuts: 8, crashes: 3, deaths: 4, lapses: 3 };
+const EVERYTHING: Faults = Faults { cuts: 8, crashes: 3, deaths: 4, lapses: 3, desyncs: 2 };
 
 fn play(faults: Faults) {
     for seed in seeds() {

@@ -128,6 +128,11 @@ pub enum SealReason {
     Abandoned,
     /// The operator ended it. The only reason that nobody can check.
     Operator,
+    /// A seat signed two transactions for one turn, in a match that such a thing ends. The Seal carries both.
+    DoubleTransaction {
+        /// Whose they are.
+        seat: Seat,
+    },
 }
 
 /// Why a seat has no action in a Turn block.
@@ -379,6 +384,11 @@ impl ReadProvenBlock {
     /// The block.
     pub const fn block(&self) -> &ReadBlock {
         &self.block
+    }
+
+    /// The block without its proof.
+    pub fn into_block(self) -> ReadBlock {
+        self.block
     }
 
     /// The transactions, to verify their signatures ahead of the chain verifier.

@@ -15,10 +15,10 @@ use crate::{
         SealReason, absent_root, body_root,
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
-    genesis::{Genesis, SeatHolder, TurnMode, Visibility},
+    genesis::{DoubleTransactionPolicy, Genesis, SeatHolder, TurnMode, Visibility},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
-    keys::EnrolledKey,
+    keys::{EnrolledKey, PublicKey},
     merkle::Frontier,
     randomness::Drawn,
     setup::{Executed, Setup, Standing, Work},
@@ -179,6 +179,16 @@ impl Chain {
         &self.signer
     }
 
+    /// That certificate as the root signed it.
+    pub const fn signer_certificate(&self) -> &SignedCertificate {
+        &self.state.signer
+    }
+
+    /// Roots of the complete subtrees of the tree over all blocks up to the head, the largest first.
+    pub fn history_peaks(&self) -> &[Digest] {
+        &self.state.peaks
+    }
+
     /// Is the next block to be signed under this very certificate?
     pub fn is_signed_under(&self, certificate: &SignedCertificate) -> bool {
         self.state.signer == *certificate
@@ -260,10 +270,18 @@ impl Chain {
         }
     }
 
-    /// How the match would come out now: by score, those who resigned behind all others.
+    /// How the match would come out now: by score, those who resigned behind all others, and with them whoever
+    /// signed two transactions for one turn and so ended it.
     pub fn standings(&self) -> Vec<Standing> {
-        let resigned = self.resigned();
-        let key = |s: &Standing| (!resigned.contains(s.seat), s.score);
+        self.standings_after(self.state.sealed)
+    }
+
+    fn standings_after(&self, sealed: Option<SealReason>) -> Vec<Standing> {
+        let mut out = self.resigned();
+        if let Some(SealReason::DoubleTransaction { seat }) = sealed {
+            out.insert(seat);
+        }
+        let key = |s: &Standing| (!out.contains(s.seat), s.score);
         let all = &self.executed.standings;
         all.iter()
             .map(|s| {
@@ -428,6 +446,10 @@ impl Chain {
                 may_reopen && *reason == ReopenReason::Restart
             }
             BlockKind::KeyChange { .. } => begun && self.state.seen.len() <= REOPENS_MAX,
+            BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => {
+                let ends = self.genesis.double_transactions == DoubleTransactionPolicy::EndMatch;
+                begun && ends && self.seal_due().is_none()
+            }
             // The operator cannot call an end his own that was due anyway.
             BlockKind::Seal { reason, .. } => {
                 begun && *reason == self.seal_due().unwrap_or(SealReason::Operator)
@@ -436,7 +458,9 @@ impl Chain {
         };
         let body_fits = match &header.kind {
             BlockKind::Turn | BlockKind::Commit => true,
-            BlockKind::Start => block.absent.is_empty(),
+            BlockKind::Start | BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => {
+                block.absent.is_empty()
+            }
             BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. }
@@ -458,7 +482,7 @@ impl Chain {
             return Err(BlockError::StateRoot { expected: head.state_root, got: header.state_root });
         }
         match &header.kind {
-            BlockKind::Seal { standings, .. } if *standings != self.standings() => {
+            BlockKind::Seal { reason, standings } if *standings != self.standings_after(Some(*reason)) => {
                 Err(BlockError::WrongStandings)
             }
             BlockKind::Seal { .. }
@@ -484,6 +508,9 @@ impl Chain {
 
     /// Admits every entry as the server did when it was received, and checks their order.
     fn check_entries(&self, block: &ReadBlock, drawn: Drawn) -> Result<OpenTurn, BlockError> {
+        if let BlockKind::Seal { reason: SealReason::DoubleTransaction { seat }, .. } = block.header().kind {
+            return self.check_double(block, seat).map(|()| self.open_turn());
+        }
         let mut open = self.open_turn();
         let order = self.seat_order(drawn);
         let mut last = None;
@@ -502,6 +529,27 @@ impl Chain {
             last = Some(place);
         }
         Ok(open)
+    }
+
+    /// Does a Seal carry what ends the match: two transactions of the seat that exclude each other, and before
+    /// them the delegation, if the open turn brought it?
+    fn check_double(&self, block: &ReadBlock, seat: Seat) -> Result<(), BlockError> {
+        let none = Err(BlockError::NoDouble { seat });
+        let [opening @ .., first, second] = &block.entries[..] else { return none };
+        let mut open = self.open_turn();
+        match opening {
+            [] => {}
+            [ReadEntry { received, transaction }] if !is_action(&transaction.get().body) => {
+                let refused = |error| BlockError::Entry { index: 0, seat, error };
+                let admission = open.check(self, transaction.clone(), *received).map_err(refused)?;
+                open.accept(admission);
+            }
+            [..] => return none,
+        }
+        let late = block.entries.iter().any(|entry| entry.received > block.header().server_time);
+        let others = block.entries.iter().any(|entry| entry.transaction.get().seat != seat);
+        let is_double = open.is_double(self, &first.transaction, &second.transaction);
+        if is_double && !late && !others { Ok(()) } else { none }
     }
 
     fn check_absent(&self, block: &ReadBlock, open: &OpenTurn) -> Result<(), BlockError> {
@@ -585,6 +633,8 @@ impl Chain {
 pub struct NextTransaction {
     /// Epoch of the session key in force; `None` before the Join.
     pub epoch: Option<Epoch>,
+    /// That key.
+    pub session: Option<PublicKey>,
     /// Its number.
     pub seq: Seq,
     /// What it links to.

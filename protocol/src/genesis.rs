@@ -135,7 +135,7 @@ impl AbsencePolicy {
 pub enum DoubleTransactionPolicy {
     /// The first counts, the second is refused and kept as evidence.
     KeepFirst,
-    /// The match ends.
+    /// The match ends with a Seal that carries both.
     EndMatch,
 }
 
@@ -251,7 +251,6 @@ impl Genesis {
         let modes = [
             (self.takebacks == TakebackPolicy::Never, "takebacks"),
             (matches!(self.absence, AbsencePolicy::Pass { .. }), "absence"),
-            (self.double_transactions == DoubleTransactionPolicy::KeepFirst, "double transactions"),
             (self.turns.clock == Clock::PerTurn && self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),
             (self.parent.is_none(), "parent"),

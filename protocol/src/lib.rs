@@ -9,7 +9,9 @@ mod block;
 mod certificate;
 mod chain;
 mod codec;
+mod compare;
 mod delegation;
+mod evidence;
 mod genesis;
 mod handshake;
 mod hash;
@@ -38,7 +40,13 @@ pub use chain::{
     NextTransaction, OpenTurn, REOPENS_MAX, TransactionError, chain_leaf,
 };
 pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
+pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, PHASES_MAX};
 pub use delegation::{Delegation, DelegationError, SignedDelegation, VerifiedDelegation};
+pub use evidence::{
+    Case, Contradiction, Culprit, EVIDENCE_BYTES_MAX, EVIDENCE_CERTIFICATES_MAX, EVIDENCE_MAGIC,
+    EVIDENCE_RECEIPTS_MAX, Evidence, EvidenceError, EvidenceFile, EvidenceReport, Finding, Judged, LogFork,
+    ProvenHeader, Refuted, StateClaim, Undecidable, Verdict,
+};
 pub use genesis::{
     AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
     Randomness, RandomnessMode, SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules,
@@ -71,5 +79,8 @@ pub use setup::{
     COMMANDS_BYTES_MAX, Executed, OPTIONS_BYTES_MAX, Orders, RULES_NAME_BYTES_MAX, RulesId, Setup, Standing,
     TurnOrders, Work,
 };
-pub use state_tree::{ChunkId, ChunkProof, STATE_TREE_DEPTH, StateTree};
+pub use state_tree::{
+    CHUNK_BYTES_MAX, ChunkId, ChunkProof, STATE_TREE_DEPTH, StateTree, StateWalk, WALK_FANOUT,
+    WALK_NODES_MAX, WalkError, chunks_from_bytes, chunks_to_bytes,
+};
 pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};

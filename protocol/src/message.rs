@@ -6,7 +6,8 @@ use crate::{
     block::ProvenBlock,
     chain::TransactionError,
     codec::{DECODE_BYTES_MAX, Wire},
-    genesis::{RandomnessMode, TurnMode, Visibility},
+    compare::{CompareAnswer, CompareRequest},
+    genesis::{DoubleTransactionPolicy, RandomnessMode, TurnMode, Visibility},
     hash::Digest,
     hash_chain::ChainStart,
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
@@ -97,6 +98,8 @@ pub struct RoomSpec {
     pub deadline_ms: Option<u32>,
     /// May others watch?
     pub spectators: bool,
+    /// What two transactions of one seat for one turn lead to.
+    pub double_transactions: DoubleTransactionPolicy,
     /// When the others see a seat's commands.
     pub visibility: Visibility,
     /// Where seed and block order come from.
@@ -155,6 +158,8 @@ pub enum ClientMessage {
     Leave,
     /// Asks for a [`ServerMessage::Pong`] with the same number.
     Ping(u64),
+    /// Compares states after a desync.
+    Compare(CompareRequest),
 }
 
 /// From the server.
@@ -214,6 +219,8 @@ pub enum ServerMessage {
     },
     /// What another seat does in the open turn, in a match with open moves. It is on disk.
     Relay(Box<Relay>),
+    /// Answers [`ClientMessage::Compare`].
+    Compared(CompareAnswer),
 }
 
 /// What a seat does in a match with open moves.
@@ -340,7 +347,7 @@ pub enum GoodbyeReason {
 }
 
 impl Wire for ClientMessage {
-    const BYTES_MAX: usize = 8 * 1024;
+    const BYTES_MAX: usize = 12 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         match self {
@@ -358,6 +365,7 @@ impl Wire for ClientMessage {
                     Err("room or display name")
                 }
             }
+            Self::Compare(request) => request.validate(),
             Self::Ready { .. } | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => {
                 Ok(())
             }
@@ -392,6 +400,7 @@ impl Wire for ServerMessage {
             {
                 Err("reason")
             }
+            Self::Compared(answer) => answer.validate(),
             Self::Accept { .. }
             | Self::Block(_)
             | Self::CaughtUp { .. }

@@ -11,8 +11,20 @@ use crate::{
     ids::StateRoot,
 };
 
+/// Levels that one step of a [`StateWalk`] goes down.
+const WALK_LEVELS: usize = 4;
+
+/// Nodes that one step of a [`StateWalk`] gives for each node that it asks for.
+pub const WALK_FANOUT: usize = 1 << WALK_LEVELS;
+
+/// Most nodes that one step of a [`StateWalk`] asks for: all of a state whose chunks are numbered up to 1,600.
+pub const WALK_NODES_MAX: usize = 100;
+
 /// Levels of inner nodes above the chunks.
 pub const STATE_TREE_DEPTH: usize = 16;
+
+/// Longest chunk of state, in bytes.
+pub const CHUNK_BYTES_MAX: usize = 8192;
 
 /// Number of a chunk of state. Games number their chunks from 0, closely: the tree's memory is 64 bytes
 /// for each number up to the highest one in use.
@@ -86,6 +98,17 @@ impl StateTree {
         ChunkProof { id, siblings }
     }
 
+    /// The nodes four levels below a node, from left to right. Nothing of a level that is not one of 4, 8, 12
+    /// and 16.
+    pub fn below(&self, level: u8, index: u16) -> Option<[Digest; WALK_FANOUT]> {
+        let level = usize::from(level);
+        if !(WALK_LEVELS..=STATE_TREE_DEPTH).contains(&level) || !level.is_multiple_of(WALK_LEVELS) {
+            return None;
+        }
+        let first = usize::from(index) << WALK_LEVELS;
+        Some(std::array::from_fn(|at| self.get(level - WALK_LEVELS, first + at)))
+    }
+
     fn get(&self, level: usize, index: usize) -> Digest {
         self.levels[level].get(index).copied().unwrap_or(EMPTY[level])
     }
@@ -126,6 +149,128 @@ impl ChunkProof {
         }
         StateRoot::new(digest)
     }
+}
+
+/// Chunks as files hold them: `count u32 ‖ (id u16 ‖ length u16 ‖ bytes)…`.
+///
+/// # Panics
+///
+/// When a chunk is longer than [`CHUNK_BYTES_MAX`].
+pub fn chunks_to_bytes(chunks: &[(ChunkId, Vec<u8>)]) -> Vec<u8> {
+    let count = u32::try_from(chunks.len()).expect("at most 65,536 chunks have numbers");
+    let mut bytes = count.to_le_bytes().to_vec();
+    for (id, chunk) in chunks {
+        assert!(chunk.len() <= CHUNK_BYTES_MAX, "a chunk of {} bytes", chunk.len());
+        let len = u16::try_from(chunk.len()).expect("checked above");
+        bytes.extend_from_slice(&id.get().to_le_bytes());
+        bytes.extend_from_slice(&len.to_le_bytes());
+        bytes.extend_from_slice(chunk);
+    }
+    bytes
+}
+
+/// Reads what [`chunks_to_bytes`] wrote: chunks in strictly ascending order, and nothing after them.
+///
+/// # Errors
+///
+/// What is wrong with the bytes.
+pub fn chunks_from_bytes(bytes: &[u8]) -> Result<Vec<(ChunkId, Vec<u8>)>, &'static str> {
+    const CUT: &str = "it ends within a chunk";
+    let (count, mut rest) = bytes.split_first_chunk().ok_or(CUT)?;
+    let mut chunks: Vec<(ChunkId, Vec<u8>)> = Vec::new();
+    for _ in 0..u32::from_le_bytes(*count) {
+        let ([id0, id1, len0, len1], after) = rest.split_first_chunk().ok_or(CUT)?;
+        let id = ChunkId::new(u16::from_le_bytes([*id0, *id1]));
+        let len = usize::from(u16::from_le_bytes([*len0, *len1]));
+        if len > CHUNK_BYTES_MAX {
+            return Err("a chunk over its limit");
+        }
+        if chunks.last().is_some_and(|(last, _)| *last >= id) {
+            return Err("chunks not in ascending order");
+        }
+        let (chunk, after) = after.split_at_checked(len).ok_or(CUT)?;
+        chunks.push((id, chunk.to_vec()));
+        rest = after;
+    }
+    if rest.is_empty() { Ok(chunks) } else { Err("bytes left over after the chunks") }
+}
+
+/// Finds the chunks in which another state differs from one's own, from the root of the other downwards.
+/// `docs/protocol.md`, "Comparing states".
+#[derive(Clone, Debug)]
+pub struct StateWalk {
+    level: usize,
+    /// Nodes of the other state at this level that differ from one's own, from left to right.
+    nodes: Vec<(u16, Digest)>,
+}
+
+impl StateWalk {
+    /// Begins at the root of the other state.
+    pub fn new(root: StateRoot) -> Self {
+        Self { level: STATE_TREE_DEPTH, nodes: vec![(0, Digest::new(*root.as_bytes()))] }
+    }
+
+    /// The nodes to be asked for next, with their level; `None` at the end.
+    pub fn asks(&self) -> Option<(u8, Vec<u16>)> {
+        let level = u8::try_from(self.level).ok().filter(|level| *level > 0)?;
+        Some((level, self.nodes.iter().map(|(index, _)| *index).collect()))
+    }
+
+    /// Takes what lies below the nodes that were asked for, sixteen for each.
+    ///
+    /// # Errors
+    ///
+    /// These are not the nodes of the other state, or too many differ. The walk stays where it is.
+    pub fn take(&mut self, own: &StateTree, below: &[Digest]) -> Result<(), WalkError> {
+        let (groups, rest) = below.as_chunks::<WALK_FANOUT>();
+        if groups.len() != self.nodes.len() || !rest.is_empty() {
+            return Err(WalkError::WrongNodes);
+        }
+        let level = self.level - WALK_LEVELS;
+        let mut differing = Vec::new();
+        for ((index, root), group) in self.nodes.iter().zip(groups) {
+            if joined(group) != *root {
+                return Err(WalkError::WrongNodes);
+            }
+            let first = u32::from(*index) << WALK_LEVELS;
+            for (digest, number) in group.iter().zip(first..) {
+                let index = u16::try_from(number).map_err(|_| WalkError::WrongNodes)?;
+                if own.get(level, usize::from(index)) != *digest {
+                    differing.push((index, *digest));
+                }
+            }
+        }
+        if level > 0 && differing.len() > WALK_NODES_MAX {
+            return Err(WalkError::TooMany);
+        }
+        (self.level, self.nodes) = (level, differing);
+        Ok(())
+    }
+
+    /// The chunks that differ, ascending; `None` before the end.
+    pub fn chunks(&self) -> Option<Vec<ChunkId>> {
+        (self.level == 0).then(|| self.nodes.iter().map(|(index, _)| ChunkId::new(*index)).collect())
+    }
+}
+
+/// Why a walk cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WalkError {
+    /// The other side says that it has other nodes than its root commits to.
+    #[error("nodes that the state root does not commit to")]
+    WrongNodes,
+    /// More than [`WALK_NODES_MAX`] nodes of a level differ.
+    #[error("too much differs")]
+    TooMany,
+}
+
+/// The node four levels above.
+fn joined(nodes: &[Digest; WALK_FANOUT]) -> Digest {
+    let mut nodes = nodes.to_vec();
+    while nodes.len() > 1 {
+        nodes = nodes.as_chunks().0.iter().map(|[left, right]| node(left, right)).collect();
+    }
+    nodes[0]
 }
 
 /// Roots of empty subtrees by level.
@@ -184,6 +329,50 @@ mod tests {
         let mut empty = StateTree::new();
         empty.update([(ChunkId::new(0), Some(&[][..]))]);
         assert_ne!(empty.root(), StateTree::new().root());
+    }
+
+    /// Walks from the root of `theirs` to the chunks in which `own` differs; counts the steps.
+    fn walk(own: &StateTree, theirs: &StateTree) -> Result<(usize, Vec<u16>), WalkError> {
+        let mut walk = StateWalk::new(theirs.root());
+        let mut steps = 0;
+        while let Some((level, indices)) = walk.asks() {
+            let below: Vec<_> =
+                indices.iter().flat_map(|index| theirs.below(level, *index).expect("a level")).collect();
+            walk.take(own, &below)?;
+            steps += 1;
+        }
+        Ok((steps, walk.chunks().expect("at the end").iter().map(|id| id.get()).collect()))
+    }
+
+    #[test]
+    fn a_walk_finds_exactly_the_chunks_that_differ() {
+        let base: Vec<_> = (0..1100).chain([40_000, 65_535]).map(chunk).collect();
+        let (mut own, theirs) = (tree(&base), tree(&base));
+        assert_eq!(walk(&own, &theirs), Ok((4, vec![])));
+        let changed = [0, 5, 17, 1099, 40_000, 65_535];
+        own.update(changed.map(|id| (ChunkId::new(id), Some(&b"other"[..]))));
+        assert_eq!(walk(&own, &theirs), Ok((4, changed.to_vec())));
+        own.update([(ChunkId::new(7), None), (ChunkId::new(1100), Some(&b"one more"[..]))]);
+        assert_eq!(walk(&own, &theirs), Ok((4, vec![0, 5, 7, 17, 1099, 1100, 40_000, 65_535])));
+        let all: Vec<_> = (0..1040).collect();
+        let (none, whole) = (StateTree::new(), tree(&all.iter().copied().map(chunk).collect::<Vec<_>>()));
+        assert_eq!(walk(&none, &whole), Ok((4, all)));
+    }
+
+    #[test]
+    fn a_walk_takes_no_nodes_but_those_of_the_root() {
+        let (own, theirs) = (tree(&[chunk(1)]), tree(&[chunk(2)]));
+        let mut walk = StateWalk::new(theirs.root());
+        let good = theirs.below(16, 0).expect("a level");
+        for bad in
+            [&own.below(16, 0).expect("a level")[..], &good[1..], &[&good[..], &good[..]].concat(), &[]]
+        {
+            assert_eq!(walk.take(&own, bad), Err(WalkError::WrongNodes));
+        }
+        assert_eq!(walk.take(&own, &good), Ok(()));
+        assert_eq!((theirs.below(3, 0), theirs.below(0, 0), theirs.below(20, 0)), (None, None, None));
+        let far: Vec<_> = (0..=100).map(|number| chunk(number * 600)).collect();
+        assert_eq!(super::tests::walk(&own, &tree(&far)), Err(WalkError::TooMany));
     }
 
     #[test]

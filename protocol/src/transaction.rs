@@ -72,6 +72,37 @@ pub enum TransactionBody {
 impl Transaction {
     /// The layout that this build writes.
     pub const VERSION: u8 = 1;
+
+    /// Are these two transactions of which a seat may sign only one under one delegation: not the same, and both
+    /// its action, its commitment or its delegation for one turn and attempt?
+    pub fn excludes(&self, other: &Self) -> bool {
+        let place = |tx: &Self| (tx.match_id, tx.seat, tx.epoch, tx.turn, tx.attempt);
+        let slots = (Slot::of(&self.body), Slot::of(&other.body));
+        self != other && place(self) == place(other) && slots.0.is_some() && slots.0 == slots.1
+    }
+}
+
+/// What a seat does once in a turn and attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slot {
+    Delegation,
+    Commitment,
+    Action,
+}
+
+impl Slot {
+    /// `None` for what may be said more than once.
+    const fn of(body: &TransactionBody) -> Option<Self> {
+        match body {
+            TransactionBody::Delegate(_) => Some(Self::Delegation),
+            TransactionBody::Commit(_) => Some(Self::Commitment),
+            TransactionBody::Join(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign => Some(Self::Action),
+            TransactionBody::Takeback { .. } => None,
+        }
+    }
 }
 
 impl Wire for Transaction {

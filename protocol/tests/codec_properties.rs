@@ -6,14 +6,15 @@ mod reference;
 mod support;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, ChainStart,
-    ClientMessage, Clock, CodecError, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs,
-    Entry, Epoch, Genesis, Header, Height, KeyRole, Limits, Lobby, LobbySeat, MatchId, Millis, Parent,
+    Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
+    CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock, CodecError,
+    CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Entry,
+    Epoch, Genesis, Header, Height, KeyRole, Limits, Lobby, LobbySeat, MatchId, Millis, PHASES_MAX, Parent,
     ProvenBlock, ProvenReceipt, PublicKey, Randomness, RandomnessMode, Receipt, Refusal, ReopenReason,
-    RoomName, RoomSpec, RulesId, SealReason, Seat, SeatHolder, Seq, ServerMessage, ServerProof, Signature,
-    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot,
-    TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash,
-    Visibility, Wire, decode_exact, encode,
+    RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason, Seat, SeatHolder, Seq, ServerMessage,
+    ServerProof, Signature, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy,
+    Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode,
+    TurnRules, TxHash, Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -478,12 +479,13 @@ fn proof() -> impl Strategy<Value = ServerProof> {
 
 fn header() -> impl Strategy<Value = Header> {
     let reopen = sample::select(&[ReopenReason::Restart, ReopenReason::Pause, ReopenReason::Grace]);
-    let seal = sample::select(&[
+    let seal = sample::select(vec![
         SealReason::Rules,
         SealReason::TurnLimit,
         SealReason::Resigned,
         SealReason::Abandoned,
         SealReason::Operator,
+        SealReason::DoubleTransaction { seat: seat(3) },
     ]);
     let standings = collection::btree_map(0_u8..8, (1_u8..9, any::<i64>()), 0..9).prop_map(|standings| {
         let standing = |(index, (place, score))| Standing { seat: seat(index), place, score };
@@ -557,12 +559,25 @@ fn display_name() -> impl Strategy<Value = DisplayName> {
 fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let settings = (option::of(any::<u16>()), any::<u8>(), turn_mode());
     let times = (option::of(any::<u32>()), option::of(any::<u32>()), any::<bool>());
+    let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
-    let secrecy = (visibility, sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]));
-    ("[a-z0-9-]{1,16}", settings, times, secrecy).prop_map(|(rules, (size, seats, mode), times, secrecy)| {
-        let (visibility, randomness) = secrecy;
+    let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);
+    let modes = (double, visibility, randomness);
+    ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (size, seats, mode), times, modes)| {
         let (turns_max, deadline_ms, spectators) = times;
-        RoomSpec { rules, size, seats, mode, turns_max, deadline_ms, spectators, visibility, randomness }
+        let (double_transactions, visibility, randomness) = modes;
+        RoomSpec {
+            rules,
+            size,
+            seats,
+            mode,
+            turns_max,
+            deadline_ms,
+            spectators,
+            double_transactions,
+            visibility,
+            randomness,
+        }
     })
 }
 
@@ -586,6 +601,44 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         signed_transaction().prop_map(ClientMessage::Submit),
         Just(ClientMessage::Leave),
         any::<u64>().prop_map(ClientMessage::Ping),
+        compare_request().prop_map(ClientMessage::Compare),
+    ]
+}
+
+fn roots() -> impl Strategy<Value = Vec<StateRoot>> {
+    collection::vec(digest().prop_map(StateRoot::new), 1..=PHASES_MAX)
+}
+
+fn chunk_and_proof() -> impl Strategy<Value = (Box<ChunkProof>, Option<Vec<u8>>)> {
+    let siblings = collection::vec(digest(), STATE_TREE_DEPTH);
+    let proof = (any::<u16>(), siblings).prop_map(|(id, siblings)| {
+        Box::new(ChunkProof { id: ChunkId::new(id), siblings: siblings.try_into().unwrap() })
+    });
+    (proof, option::of(bytes(CHUNK_BYTES_MAX)))
+}
+
+fn compare_request() -> impl Strategy<Value = CompareRequest> {
+    let ascending = |most| collection::btree_set(any::<u16>(), 1..=most);
+    prop_oneof![
+        (any::<u32>(), roots())
+            .prop_map(|(turn, phases)| CompareRequest::Begin { turn: Turn::new(turn), phases }),
+        (1..=4_u8, ascending(WALK_NODES_MAX)).prop_map(|(step, indices)| CompareRequest::Nodes {
+            level: 4 * step,
+            indices: indices.into_iter().collect()
+        }),
+        chunk_and_proof().prop_map(|(proof, chunk)| CompareRequest::OwnChunk { proof, chunk }),
+        ascending(CHUNKS_ASKED_MAX)
+            .prop_map(|ids| CompareRequest::Chunks { ids: ids.into_iter().map(ChunkId::new).collect() }),
+    ]
+}
+
+fn compare_answer() -> impl Strategy<Value = CompareAnswer> {
+    prop_oneof![
+        roots().prop_map(|roots| CompareAnswer::Phases { roots }),
+        (digest(), 0..=WALK_NODES_MAX)
+            .prop_map(|(node, groups)| CompareAnswer::Nodes { nodes: vec![node; WALK_FANOUT * groups] }),
+        chunk_and_proof().prop_map(|(proof, chunk)| CompareAnswer::Chunk { proof, chunk }),
+        Just(CompareAnswer::Unknown),
     ]
 }
 
@@ -633,5 +686,6 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
             ServerMessage::Refused { transaction: TxHash::new(transaction), refusal }
         }),
         any::<u64>().prop_map(ServerMessage::Pong),
+        compare_answer().prop_map(ServerMessage::Compared),
     ]
 }

@@ -31,6 +31,8 @@ const SAME_SHAPE: [(Kind, Kind); 6] = [
 fn the_list_of_types_is_whole() {
     let mut declared = Vec::new();
     find_wire_types(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut declared);
+    // What an evidence file holds. The tests of the auditor damage whole files.
+    declared.retain(|name| name != "Core");
     let mut listed: Vec<_> = Kind::ALL.iter().map(|kind| format!("{kind:?}")).collect();
     declared.sort_unstable();
     listed.sort_unstable();

@@ -12,7 +12,7 @@ use cadastre_protocol::{
     Header, KeyRole, Millis, OpenTurn, ProvenBlock, Randomness, RandomnessMode, ReopenReason, RoomName,
     RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
     SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, TurnMode, TurnRules,
-    Visibility, block_leaf, decode_exact, encode, hash, log::LogProof, merkle, sealed_commands,
+    Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle, sealed_commands,
 };
 use cadastre_simulations::{Game, newest_rules};
 
@@ -75,6 +75,8 @@ pub struct Match {
     open: OpenTurn,
     now: Millis,
     blocks: Vec<ProvenBlock>,
+    /// The tile that the last phase of the next turn changes against the rules.
+    fault: Option<(u16, u16)>,
 }
 
 impl Match {
@@ -97,6 +99,7 @@ impl Match {
             open,
             now,
             blocks: Vec::new(),
+            fault: None,
         };
         for seat in Seat::first(plan.seats) {
             let delegation = made.delegation(seat, Epoch::FIRST, &made.sessions[seat.index()]);
@@ -217,6 +220,12 @@ impl Match {
         self.open.accept(admission);
     }
 
+    /// Lets the server compute another state in the next turn: it changes a tile that no rule changes, and goes
+    /// on from there.
+    pub fn disturb(&mut self, x: u16, y: u16) {
+        self.fault = Some((x, y));
+    }
+
     /// Lets time go by.
     pub fn wait(&mut self, span_ms: u64) {
         self.now = self.now.after(span_ms);
@@ -249,6 +258,11 @@ impl Match {
     /// The chain at its newest block.
     pub const fn chain(&self) -> &Chain {
         &self.chain
+    }
+
+    /// The game as the server has it.
+    pub const fn game(&self) -> &Game {
+        &self.game
     }
 
     /// The blocks so far.
@@ -347,7 +361,18 @@ impl Match {
     }
 
     fn append(&mut self, draft: Draft) {
-        self.game.execute(&draft.work());
+        match draft.work() {
+            Work::Turn(orders) => {
+                let mut turn = self.game.by_phase();
+                while turn.run(&orders).is_some() {}
+                if let Some((x, y)) = self.fault.take() {
+                    assert!(turn.disturb(x, y), "the tile is on the map");
+                }
+            }
+            work @ (Work::Nothing | Work::Begin { .. }) => {
+                self.game.execute(&work);
+            }
+        }
         let executed = self.game.executed();
         let block = draft.finish(executed.state_root);
         self.blocks.push(self.prove(block.to_bytes(), &self.signer));

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use cadastre_protocol::{ChunkId, StateRoot, StateTree, Turn};
-use cadastre_simulations::{CHUNK_BYTES_MAX, Snapshot};
+use cadastre_protocol::{ChunkId, StateRoot, StateTree, Turn, chunks_from_bytes, chunks_to_bytes};
+use cadastre_simulations::Snapshot;
 
 use crate::{
     damage::{Damage, Fault},
@@ -57,15 +57,8 @@ pub(crate) struct Keyframe {
 impl Keyframe {
     /// `form u8 ‖ 0 0 0 ‖ count u32 ‖ (id u16 ‖ length u16 ‖ bytes)…`
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let count = u32::try_from(self.chunks.len()).expect("at most 65,536 chunks have numbers");
         let mut bytes = vec![self.form.code(), 0, 0, 0];
-        bytes.extend_from_slice(&count.to_le_bytes());
-        for (id, chunk) in &self.chunks {
-            let len = u16::try_from(chunk.len()).expect("chunks are at most 8 KiB");
-            bytes.extend_from_slice(&id.get().to_le_bytes());
-            bytes.extend_from_slice(&len.to_le_bytes());
-            bytes.extend_from_slice(chunk);
-        }
+        bytes.extend(chunks_to_bytes(&self.chunks));
         bytes
     }
 
@@ -80,23 +73,7 @@ impl Keyframe {
         if *zeros != [0; 3] {
             return Err("a reserved field is not zero");
         }
-        let (count, mut rest) = rest.split_first_chunk().ok_or(CUT)?;
-        let mut chunks = Snapshot::new();
-        for _ in 0..u32::from_le_bytes(*count) {
-            let ([id0, id1, len0, len1], after) = rest.split_first_chunk().ok_or(CUT)?;
-            let id = ChunkId::new(u16::from_le_bytes([*id0, *id1]));
-            let len = usize::from(u16::from_le_bytes([*len0, *len1]));
-            if len > CHUNK_BYTES_MAX {
-                return Err("a chunk over its limit");
-            }
-            if chunks.last().is_some_and(|(last, _)| *last >= id) {
-                return Err("chunks not in ascending order");
-            }
-            let (chunk, after) = after.split_at_checked(len).ok_or(CUT)?;
-            chunks.push((id, chunk.to_vec()));
-            rest = after;
-        }
-        if rest.is_empty() { Ok(Self { form, chunks }) } else { Err("bytes left over after the chunks") }
+        Ok(Self { form, chunks: chunks_from_bytes(rest)? })
     }
 
     /// Lays this keyframe over the state of the one before.

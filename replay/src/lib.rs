@@ -8,6 +8,8 @@
 mod audit;
 mod blocks;
 mod damage;
+mod diff;
+mod evidence;
 mod execution;
 mod file_header;
 #[cfg(feature = "fixture")]
@@ -26,6 +28,8 @@ mod writer;
 
 pub use audit::{AuditError, AuditReport, Violation, audit, audit_with};
 pub use damage::{Damage, Fault};
+pub use diff::{Located, Parting, Side, diff};
+pub use evidence::{judge_evidence, verify_evidence};
 pub use keyframe::{KEYFRAME_TURNS, WHOLE_KEYFRAME_EVERY};
 pub use player::{Player, SeekError};
 pub use record::{RATIO_MAX, RecordKind};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cadastre_protocol::{BlockKind, CodecError, Height, Setup, StateRoot, Turn, Work};
-use cadastre_simulations::{Applied, Game, SetupError};
+use cadastre_simulations::{Applied, Game, SetupError, Snapshot};
 
 use crate::{
     damage::Damage,
@@ -108,9 +108,16 @@ fn setup(replay: &Replay<'_>) -> Result<Setup, SeekError> {
     }
 }
 
-/// Lays keyframes over each other; the first is whole, or is laid over the start.
 fn restore(replay: &Replay<'_>, keyframes: &[KeyframeRecord<'_>]) -> Result<Game, SeekError> {
     let Some(nearest) = keyframes.last() else { return start(replay) };
+    let game = Game::restore(&setup(replay)?, &lay_over(replay, keyframes)?);
+    let game = game.map_err(|error| SeekError::Keyframe { turn: nearest.turn, error })?;
+    check_root(&game, nearest.record.first_height, nearest.state_root)?;
+    Ok(game)
+}
+
+/// Lays keyframes over each other; the first is whole, or is laid over the start.
+pub(crate) fn lay_over(replay: &Replay<'_>, keyframes: &[KeyframeRecord<'_>]) -> Result<Snapshot, SeekError> {
     let mut state = BTreeMap::new();
     for (number, keyframe) in keyframes.iter().enumerate() {
         let layer = Keyframe::read(&keyframe.record)?;
@@ -119,10 +126,7 @@ fn restore(replay: &Replay<'_>, keyframes: &[KeyframeRecord<'_>]) -> Result<Game
         }
         layer.lay_over(&mut state);
     }
-    let game = Game::restore(&setup(replay)?, &state.into_iter().collect());
-    let game = game.map_err(|error| SeekError::Keyframe { turn: nearest.turn, error })?;
-    check_root(&game, nearest.record.first_height, nearest.state_root)?;
-    Ok(game)
+    Ok(state.into_iter().collect())
 }
 
 fn check_root(game: &Game, height: Height, expected: StateRoot) -> Result<(), SeekError> {

@@ -147,6 +147,11 @@ impl<'a> Replay<'a> {
         Player::new(self, turn)
     }
 
+    /// The first keyframe after `turn`, or at it.
+    pub(crate) fn keyframe_from(&self, turn: Turn) -> Option<&KeyframeRecord<'a>> {
+        self.keyframes.get(self.keyframes.partition_point(|keyframe| keyframe.turn < turn))
+    }
+
     /// The keyframes that give the state at the last of them, which is the nearest to `turn` that is not
     /// behind it. The first of them is whole, or else to be laid over the start.
     pub(crate) fn keyframes_to(&self, turn: Turn) -> &[KeyframeRecord<'a>] {

@@ -1,11 +1,11 @@
 //! What a room is told, and what it wants done.
 
 use cadastre_protocol::{
-    BlockError, BlockHash, ChainStart, ChainState, Digest, DisplayName, EnterAs, Failure, GoodbyeReason,
-    Height, MatchId, Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq, ServerMessage, ServerProof,
-    SignedTransaction, Turn,
+    BlockError, BlockHash, ChainStart, ChainState, CompareRequest, Digest, DisplayName, EnterAs, Failure,
+    GoodbyeReason, Height, MatchId, Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq,
+    ServerMessage, ServerProof, SignedTransaction, Turn,
 };
-use cadastre_simulations::Snapshot;
+use cadastre_simulations::{Incident, Snapshot};
 
 /// Somebody in a room: one connection, named by the shell and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,13 @@ pub enum Input {
         guest: GuestId,
         /// As it came.
         transaction: SignedTransaction,
+    },
+    /// A guest came to another state than a block's, and compares.
+    Compare {
+        /// Who.
+        guest: GuestId,
+        /// What it says or asks.
+        request: CompareRequest,
     },
     /// A guest is gone, for whatever reason.
     Leave {
@@ -173,6 +180,8 @@ pub enum Record {
     Block {
         /// Its height.
         height: Height,
+        /// The turn whose state it has.
+        turn: Turn,
         /// Its name.
         hash: BlockHash,
         /// Encoding of the block.
@@ -185,6 +194,14 @@ pub enum Record {
         closes_turn: bool,
         /// Is it the last one?
         seals: bool,
+    },
+    /// A seat signed two transactions for one turn: evidence, kept beside the match. The first of a seat is
+    /// kept, more of them prove nothing more.
+    Double {
+        /// Whose.
+        seat: Seat,
+        /// As they came; before them the one with the delegation, if the open turn brought it.
+        transactions: Vec<SignedTransaction>,
     },
     /// The state after a block, to go on from; takes the place of the one before.
     Keyframe {
@@ -200,7 +217,7 @@ impl Record {
     pub const fn leaf(&self) -> Option<Digest> {
         match self {
             Self::Accepted { leaf, .. } | Self::Block { leaf, .. } => Some(*leaf),
-            Self::Begin { .. } | Self::Keyframe { .. } => None,
+            Self::Begin { .. } | Self::Double { .. } | Self::Keyframe { .. } => None,
         }
     }
 }
@@ -222,12 +239,28 @@ pub enum Event {
         /// Seats that had computed another state.
         desynced: SeatSet,
     },
+    /// A guest came to another state than a block's, and it is known where they differ.
+    Diverged {
+        /// Whose connection.
+        guest: GuestId,
+        /// The seat; `None` for a spectator.
+        seat: Option<Seat>,
+        /// What differs.
+        incident: Box<Incident>,
+    },
     /// A transaction was refused.
     Refused {
         /// Whose connection.
         guest: GuestId,
         /// One word for the reason.
         kind: &'static str,
+    },
+    /// A seat signed two transactions for one turn.
+    Double {
+        /// Whose.
+        seat: Seat,
+        /// For which.
+        turn: Turn,
     },
     /// The match is over.
     Ended {

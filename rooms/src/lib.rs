@@ -9,10 +9,12 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod heal;
 mod input;
 mod lobby;
 mod playing;
 mod room;
 
+pub use heal::COMPARISONS_MAX;
 pub use input::{Event, GuestId, Input, Output, Record, Records};
 pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Restored, Room};

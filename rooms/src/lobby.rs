@@ -2,9 +2,9 @@
 
 use cadastre_protocol::{
     AbsencePolicy, Admission, Chain, ChainStart, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN,
-    DisplayName, DoubleTransactionPolicy, Genesis, HashChain, Lobby, LobbySeat, Millis, OpenTurn, PublicKey,
-    Randomness, RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder,
-    SeatSet, SpectatorPolicy, TakebackPolicy, TurnRules, hash, may_commit_and_reveal,
+    DisplayName, Genesis, HashChain, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness,
+    RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet,
+    SpectatorPolicy, TakebackPolicy, TurnRules, hash, may_commit_and_reveal,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
@@ -138,7 +138,7 @@ impl Seats {
                 turns_max: self.spec.turns_max,
             },
             absence: AbsencePolicy::Pass { abandon_after: ABANDON_AFTER_TURNS },
-            double_transactions: DoubleTransactionPolicy::KeepFirst,
+            double_transactions: self.spec.double_transactions,
             visibility: self.spec.visibility,
             randomness,
             takebacks: TakebackPolicy::Never,

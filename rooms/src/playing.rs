@@ -3,15 +3,17 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, DisplayName, Draft, GenesisError,
-    HashChain, Height, Millis, OpenTurn, ProvenBlock, ProvenReceipt, Randomness, ReadBlock, ReadTransaction,
-    Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, ServerMessage, ServerProof, SignedCertificate,
-    SignedTransaction, TransactionBody, TxHash, Visibility, block_leaf, encode,
+    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, CompareAnswer, CompareRequest,
+    DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain, Height, Millis, OpenTurn,
+    ProvenBlock, ProvenReceipt, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay,
+    ReopenReason, SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate,
+    SignedTransaction, TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
 };
-use cadastre_simulations::Game;
+use cadastre_simulations::{Game, Incident};
 
 use crate::{
-    input::{Event, Record, Records},
+    heal::Comparisons,
+    input::{Event, GuestId, Record, Records},
     room::{KEYFRAME_TURNS, Restored},
 };
 
@@ -20,6 +22,7 @@ use crate::{
 pub(crate) struct Playing {
     pub(crate) chain: Chain,
     game: Game,
+    comparisons: Comparisons,
     /// The server's, in a match that has them.
     hash_chain: Option<HashChain>,
     open: OpenTurn,
@@ -32,7 +35,9 @@ pub(crate) struct Playing {
     outstanding: VecDeque<Vec<Release>>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
     /// soon.
-    closed: Vec<TxHash>,
+    closed: Vec<ReadEntry>,
+    /// Seats that signed two transactions for one turn, and of which the evidence is kept.
+    charged: SeatSet,
     events: Vec<Event>,
 }
 
@@ -40,7 +45,7 @@ pub(crate) struct Playing {
 #[derive(Debug)]
 enum Release {
     Receipt { seat: Seat, transaction: SignedTransaction, receipt: Vec<u8> },
-    Block { height: Height, block: Vec<u8> },
+    Block { height: Height, turn: Turn, block: Vec<u8> },
 }
 
 /// What can be told after a commit.
@@ -62,12 +67,13 @@ impl Playing {
         names: Vec<DisplayName>,
         now: Millis,
     ) -> Result<(Self, Record), BlockError> {
-        let closed = hashes_of(&joins);
+        let closed = joins.entries().to_vec();
         let element = hash_chain.as_ref().and_then(|own| own.element(chain.revealed_by_server()));
         let draft = chain.draft_start(joins, now, element).ok_or(BlockError::Exhausted)?;
         let mut playing = Self {
             open: chain.open_turn(),
             chain,
+            comparisons: Comparisons::new(&game),
             game,
             hash_chain,
             names,
@@ -75,6 +81,7 @@ impl Playing {
             committed: Height::GENESIS,
             outstanding: VecDeque::new(),
             closed,
+            charged: SeatSet::EMPTY,
             events: Vec::new(),
         };
         let record = playing.append(draft)?;
@@ -105,8 +112,20 @@ impl Playing {
             open.accept(admission);
         }
         let committed = chain.head().height;
-        let (outstanding, closed, events) = (VecDeque::new(), Vec::new(), Vec::new());
-        Ok(Self { chain, game, hash_chain, open, names, receipts, committed, outstanding, closed, events })
+        Ok(Self {
+            comparisons: Comparisons::new(&game),
+            chain,
+            game,
+            hash_chain,
+            open,
+            names,
+            receipts,
+            committed,
+            outstanding: VecDeque::new(),
+            closed: Vec::new(),
+            charged: SeatSet::EMPTY,
+            events: Vec::new(),
+        })
     }
 
     /// The latest time that stands in the match.
@@ -146,7 +165,7 @@ impl Playing {
 
     /// Judges a transaction that its sender may hand in for its seat.
     pub(crate) fn judge(&self, read: ReadTransaction, now: Millis) -> Result<Judged, Refusal> {
-        if self.closed.contains(&read.hash()) {
+        if self.closed.iter().any(|entry| entry.transaction.hash() == read.hash()) {
             return Ok(Judged::Again(None));
         }
         if self.open.entries().iter().any(|entry| entry.transaction.hash() == read.hash()) {
@@ -192,6 +211,36 @@ impl Playing {
         Ok(if records.is_empty() { vec![record] } else { records })
     }
 
+    /// Looks whether a transaction that was refused proves that its seat cheats: whether the seat has signed
+    /// another one for the same turn. Keeps both then, and ends the match if its genesis says so.
+    pub(crate) fn charge(&mut self, second: ReadTransaction, now: Millis) -> Result<Vec<Record>, BlockError> {
+        let (seat, turn) = (second.get().seat, second.get().turn);
+        let mut earlier = self.open.entries().iter().chain(&self.closed);
+        let is_double = |e: &&ReadEntry| self.open.is_double(&self.chain, &e.transaction, &second);
+        let Some(first) = earlier.find(is_double).cloned() else { return Ok(Vec::new()) };
+        if self.charged.contains(seat) {
+            return Ok(Vec::new());
+        }
+        self.charged.insert(seat);
+        self.events.push(Event::Double { seat, turn });
+        let opens_epoch = |e: &&ReadEntry| {
+            let tx = e.transaction.get();
+            (tx.seat, tx.epoch) == (seat, second.get().epoch)
+                && matches!(tx.body, TransactionBody::Delegate(_))
+        };
+        let opening = self.open.entries().iter().find(opens_epoch).cloned();
+        let second = ReadEntry { received: now, transaction: second };
+        let entries: Vec<_> = opening.into_iter().chain([first, second]).collect();
+        let transactions = entries.iter().map(|entry| entry.transaction.signed().clone()).collect();
+        let mut records = vec![Record::Double { seat, transactions }];
+        let ends = self.chain.genesis().double_transactions == DoubleTransactionPolicy::EndMatch;
+        if ends && self.chain.sealed().is_none() && self.chain.seal_due().is_none() {
+            let draft = self.chain.draft_double(seat, entries, now).ok_or(BlockError::Exhausted)?;
+            records.push(self.append(draft)?);
+        }
+        Ok(records)
+    }
+
     /// Ends the match because the operator wants it.
     pub(crate) fn end(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
         if self.chain.sealed().is_some() {
@@ -208,7 +257,7 @@ impl Playing {
             let fresh = self.chain.open_turn();
             let open = std::mem::replace(&mut self.open, fresh);
             if !open.entries().is_empty() {
-                self.closed = hashes_of(&open);
+                self.closed = open.entries().to_vec();
             }
             let element = self.hash_chain.as_ref();
             let element = element.and_then(|own| own.element(self.chain.revealed_by_server()));
@@ -233,7 +282,16 @@ impl Playing {
 
     /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
-        self.game.execute(&draft.work());
+        let work = draft.work();
+        let dirty = self.game.execute(&work).dirty;
+        match &work {
+            Work::Nothing => {}
+            Work::Begin { .. } => self.comparisons = Comparisons::new(&self.game),
+            Work::Turn(orders) => {
+                let turn = self.chain.head().turn.next().ok_or(BlockError::Exhausted)?;
+                self.comparisons.executed(&self.game, turn, orders, &dirty);
+            }
+        }
         let executed = self.game.executed();
         let block = draft.finish(executed.state_root);
         let record = record_of(&block);
@@ -268,6 +326,20 @@ impl Playing {
         }
     }
 
+    /// Answers a guest whose state differs from a block's.
+    pub(crate) fn compare(
+        &mut self,
+        guest: GuestId,
+        request: CompareRequest,
+    ) -> (Vec<CompareAnswer>, Option<Incident>) {
+        self.comparisons.answer(&self.game, guest, request)
+    }
+
+    /// A guest is gone.
+    pub(crate) fn forget(&mut self, guest: GuestId) {
+        self.comparisons.forget(guest);
+    }
+
     /// Takes what happened since the last call.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
@@ -281,10 +353,10 @@ impl Playing {
                 transaction: transaction.clone(),
                 receipt: receipt.clone(),
             }),
-            Record::Block { height, block, .. } => {
-                Some(Release::Block { height: *height, block: block.clone() })
+            Record::Block { height, turn, block, .. } => {
+                Some(Release::Block { height: *height, turn: *turn, block: block.clone() })
             }
-            Record::Begin { .. } | Record::Keyframe { .. } => None,
+            Record::Begin { .. } | Record::Double { .. } | Record::Keyframe { .. } => None,
         });
         self.outstanding.push_back(releases.collect());
         Records { match_id: self.chain.match_id(), records }
@@ -315,8 +387,9 @@ impl Playing {
                 }
                 released
             }
-            Release::Block { height, block } => {
+            Release::Block { height, turn, block } => {
                 self.committed = height;
+                self.comparisons.release(turn);
                 vec![Released::All(ServerMessage::Block(ProvenBlock { block, proof }))]
             }
         }
@@ -357,14 +430,11 @@ pub(crate) enum Judged {
     Again(Option<ProvenReceipt>),
 }
 
-fn hashes_of(open: &OpenTurn) -> Vec<TxHash> {
-    open.entries().iter().map(|entry| entry.transaction.hash()).collect()
-}
-
 fn record_of(block: &ReadBlock) -> Record {
     let kind = &block.header().kind;
     Record::Block {
         height: block.header().height,
+        turn: block.header().turn,
         hash: block.hash(),
         block: block.to_bytes(),
         leaf: block_leaf(block.hash()),

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    BlockError, Chain, ChainSecret, ChainStart, DisplayName, EnterAs, Failure, Genesis, GenesisError,
-    GoodbyeReason, HashChain, Height, MatchId, Millis, ProvenReceipt, PublicKey, Randomness, Refusal,
-    RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate, SignedTransaction, SpectatorPolicy, encode,
+    BlockError, Chain, ChainSecret, ChainStart, CompareAnswer, CompareRequest, DisplayName, EnterAs, Failure,
+    Genesis, GenesisError, GoodbyeReason, HashChain, Height, MatchId, Millis, ProvenReceipt, PublicKey,
+    Randomness, Refusal, RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate, SignedTransaction,
+    SpectatorPolicy, encode,
 };
 use cadastre_simulations::Game;
 
@@ -138,6 +139,7 @@ impl Room {
             }
             Input::Ready { guest, ready, chain } => self.ready(now, guest, ready, chain),
             Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
+            Input::Compare { guest, request } => self.compare(guest, request),
             Input::Leave { guest } => self.leave(guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
@@ -284,6 +286,9 @@ impl Room {
         };
         if let Some(old) = self.guest_of(identity).filter(|_| enter_as == EnterAs::Player) {
             self.guests.remove(&old);
+            if let Phase::Playing(playing) = &mut self.phase {
+                playing.forget(old);
+            }
             self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
         }
         self.guests.insert(guest, entry);
@@ -358,7 +363,7 @@ impl Room {
         // Whoever was parted with is not mentioned again.
         let Some(&entry) = self.guests.get(&guest) else { return };
         let hash = transaction.hash();
-        match (self.judge(entry, transaction, now), &mut self.phase) {
+        match (self.judge(entry, transaction.clone(), now), &mut self.phase) {
             (Ok(Judged::New(admission)), Phase::Joining(joining)) => {
                 if joining.accept(*admission) {
                     self.begin(now);
@@ -369,7 +374,11 @@ impl Room {
             (Ok(Judged::Again(None)), _) => {}
             (Err(refusal), _) => {
                 self.outputs.push_back(Output::Observed(Event::Refused { guest, kind: kind_of(&refusal) }));
+                let may_cheat = matches!(refusal, Refusal::Chain(_));
                 self.send(guest, ServerMessage::Refused { transaction: hash, refusal });
+                if let (true, Ok(second)) = (may_cheat, transaction.read()) {
+                    self.play(now, |playing| playing.charge(second, now));
+                }
             }
         }
     }
@@ -406,7 +415,25 @@ impl Room {
         }
     }
 
+    fn compare(&mut self, guest: GuestId, request: CompareRequest) {
+        if !self.guests.contains_key(&guest) {
+            return;
+        }
+        let Phase::Playing(playing) = &mut self.phase else {
+            return self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown));
+        };
+        let (answers, incident) = playing.compare(guest, request);
+        if let Some(incident) = incident {
+            let (seat, incident) = (self.seat_of(guest), Box::new(incident));
+            self.outputs.push_back(Output::Observed(Event::Diverged { guest, seat, incident }));
+        }
+        answers.into_iter().for_each(|answer| self.send(guest, ServerMessage::Compared(answer)));
+    }
+
     fn leave(&mut self, guest: GuestId) {
+        if let Phase::Playing(playing) = &mut self.phase {
+            playing.forget(guest);
+        }
         let Some(Guest::Player(identity)) = self.guests.remove(&guest) else { return };
         match &mut self.phase {
             Phase::Lobby(seats) => {

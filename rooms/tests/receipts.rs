@@ -94,6 +94,9 @@ fn another_transaction_for_the_same_turn_is_refused_and_the_first_stands() {
         let refusal = Refusal::Chain(TransactionError::AlreadySubmitted);
         assert_eq!(shell.refusal(shell.guests[0]), refusal);
     }
+    // What was signed twice is kept.
+    let (of, kept) = &shell.store.doubles[0];
+    assert_eq!((*of, kept.len(), kept[0].hash()), (seat(0), 2, first.hash()));
     shell.act(seat(1), Vec::new());
     let block = &shell.blocks(shell.guests[0])[0];
     assert!(block.entries().iter().any(|entry| entry.transaction.hash() == first.hash()));

@@ -14,6 +14,7 @@ use cadastre_protocol::{
 };
 
 use crate::{
+    difference::{Field, Form, Subject},
     picture::Picture,
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
@@ -191,6 +192,14 @@ impl Simulation for Boxes {
         if id == GLOBALS { Some(encode(&self.globals)) } else { self.board.chunk(id).map(<[u8]>::to_vec) }
     }
 
+    fn fields(&self, id: ChunkId) -> &'static [Field] {
+        if id == GLOBALS { &GLOBALS_FIELDS } else { &board::FIELDS }
+    }
+
+    fn subject(&self, id: ChunkId, row: usize) -> Subject {
+        if id == GLOBALS { Subject::Match } else { self.board.subject(id, row) }
+    }
+
     fn take_dirty(&mut self) -> Vec<ChunkId> {
         std::mem::take(&mut self.dirty).into_iter().collect()
     }
@@ -207,11 +216,32 @@ impl Simulation for Boxes {
     fn picture(&self) -> Picture {
         picture::draw(&self.board, &self.globals)
     }
+
+    #[cfg(feature = "faults")]
+    fn disturb(&mut self, x: u16, y: u16) -> bool {
+        let chunk = self.board.disturb(x, y);
+        self.dirty.extend(chunk);
+        chunk.is_some()
+    }
 }
 
 const SIZE_MIN: u16 = 2;
 const SIZE_MAX: u16 = 100;
 const GLOBALS: ChunkId = ChunkId::new(0);
+const GLOBALS_FIELDS: [Field; 12] = [
+    Field::new("size", 0, Form::Unsigned(2)),
+    Field::new("seats", 2, Form::Unsigned(1)),
+    Field::new("to move", 3, Form::Unsigned(1)),
+    Field::new("edges drawn", 4, Form::Unsigned(2)),
+    Field::new("score of seat 0", 6, Form::Unsigned(2)),
+    Field::new("score of seat 1", 8, Form::Unsigned(2)),
+    Field::new("score of seat 2", 10, Form::Unsigned(2)),
+    Field::new("score of seat 3", 12, Form::Unsigned(2)),
+    Field::new("score of seat 4", 14, Form::Unsigned(2)),
+    Field::new("score of seat 5", 16, Form::Unsigned(2)),
+    Field::new("score of seat 6", 18, Form::Unsigned(2)),
+    Field::new("score of seat 7", 20, Form::Unsigned(2)),
+];
 const FIRST: Seat = match Seat::new(0) {
     Some(seat) => seat,
     None => unreachable!(),

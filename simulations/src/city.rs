@@ -23,6 +23,7 @@ use cadastre_protocol::{
 };
 
 use crate::{
+    difference::{Field, Form, Subject},
     picture::Picture,
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
@@ -360,6 +361,28 @@ impl Simulation for City {
         }
     }
 
+    fn fields(&self, id: ChunkId) -> &'static [Field] {
+        match id.get() {
+            0 => &GLOBALS_FIELDS,
+            1..TILES => &budget::FIELDS,
+            TILES.. => &tile::FIELDS,
+        }
+    }
+
+    fn subject(&self, id: ChunkId, row: usize) -> Subject {
+        match id.get() {
+            0 => Subject::Match,
+            seat @ 1..TILES => Seat::first(self.globals.seats)
+                .nth(usize::from(seat - 1))
+                .map_or(Subject::Chunk, Subject::Seat),
+            chunk => {
+                let step = u8::try_from(row).unwrap_or(u8::MAX);
+                let (x, y) = self.map.position(self.map.place_in_chunk(chunk - TILES, step));
+                Subject::Tile { x, y }
+            }
+        }
+    }
+
     fn take_dirty(&mut self) -> Vec<ChunkId> {
         std::mem::take(&mut self.dirty).into_iter().collect()
     }
@@ -373,6 +396,14 @@ impl Simulation for City {
 
     fn picture(&self) -> Picture {
         picture::draw(&self.map, &self.players, self.globals.market)
+    }
+
+    #[cfg(feature = "faults")]
+    fn disturb(&mut self, x: u16, y: u16) -> bool {
+        let Some(place) = self.map.place(x, y) else { return false };
+        let tile = *self.map.tile(place);
+        self.put_tile(place, Tile { height: tile.height ^ 1, ..tile });
+        true
     }
 }
 
@@ -413,6 +444,13 @@ fn halls_stand(map: &Map, players: &[Player]) -> bool {
 const SIZE_MIN: u16 = 64;
 const SIZE_MAX: u16 = 512;
 const GLOBALS: ChunkId = ChunkId::new(0);
+const GLOBALS_FIELDS: [Field; 5] = [
+    Field::new("size", 0, Form::Unsigned(2)),
+    Field::new("seats", 2, Form::Unsigned(1)),
+    Field::new("turn", 3, Form::Unsigned(4)),
+    Field::new("prices", 7, Form::Unsigned(1)),
+    Field::new("settlers", 8, Form::Signed(1)),
+];
 /// Number of the first chunk of tiles.
 const TILES: u16 = 16;
 /// Every zone is surveyed once in so many turns.

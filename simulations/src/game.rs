@@ -1,9 +1,12 @@
 //! A simulation together with the tree that commits to its state.
 
+use std::collections::BTreeSet;
+
 use cadastre_protocol::{ChunkId, Digest, Executed, Seat, Setup, StateRoot, StateTree, TurnOrders, Work};
 
 use crate::{
     RULES,
+    difference::{self, Difference},
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 
@@ -101,13 +104,29 @@ impl Game {
         Applied { voids, dirty }
     }
 
-    /// Executes one turn and shows the root after each named phase: where two machines part, the first
+    /// Executes one turn and gives the root after each named phase too: where two machines part, the first
     /// phase with another root is to blame.
-    pub fn apply_traced(&mut self, turn: &TurnOrders<'_>, mut trace: impl FnMut(&'static str, StateRoot)) {
-        for (phase, name) in self.simulation.phases().iter().enumerate() {
-            self.simulation.run_phase(phase, turn);
-            self.renew_dirty();
-            trace(name, self.tree.root());
+    pub fn apply_traced(&mut self, orders: &TurnOrders<'_>) -> (Applied, Vec<StateRoot>) {
+        let mut turn = self.by_phase();
+        while turn.run(orders).is_some() {}
+        turn.end()
+    }
+
+    /// Begins a turn that is executed phase by phase.
+    pub fn by_phase(&mut self) -> ByPhase<'_> {
+        ByPhase { game: self, voids: Vec::new(), dirty: BTreeSet::new(), roots: Vec::new() }
+    }
+
+    /// The fields in which two versions of a chunk differ. Neither is trusted.
+    pub fn explain(&self, id: ChunkId, left: Option<&[u8]>, right: Option<&[u8]>) -> Vec<Difference> {
+        let len = self.simulation.chunk(id).map(|chunk| chunk.len());
+        match (left, right) {
+            _ if left == right => Vec::new(),
+            (Some(left), Some(right)) if Some(left.len()) == len && Some(right.len()) == len => {
+                let subject = |row| self.simulation.subject(id, row);
+                difference::compare(id, self.simulation.fields(id), subject, left, right)
+            }
+            _ => vec![difference::of_length(id, left, right)],
         }
     }
 
@@ -145,6 +164,53 @@ impl Game {
         let dirty = self.simulation.take_dirty();
         update(&mut self.tree, &*self.simulation, &dirty);
         dirty
+    }
+}
+
+/// A turn that is executed phase by phase.
+pub struct ByPhase<'g> {
+    game: &'g mut Game,
+    voids: Vec<Void>,
+    dirty: BTreeSet<ChunkId>,
+    roots: Vec<StateRoot>,
+}
+
+impl ByPhase<'_> {
+    /// Runs the next phase and gives the chunks that it changed, ascending; `None` when there is none. The orders
+    /// are the same for all of them.
+    pub fn run(&mut self, orders: &TurnOrders<'_>) -> Option<Vec<ChunkId>> {
+        let phase = self.roots.len();
+        if phase == self.game.simulation.phases().len() {
+            return None;
+        }
+        self.voids.extend(self.game.simulation.run_phase(phase, orders));
+        Some(self.note())
+    }
+
+    /// How many phases have run.
+    pub const fn count(&self) -> usize {
+        self.roots.len()
+    }
+
+    /// Changes a tile as if the last phase had done it: `false` when there is no such tile.
+    #[cfg(feature = "faults")]
+    pub fn disturb(&mut self, x: u16, y: u16) -> bool {
+        let disturbed = self.game.simulation.disturb(x, y);
+        self.roots.pop();
+        self.note();
+        disturbed
+    }
+
+    fn note(&mut self) -> Vec<ChunkId> {
+        let dirty = self.game.renew_dirty();
+        self.dirty.extend(&dirty);
+        self.roots.push(self.game.state_root());
+        dirty
+    }
+
+    /// What the turn did, and the root after each phase.
+    pub fn end(self) -> (Applied, Vec<StateRoot>) {
+        (Applied { voids: self.voids, dirty: self.dirty.into_iter().collect() }, self.roots)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use cadastre_protocol::{ChunkId, Seat, SeatSet, Setup, Standing, TurnOrders};
 
-use crate::picture::Picture;
+use crate::{
+    difference::{Field, Subject},
+    picture::Picture,
+};
 
 /// A game: deterministic rules over a state that lies in numbered chunks.
 ///
@@ -38,9 +41,15 @@ pub trait Simulation: Send + Sync {
     /// The numbers of all chunks, ascending and close to 0. The set never changes during a match.
     fn chunk_ids(&self) -> Vec<ChunkId>;
 
-    /// The bytes of a chunk, at most [`CHUNK_BYTES_MAX`]; `None` for a number not in use. All chunks
+    /// The bytes of a chunk, at most [`cadastre_protocol::CHUNK_BYTES_MAX`]; `None` for a number not in use. All chunks
     /// together are the whole state: whatever the next turn depends on stands in them.
     fn chunk(&self, id: ChunkId) -> Option<Vec<u8>>;
+
+    /// The fields of a chunk: it consists of rows of these and nothing else.
+    fn fields(&self, id: ChunkId) -> &'static [Field];
+
+    /// What a row of a chunk describes, counted from 0.
+    fn subject(&self, id: ChunkId, row: usize) -> Subject;
 
     /// Takes the numbers of the chunks that changed since the last call, ascending.
     fn take_dirty(&mut self) -> Vec<ChunkId>;
@@ -51,10 +60,12 @@ pub trait Simulation: Send + Sync {
 
     /// The state as a person would like to see it.
     fn picture(&self) -> Picture;
-}
 
-/// Most bytes in one chunk.
-pub const CHUNK_BYTES_MAX: usize = 8 * 1024;
+    /// Changes one field of the tile at this column and row, as no rule would. `false` when there is no such
+    /// tile.
+    #[cfg(feature = "faults")]
+    fn disturb(&mut self, x: u16, y: u16) -> bool;
+}
 
 /// A command list that was refused before it reached a block. The player's fault, and harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use cadastre_protocol::{
-    PublicKey, Revocations, Seat,
+    Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, PublicKey, Revocations, Seat, Turn, Verdict,
     log::{Checkpoint, LoggedHead, WitnessKey},
 };
 use cadastre_replay::{AuditError, AuditReport, Violation};
@@ -15,10 +15,10 @@ use crate::server_keys;
 
 #[derive(Debug, Args)]
 pub(super) struct AuditArgs {
-    /// The replay file.
+    /// The replay or evidence file.
     file: PathBuf,
-    /// The root key that the service is known to have. Without it, nothing shows that the file is not made up
-    /// as a whole.
+    /// The root key that the service is known to have. Without it, nothing shows that a replay is not made up
+    /// as a whole, and no evidence counts against a server.
     #[arg(long, value_name = "HEX")]
     root_key: Option<String>,
     /// The service's list of revoked certificates, as GET /revocations gives it; what is signed under one
@@ -44,6 +44,9 @@ pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
     };
     let policy = Policy::of(args)?;
     let bytes = read_file(&args.file)?;
+    if bytes.starts_with(&EVIDENCE_MAGIC) {
+        return audit_evidence(&bytes, pinned, &revocations, args, output);
+    }
     match cadastre_replay::audit_with(&bytes, pinned, &revocations) {
         Ok(report) => {
             let short_of = policy.short_of(&report);
@@ -61,6 +64,85 @@ pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
             Err(CliError::usage(format!("{}: {}", args.file.display(), describe(&error))))
         }
     }
+}
+
+/// Judges an evidence file: exit code 1 when it proves that somebody cheated, 0 when it proves nothing, 2 when
+/// nobody can tell from it.
+fn audit_evidence(
+    bytes: &[u8],
+    pinned: Option<PublicKey>,
+    revocations: &Revocations,
+    args: &AuditArgs,
+    output: Output,
+) -> Ending {
+    let unreadable = |error| CliError::usage(format!("{}: {}", args.file.display(), describe(&error)));
+    let report =
+        cadastre_replay::verify_evidence(bytes, pinned.as_slice(), revocations).map_err(unreadable)?;
+    output.result(&evidence_json(&report), || evidence_text(&report));
+    match &report.verdict {
+        Verdict::Proven(_) => Ok(ExitCode::from(CliError::NOT_SO)),
+        Verdict::NotProven(_) => Ok(ExitCode::SUCCESS),
+        Verdict::Undecidable(why) => {
+            Err(CliError::usage(format!("{}: undecidable: {why}", args.file.display())))
+        }
+    }
+}
+
+fn evidence_json(report: &EvidenceReport) -> Value {
+    let mut result = json!({
+        "evidence": report.kind,
+        "match_id": report.match_id.map(|id| id.to_string()),
+        "root_key": report.root_key.to_string(),
+        "pinned": report.pinned,
+    });
+    match &report.verdict {
+        Verdict::Proven(finding) => {
+            result["verdict"] = "proven".into();
+            result["culprit"] = match &finding.culprit {
+                Culprit::Player { identity, seat } => {
+                    json!({ "player": identity.to_string(), "seat": seat.get() })
+                }
+                Culprit::Server { serials } => json!({ "server": serials }),
+                Culprit::Log { serial } => json!({ "log": serial }),
+            };
+            result["turn"] = finding.turn.map(Turn::get).into();
+            result["height"] = finding.height.map(Height::get).into();
+            result["seat"] = finding.seat.map(Seat::get).into();
+            result["detail"] = finding.detail.as_str().into();
+        }
+        Verdict::NotProven(why) => {
+            result["verdict"] = "not-proven".into();
+            result["detail"] = why.to_string().into();
+        }
+        Verdict::Undecidable(why) => {
+            result["verdict"] = "undecidable".into();
+            result["detail"] = why.to_string().into();
+        }
+    }
+    result
+}
+
+fn evidence_text(report: &EvidenceReport) -> String {
+    let mut lines = vec![format!("evidence  {}", report.kind)];
+    lines.extend(report.match_id.map(|id| format!("match     {id}")));
+    lines.push(if report.pinned {
+        format!("root key  {} as given", report.root_key)
+    } else {
+        format!("root key  {} NOT among those given (--root-key)", report.root_key)
+    });
+    match &report.verdict {
+        Verdict::Proven(finding) => {
+            let block = finding.height.map_or_else(String::new, |height| format!(", block {height}"));
+            let seat = finding.seat.map_or_else(String::new, |seat| format!(", seat {seat}"));
+            lines.push(format!("who       {}", finding.culprit));
+            lines.push(format!("what      {}", finding.detail));
+            lines.extend(finding.turn.map(|turn| format!("where     turn {turn}{block}{seat}")));
+            lines.push("verdict   PROVEN".into());
+        }
+        Verdict::NotProven(why) => lines.push(format!("verdict   NOT PROVEN: {why}")),
+        Verdict::Undecidable(why) => lines.push(format!("verdict   UNDECIDABLE: {why}")),
+    }
+    lines.join("\n")
 }
 
 /// Audits bytes for another command: valid or not, and by which key.

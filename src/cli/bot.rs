@@ -3,6 +3,8 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use cadastre_client::{Client, Config, Event, Follower};
+#[cfg(feature = "faults")]
+use cadastre_protocol::Turn;
 use cadastre_protocol::{BlockKind, Chain, EnterAs, Head, MatchId, RoomName, RoomSpec, Seat, SecretKey};
 use clap::Args;
 use serde_json::{Value, json};
@@ -10,13 +12,21 @@ use tokio::task::JoinSet;
 
 use super::{
     CliError, Ending, ServerArgs,
-    connect::{Server, client_error, display_name, room_name, session_nonce, throw_away_identity},
+    connect::{Server, client_error, display_name, room_name, throw_away_identity},
     describe,
+    evidence::EvidenceArgs,
     output::Output,
     passphrase,
     room::GameArgs,
 };
-use crate::{key_file, passphrase::Passphrase};
+use crate::{
+    desyncs::{Bundle, DesyncFolder, cause_word, report_json},
+    key_file,
+    passphrase::Passphrase,
+};
+
+/// Most bundles in the folder that a user gives.
+const DESYNC_FILES_MAX: usize = 64;
 
 #[derive(Debug, Args)]
 pub(super) struct BotArgs {
@@ -37,6 +47,15 @@ pub(super) struct BotArgs {
     /// Identity key; with several bots FILE.0, FILE.1 and so on. Without it, identities are thrown away.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// Folder for what a developer needs to know of a desync; at most 64 files.
+    #[arg(long, value_name = "DIR")]
+    desyncs: Option<PathBuf>,
+    /// Changes a tile in the memory of the first bot in the middle of a turn.
+    #[cfg(feature = "faults")]
+    #[arg(long, hide = true, value_name = "TURN,X,Y")]
+    fault: Option<String>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
     #[command(flatten)]
     game: GameArgs,
 }
@@ -55,9 +74,20 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
             Some(path) if args.count == 1 => read_key(path, passphrase.as_ref())?,
             Some(path) => read_key(&numbered(path, number), passphrase.as_ref())?,
         };
-        let client = player(&server, identity, &room, number, open.clone())?;
+        #[cfg_attr(not(feature = "faults"), allow(unused_mut, reason = "only faults change it"))]
+        let mut client = player(&server, identity, &room, number, open.clone())?;
+        #[cfg(feature = "faults")]
+        if let Some(fault) = args.fault.as_deref().filter(|_| number == 0) {
+            client.inject(read_fault(fault)?);
+        }
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
-        bots.spawn(play(client, turns, pace, move |observed| observed.report(&server, output)));
+        let desyncs = desync_folder(args.desyncs.as_ref());
+        let evidence = args.evidence.clone();
+        bots.spawn(play(client, turns, pace, move |observed| {
+            observed.report(&server, output);
+            observed.report_desync(desyncs.as_ref(), output);
+            observed.keep(&evidence, output);
+        }));
     }
     while let Some(ended) = bots.join_next().await {
         ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
@@ -74,8 +104,8 @@ pub(super) fn player(
     open: Option<RoomSpec>,
 ) -> Result<Client, CliError> {
     let name = display_name(&format!("bot {number}"));
-    let nonce = session_nonce()?;
-    let config = Config { identity, room: room.clone(), enter_as: EnterAs::Player, name, open, nonce };
+    let process = throw_away_identity()?;
+    let config = Config { identity, process, room: room.clone(), enter_as: EnterAs::Player, name, open };
     Ok(Client::new(server.url.clone(), server.trust, config))
 }
 
@@ -91,6 +121,32 @@ impl Observed<'_> {
         let Event::Block { head, kind, .. } = self.event else { return None };
         let match_id = self.client.session().follower()?.chain().match_id();
         Some((match_id, self.client.session().seat(), *head, kind))
+    }
+
+    /// Writes the evidence, if it is some.
+    pub(super) fn keep(&self, evidence: &EvidenceArgs, output: Output) {
+        if let (Event::Evidence(found), Some(follower)) = (self.event, self.client.session().follower()) {
+            let root = follower.chain().genesis().service;
+            evidence.save(found, self.client.session().seat(), root, output);
+        }
+    }
+
+    /// Says what differed between the own state and a block's, and writes it down.
+    pub(super) fn report_desync(&self, folder: Option<&DesyncFolder>, output: Output) {
+        let Event::Desync(desync) = self.event else { return };
+        let session = self.client.session();
+        let Some(follower) = session.follower() else { return };
+        let genesis = follower.chain().genesis();
+        let mut result = report_json(genesis.match_id(), session.seat(), &desync.incident);
+        (result["cause"], result["healed"]) = (cause_word(desync.cause).into(), desync.healed.into());
+        let healed = if desync.healed { "healed" } else { "not healed" };
+        output.result(&json!({ "desync": result }), || {
+            format!("DESYNC, {healed}, cause {}: {}", cause_word(desync.cause), desync.incident.report)
+        });
+        let bundle = Bundle::of_client(genesis, session.seat(), desync);
+        if let Some(Err(error)) = folder.map(|folder| folder.write(&bundle)) {
+            tracing::warn!(%error, "cannot write the bundle of a desync");
+        }
     }
 
     fn report(&self, server: &Server, output: Output) {
@@ -124,10 +180,12 @@ impl Observed<'_> {
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Block { .. }
+            | Event::Desync(_)
             | Event::CaughtUp
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Receipt(_)
+            | Event::Evidence(_)
             | Event::Failed(_)
             | Event::Goodbye { .. } => {}
         }
@@ -195,12 +253,28 @@ pub(super) async fn play(
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Block { .. }
+            | Event::Desync(_)
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Receipt(_)
+            | Event::Evidence(_)
             | Event::Refused { .. }
             | Event::Goodbye { .. } => {}
         }
+    }
+}
+
+/// The folder for bundles of desyncs that a user gave.
+pub(super) fn desync_folder(path: Option<&PathBuf>) -> Option<DesyncFolder> {
+    path.map(|path| DesyncFolder::new(path.clone(), DESYNC_FILES_MAX))
+}
+
+#[cfg(feature = "faults")]
+fn read_fault(text: &str) -> Result<cadastre_client::Fault, CliError> {
+    let numbers: Result<Vec<u16>, _> = text.split(',').map(str::parse).collect();
+    match numbers.as_deref() {
+        Ok(&[turn, x, y]) => Ok(cadastre_client::Fault { turn: Turn::new(u32::from(turn)), x, y }),
+        Ok(_) | Err(_) => Err(CliError::usage("--fault takes TURN,X,Y")),
     }
 }
 

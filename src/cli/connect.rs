@@ -78,13 +78,6 @@ pub(super) fn throw_away_identity() -> Result<SecretKey, CliError> {
     Ok(SecretKey::from_seed(&seed))
 }
 
-/// Random bytes that tell a session from all others.
-pub(super) fn session_nonce() -> Result<[u8; 32], CliError> {
-    let mut nonce = [0; 32];
-    getrandom::fill(&mut nonce).map_err(|_| CliError::failed("the system gives no random bytes"))?;
-    Ok(nonce)
-}
-
 /// What to tell a user whose client cannot go on.
 pub(super) fn client_error(error: &ClientError) -> CliError {
     let text = describe(error);

@@ -22,10 +22,11 @@ use tokio::{
 use super::{
     CliError, Ending, audit,
     bot::{play, player},
-    connect::{Server, display_name, room_name, session_nonce, throw_away_identity},
+    connect::{Server, display_name, room_name, throw_away_identity},
+    evidence::EvidenceArgs,
     export,
     output::Output,
-    room::{GameArgs, RandomnessArg, VisibilityArg},
+    room::{DoubleTransactions, GameArgs, RandomnessArg, VisibilityArg},
 };
 
 /// Tiles a side of the demo's city.
@@ -70,13 +71,15 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         mode: None,
         deadline: None,
         no_spectators: false,
-        randomness: RandomnessArg::None,
+        double_transactions: DoubleTransactions::KeepFirst,
         visibility: VisibilityArg::Held,
+        randomness: RandomnessArg::None,
     };
     let url =
         ServerUrl::parse(&format!("ws://{listen}")).map_err(|error| CliError::failed(error.to_string()))?;
     let server = Server { url, trust: Trust::Pinned(root) };
-    let (mut clients, mut reports) = join(&server, args.players, &game.spec(args.players, Some(turns))?)?;
+    let (mut clients, mut reports) =
+        join(&server, args.players, &game.spec(args.players, Some(turns))?, output)?;
 
     let mut tour = Tour::new(args.players, turns, output);
     let mut heads = Vec::new();
@@ -155,6 +158,7 @@ fn join(
     server: &Server,
     players: u8,
     spec: &RoomSpec,
+    output: Output,
 ) -> Result<(Clients, mpsc::Receiver<Report>), CliError> {
     let (sender, reports) = mpsc::channel(1024);
     let room = room_name("demo")?;
@@ -166,8 +170,8 @@ fn join(
         } else {
             let name = display_name("spectator");
             let (room, open) = (room.clone(), Some(spec.clone()));
-            let nonce = session_nonce()?;
-            let config = Config { identity, room, enter_as: EnterAs::Spectator, name, open, nonce };
+            let process = throw_away_identity()?;
+            let config = Config { identity, process, room, enter_as: EnterAs::Spectator, name, open };
             Client::new(server.url.clone(), server.trust, config)
         };
         let sender = sender.clone();
@@ -180,7 +184,9 @@ fn join(
                         Report::Block { who, head: *head, reopened }
                     }
                     Event::Lost { .. } => Report::Lost,
-                    Event::Connected { .. }
+                    Event::Evidence(_) => return observed.keep(&EvidenceArgs::here(), output),
+                    Event::Desync(_)
+                    | Event::Connected { .. }
                     | Event::Lobby(_)
                     | Event::CaughtUp
                     | Event::YourTurn { .. }

@@ -96,13 +96,18 @@ pub(super) fn save(bytes: &[u8], trusted: Option<PublicKey>, path: &Path) -> Res
             "the match is of the service with the root key {got}, but {root} is trusted; nothing was written"
         )));
     }
+    write_whole(path, bytes)?;
+    Ok(summary)
+}
+
+/// Writes a file that is there as a whole or not at all.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     File::create(&beside)
         .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
         .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))?;
-    Ok(summary)
+        .map_err(|error| CliError::failed(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Gets a file from the service.

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TurnMode, Visibility, may_commit_and_reveal,
+    DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TurnMode, Visibility,
+    may_commit_and_reveal,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -62,6 +63,26 @@ pub(super) struct GameArgs {
     /// Lets nobody watch.
     #[arg(long)]
     pub(super) no_spectators: bool,
+    /// What two transactions of one seat for one turn lead to. Both are kept as evidence in any case.
+    #[arg(long, value_name = "POLICY", default_value = "keep-first")]
+    pub(super) double_transactions: DoubleTransactions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum DoubleTransactions {
+    /// The first counts, the second is refused.
+    KeepFirst,
+    /// The match ends, and the seat stands behind all others.
+    EndMatch,
+}
+
+impl From<DoubleTransactions> for DoubleTransactionPolicy {
+    fn from(policy: DoubleTransactions) -> Self {
+        match policy {
+            DoubleTransactions::KeepFirst => Self::KeepFirst,
+            DoubleTransactions::EndMatch => Self::EndMatch,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -128,6 +149,7 @@ impl GameArgs {
             turns_max: turns,
             deadline_ms: self.deadline,
             spectators: !self.no_spectators,
+            double_transactions: self.double_transactions.into(),
             visibility: match self.visibility {
                 VisibilityArg::Held => Visibility::Held,
                 VisibilityArg::Sealed => Visibility::Sealed,

@@ -1,6 +1,6 @@
 //! `cadastre watch`.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
 use cadastre_client::{Client, Config, Event};
 use cadastre_protocol::EnterAs;
@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::{
     Ending, ServerArgs,
-    bot::{block_json, play, word},
-    connect::{Server, display_name, room_name, session_nonce, throw_away_identity},
+    bot::{block_json, desync_folder, play, word},
+    connect::{Server, display_name, room_name, throw_away_identity},
+    evidence::EvidenceArgs,
     output::Output,
 };
 
@@ -21,20 +22,26 @@ pub(super) struct WatchArgs {
     /// Name of the room.
     #[arg(long)]
     room: String,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
+    /// Folder for what a developer needs to know of a desync; at most 64 files.
+    #[arg(long, value_name = "DIR")]
+    desyncs: Option<PathBuf>,
 }
 
 pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
     let server = Server::of(&args.server)?;
     let config = Config {
         identity: throw_away_identity()?,
+        process: throw_away_identity()?,
         room: room_name(&args.room)?,
         enter_as: EnterAs::Spectator,
         name: display_name("spectator"),
         open: None,
-        nonce: session_nonce()?,
     };
     let client = Client::new(server.url.clone(), server.trust, config);
     let draws = !output.is_json() && std::io::stdout().is_terminal();
+    let desyncs = desync_folder(args.desyncs.as_ref());
     let mut behind = true;
     let watched = play(client, None, Duration::ZERO, |observed| match observed.event {
         Event::Connected { root } => server.remember(*root),
@@ -46,6 +53,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
                 format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
             });
         }
+        Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
         Event::CaughtUp => behind = false,
         Event::Lost { .. } => {
             behind = true;
@@ -74,6 +82,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
                 }),
             }
         }
+        Event::Evidence(_) => observed.keep(&args.evidence, output),
         Event::Ended { .. }
         | Event::Match { .. }
         | Event::YourTurn { .. }

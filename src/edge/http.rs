@@ -1,4 +1,4 @@
-//! The routes: game, health, rooms, matches, replays, metrics. `docs/operations.md`, "HTTP".
+//! The routes: game, health, rooms, matches, replays, evidence, metrics. `docs/operations.md`, "HTTP".
 
 use std::{
     convert::Infallible,
@@ -6,7 +6,7 @@ use std::{
 };
 
 use cadastre_client::SUBPROTOCOL;
-use cadastre_protocol::{Digest, MatchId, RoomName, encode, log::Tile};
+use cadastre_protocol::{Digest, MatchId, RoomName, Seat, encode, log::Tile};
 use hyper::{StatusCode, header, upgrade::OnUpgrade};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -82,6 +82,15 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
             blocking(edge, move |edge| replay_of(edge, Digest::from_hex(&id).map(MatchId::new))).await
         },
     );
+    let evidence = warp::path!("matches" / String / "evidence" / u8)
+        .and(warp::get())
+        .and(with_edge.clone())
+        .then(|id: String, seat: u8, edge: Arc<Edge>| async move {
+            blocking(edge, move |edge| {
+                evidence_of(edge, Digest::from_hex(&id).map(MatchId::new), Seat::new(seat))
+            })
+            .await
+        });
     let room_replay = warp::path!("rooms" / String / "replay").and(warp::get()).and(with_edge.clone()).then(
         |name: String, edge: Arc<Edge>| async {
             blocking(edge, move |edge| {
@@ -130,6 +139,8 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
         .or(matches)
         .unify()
         .or(replay)
+        .unify()
+        .or(evidence)
         .unify()
         .or(room_replay)
         .unify()
@@ -196,6 +207,22 @@ fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
         Ok(None) => text(StatusCode::NOT_FOUND, "no such match"),
         Err(ExportError::Unwatched) => {
             text(StatusCode::FORBIDDEN, "nobody may watch this match; it can be had when it is over")
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn evidence_of(edge: &Edge, match_id: Option<MatchId>, seat: Option<Seat>) -> Response {
+    let (Some(match_id), Some(seat)) = (match_id, seat) else {
+        return text(StatusCode::NOT_FOUND, "no such match");
+    };
+    match export::evidence(&edge.rooms.shared().store, match_id, seat) {
+        Ok(Some(bytes)) => {
+            warp::reply::with_header(bytes, header::CONTENT_TYPE, "application/octet-stream").into_response()
+        }
+        Ok(None) => text(StatusCode::NOT_FOUND, "no evidence about this seat"),
+        Err(ExportError::Unwatched) => {
+            text(StatusCode::FORBIDDEN, "nobody may see this turn yet; it can be had when it is over")
         }
         Err(error) => failed(&error),
     }

@@ -326,6 +326,7 @@ impl Client {
             ClientMessage::Submit(transaction) => {
                 self.say(ToRoom::Submit { guest: self.guest, transaction }).await
             }
+            ClientMessage::Compare(request) => self.say(ToRoom::Compare { guest: self.guest, request }).await,
             ClientMessage::Leave => {
                 let said = self.say(ToRoom::Leave { guest: self.guest }).await;
                 self.room = None;

@@ -17,6 +17,7 @@ use tracing::{Instrument, info, info_span, warn};
 use super::{RoomInfo, Rooms, ToGuest, ToRoom, progress, seal_word};
 use crate::{
     clock,
+    desyncs::{Bundle, DesyncOf},
     metrics::Reason,
     store::{Commit, ReadError, Store},
 };
@@ -175,6 +176,11 @@ impl RoomTask {
                 return self.handle_slowly(Input::Submit { guest, transaction });
             }
             ToRoom::Submit { guest, transaction } => Input::Submit { guest, transaction },
+            ToRoom::Compare { guest, request } => {
+                // May execute a turn again, which on the largest maps takes tens of milliseconds.
+                let input = Input::Compare { guest, request };
+                return tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
+            }
             ToRoom::Leave { guest } => {
                 self.outboxes.remove(&guest);
                 Input::Leave { guest }
@@ -266,9 +272,31 @@ impl RoomTask {
                     warn!(%turn, %seat, "seat signed another state root");
                 }
             }
+            Event::Diverged { guest, seat, incident } => {
+                metrics.desyncs_compared.inc();
+                let of = DesyncOf { seat: *seat, connection: Some(guest.get()) };
+                let bundle = self.room.genesis().map(|genesis| Bundle::new(genesis, of, incident));
+                let folder = self.rooms.desyncs();
+                let written = bundle.map(|bundle| tokio::task::block_in_place(|| folder.write(&bundle)));
+                let connection = guest.get();
+                match written {
+                    Some(Ok(file)) => {
+                        warn!(connection, report = %incident.report, file = %file.display(), "state differs");
+                    }
+                    Some(Err(error)) => {
+                        metrics.desyncs_not_kept.inc();
+                        warn!(connection, report = %incident.report, %error, "state differs; no bundle");
+                    }
+                    None => {}
+                }
+            }
             Event::Refused { guest, kind } => {
                 metrics.refused.get_or_create(&Reason { reason: kind }).inc();
                 tracing::debug!(connection = guest.get(), kind, "transaction refused");
+            }
+            Event::Double { seat, turn } => {
+                metrics.double_transactions.inc();
+                warn!(%seat, %turn, "seat signed two transactions for one turn; both are kept");
             }
             Event::Ended { reason } => {
                 let reason = seal_word(*reason);

@@ -18,6 +18,8 @@ pub(super) enum Tag {
     KeyframeState = 5,
     /// A chunk of the newest keyframe, by its number.
     KeyframeChunk = 6,
+    /// [`super::DoubleRecord`], by seat.
+    Double = 7,
 }
 
 const BYTES: usize = 1 + 32 + 8 + 2;
@@ -60,6 +62,11 @@ impl Key {
     pub(super) fn chunk(key: &[u8]) -> Option<ChunkId> {
         let number = u64::from_be_bytes(key.get(33..41)?.try_into().ok()?);
         Some(ChunkId::new(u16::try_from(number).ok()?))
+    }
+
+    pub(super) fn seat(key: &[u8]) -> Option<Seat> {
+        let number = u64::from_be_bytes(key.get(33..41)?.try_into().ok()?);
+        Seat::new(u8::try_from(number).ok()?)
     }
 
     pub(super) fn part(key: &[u8]) -> Option<u16> {

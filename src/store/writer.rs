@@ -18,7 +18,7 @@ use cadastre_protocol::{
 use cadastre_rooms::{Record, Records};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AcceptedRecord, Key, Mark, MatchRecord, PART_BYTES_MAX, ReadError, Store, Tag};
+use super::{AcceptedRecord, DoubleRecord, Key, Mark, MatchRecord, PART_BYTES_MAX, ReadError, Store, Tag};
 use crate::metrics::Metrics;
 
 /// Most commits in one group.
@@ -140,9 +140,7 @@ impl Signer {
         let records = || group.iter().flat_map(|commit| &commit.records.records);
         let leaves: Vec<Digest> = records().filter_map(Record::leaf).collect();
         debug_assert!(leaves.len() <= BATCH_OBJECTS_MAX);
-        let mut proofs =
-            if leaves.is_empty() { Vec::new() } else { ServerProof::sign(&self.key, self.serial, &leaves) }
-                .into_iter();
+        let mut proofs = ServerProof::sign(&self.key, self.serial, &leaves).into_iter();
 
         let mut batch = sled::Batch::default();
         let mut marks = BTreeMap::new();
@@ -209,6 +207,12 @@ impl Signer {
                 if *seals {
                     self.forget(batch, Tag::KeyframeState, match_id)?;
                     self.forget(batch, Tag::KeyframeChunk, match_id)?;
+                }
+            }
+            (Record::Double { seat, transactions }, _) => {
+                let key = Key::of(Tag::Double, match_id, u64::from(seat.get()));
+                if !self.store.tree.contains_key(key).map_err(ReadError::Sled)? {
+                    insert_parts(batch, key, &encode(&DoubleRecord { transactions: transactions.clone() }));
                 }
             }
             (Record::Keyframe { state, snapshot }, _) => {
@@ -295,7 +299,7 @@ enum WriteError {
 
 #[cfg(test)]
 mod tests {
-    use cadastre_protocol::{BlockHash, Millis, Seat, Seq, Signature, SignedTransaction};
+    use cadastre_protocol::{BlockHash, Millis, Seat, Seq, Signature, SignedTransaction, Turn};
 
     use super::{super::StoreLock, *};
 
@@ -330,6 +334,7 @@ mod tests {
             let height = Height::new(height);
             signer.write(&[commit(Record::Block {
                 height,
+                turn: Turn::START,
                 hash,
                 block,
                 leaf,
@@ -380,6 +385,7 @@ mod tests {
     fn block(height: u64) -> Record {
         Record::Block {
             height: Height::new(height),
+            turn: Turn::START,
             hash: BlockHash::new(Digest::ZERO),
             block: vec![3],
             leaf: Digest::ZERO,

@@ -2,8 +2,8 @@
 
 use cadastre_client::{Config, FollowError, Follower, Session, SessionError};
 use cadastre_protocol::{
-    ChainSecret, DisplayName, EnterAs, Millis, ProvenBlock, Refusal, RoomName, ServerMessage, ServerProof,
-    decode_exact,
+    ChainSecret, CompareAnswer, DisplayName, EnterAs, Millis, ProvenBlock, Refusal, RoomName, ServerMessage,
+    ServerProof, decode_exact,
 };
 use cadastre_replay::{
     Meta, Writer, audit,
@@ -102,11 +102,11 @@ const fn word(refusal: &Refusal) -> &'static str {
 fn at_the_client(family: &Family, case: &Case) -> String {
     let config = Config {
         identity: identity_key(0),
+        process: identity_key(0),
         room: RoomName::new("attacked").unwrap(),
         enter_as: EnterAs::Player,
         name: DisplayName::new("player").unwrap(),
         open: None,
-        nonce: [1; 32],
     };
     let mut session = Session::new(config);
     let root = root_key().public();
@@ -117,7 +117,11 @@ fn at_the_client(family: &Family, case: &Case) -> String {
     for block in blocks(&family.played) {
         show(block).unwrap();
     }
-    match blocks(&case.blocks).into_iter().try_for_each(show) {
+    let shown = blocks(&case.blocks).into_iter().try_for_each(show);
+    let is_diverged = session.follower().is_some_and(Follower::is_diverged);
+    // A server has nothing to show for a state that it made up.
+    let nothing = ServerMessage::Compared(CompareAnswer::Unknown);
+    match shown.and_then(|()| if is_diverged { session.receive(nothing, root) } else { Ok(()) }) {
         Ok(()) => "accepted".to_owned(),
         Err(SessionError::Follow(FollowError::Block(error))) => error.kind().to_owned(),
         Err(SessionError::Follow(FollowError::Encoding(_))) => "encoding".to_owned(),

@@ -17,7 +17,7 @@ from cadastre.connection import Connection
 from cadastre.crypto import SigningKey
 from cadastre.handshake import HandshakeError
 from cadastre.messages import Create, Created, RoomSpec
-from cadastre.objects import RandomnessMode, SealReason, TurnMode, Visibility
+from cadastre.objects import DoubleTransactions, RandomnessMode, SealReason, TurnMode, Visibility
 from cadastre.player import Match, Player
 
 BOUND_S = 120
@@ -70,7 +70,7 @@ class Matches(unittest.TestCase):
 
     def open_room(self, room: str, seats: int, mode: TurnMode) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
-            modes = (Visibility.Held, RandomnessMode.Nothing)
+            modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing)
             connection.send(Create(room, RoomSpec("boxes", 5, seats, mode, None, None, False, *modes)))
             self.assertEqual(connection.receive(), Created(room))
 

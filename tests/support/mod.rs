@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
 
+pub(crate) mod dishonest;
 pub(crate) mod peer;
 pub(crate) mod random;
 pub(crate) mod table;
@@ -20,8 +21,8 @@ use std::{
 
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
-    DEADLINE_MS_MAX, DisplayName, EnterAs, PublicKey, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust,
-    TurnMode, Visibility,
+    DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey, RandomnessMode, RoomName,
+    RoomSpec, SecretKey, Trust, TurnMode, Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -233,11 +234,11 @@ impl Server {
     pub(crate) fn client(&self, who: u8, room: &str, enter_as: EnterAs, open: Option<RoomSpec>) -> Client {
         let config = Config {
             identity: identity(who),
+            process: process_key(),
             room: RoomName::new(room).unwrap(),
             enter_as,
             name: DisplayName::new(&format!("client {who}")).unwrap(),
             open,
-            nonce: [who; 32],
         };
         Client::new(self.url(), Trust::Pinned(self.root), config)
     }
@@ -250,6 +251,14 @@ impl Server {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// A file.
+    pub(crate) async fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.listen);
+        let answer = self.raw_bytes(&request).await;
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        answer[end + 4..].to_vec()
+    }
+
     /// A page of JSON.
     pub(crate) async fn get_json(&self, path: &str) -> Value {
         let (status, body) = self.get(path).await;
@@ -259,11 +268,15 @@ impl Server {
 
     /// Sends bytes and reads all that is answered.
     pub(crate) async fn raw(&self, request: &str) -> String {
+        String::from_utf8(self.raw_bytes(request).await).unwrap()
+    }
+
+    async fn raw_bytes(&self, request: &str) -> Vec<u8> {
         let mut tcp = soon("a connection", TcpStream::connect(self.listen)).await.unwrap();
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         soon("the answer's end", tcp.read_to_end(&mut answer)).await.unwrap();
-        String::from_utf8(answer).unwrap()
+        answer
     }
 
     /// The value of a metric, by its name with its labels; 0 if it was not counted yet.
@@ -292,6 +305,13 @@ pub(crate) fn terminate(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
 }
 
+/// A key that no other process has.
+pub(crate) fn process_key() -> SecretKey {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).unwrap();
+    SecretKey::from_seed(&seed)
+}
+
 /// The identity key of a number.
 pub(crate) fn identity(who: u8) -> SecretKey {
     SecretKey::from_seed(&[0xa0 ^ who; 32])
@@ -307,6 +327,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         turns_max: Some(turns),
         deadline_ms: Some(NO_DEADLINE_MS),
         spectators: true,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
     }

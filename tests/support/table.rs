@@ -115,6 +115,8 @@ impl Player {
                 disturbance @ (Event::Lost { .. }
                 | Event::Refused { .. }
                 | Event::Failed(_)
+                | Event::Evidence(_)
+                | Event::Desync(_)
                 | Event::Goodbye { .. }) => panic!("a player was disturbed: {disturbance:?}"),
             }
         }

@@ -2,11 +2,11 @@
 //! a test holds back.
 
 use cadastre_client::{Config, Event, Session, SessionError};
-use cadastre_protocol::{ClientMessage, Millis, ProvenBlock, ServerMessage};
+use cadastre_protocol::{ClientMessage, Evidence, Millis, ProvenBlock, ServerMessage};
 use cadastre_rooms::Input;
 
 use super::{
-    root_key,
+    process_key, root_key,
     server::{Effect, Server},
     store::Store,
 };
@@ -29,8 +29,25 @@ pub(crate) struct Client {
     /// Keeps what the server sends from now on.
     pub(crate) is_held: bool,
     pub(crate) held: Vec<ServerMessage>,
+    /// What the client keeps against the server after a message that it did not take.
+    pub(crate) evidence: Vec<Evidence>,
     /// What the client has sent, lost or not.
     pub(crate) sent: Vec<ClientMessage>,
+}
+
+impl Client {
+    fn new(config: Config) -> Self {
+        Self {
+            session: Session::new(config.clone()),
+            config,
+            link: None,
+            is_deaf: false,
+            is_held: false,
+            held: Vec::new(),
+            evidence: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
 }
 
 impl Direct {
@@ -48,17 +65,46 @@ impl Direct {
 
     /// Another client connects. Gives its number.
     pub(crate) fn add(&mut self, config: Config) -> usize {
-        let session = Session::new(config.clone());
-        let (held, sent) = (Vec::new(), Vec::new());
-        let client = Client { config, session, link: None, is_deaf: false, is_held: false, held, sent };
+        let client = Client::new(config);
         self.clients.push(client);
         self.connect(self.clients.len() - 1);
         self.clients.len() - 1
     }
 
+    /// Another client connects, and gets nothing of what the server sends until it is released.
+    pub(crate) fn add_held(&mut self, config: Config) -> usize {
+        self.last_link += 1;
+        let mut client = Client { link: Some(self.last_link), is_held: true, ..Client::new(config) };
+        client.session.connected(root_key().public());
+        self.clients.push(client);
+        self.settle();
+        self.clients.len() - 1
+    }
+
+    /// Hands a client what was held back.
+    pub(crate) fn release(&mut self, client: usize) {
+        self.clients[client].is_held = false;
+        for message in std::mem::take(&mut self.clients[client].held) {
+            assert_eq!(self.clients[client].session.receive(message, root_key().public()), Ok(()));
+        }
+        self.settle();
+    }
+
+    /// Does what the built-in bot would do, and says nothing any more after it.
+    pub(crate) fn act_deaf_after(&mut self, client: usize) {
+        let session = &mut self.clients[client].session;
+        let commands = session.follower().unwrap().game().simulation().suggest(session.seat().unwrap());
+        session.submit(commands).unwrap();
+        let message = session.poll_send().unwrap();
+        self.send(client, message);
+        self.clients[client].is_deaf = true;
+        self.settle();
+    }
+
     /// Another process of the same identity connects; the old one is not told, and loses its connection.
     pub(crate) fn add_process(&mut self, of: usize) -> usize {
-        self.add(self.clients[of].config.clone())
+        let number = u64::try_from(self.clients.len()).unwrap();
+        self.add(Config { process: process_key(2, number), ..self.clients[of].config.clone() })
     }
 
     pub(crate) fn connect(&mut self, client: usize) {
@@ -115,12 +161,16 @@ impl Direct {
         std::iter::from_fn(|| self.clients[client].session.poll_event()).collect()
     }
 
-    /// What a session makes of a message that no room sent. No event comes of an error.
+    /// What a session makes of a message that no room sent. No event but evidence comes of an error.
     pub(crate) fn deliver(&mut self, client: usize, message: ServerMessage) -> Result<(), SessionError> {
         self.events(client);
         let received = self.clients[client].session.receive(message, root_key().public());
         if received.is_err() {
-            assert_eq!(self.events(client), [], "nothing is shown");
+            let told = self.events(client);
+            for event in told {
+                let Event::Evidence(evidence) = event else { panic!("{event:?} is shown") };
+                self.clients[client].evidence.push(*evidence);
+            }
         }
         received
     }

@@ -11,7 +11,9 @@ pub(crate) mod store;
 pub(crate) mod world;
 
 use cadastre_client::Config;
-use cadastre_protocol::{DisplayName, EnterAs, RandomnessMode, RoomSpec, SecretKey, TurnMode, Visibility};
+use cadastre_protocol::{
+    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey, TurnMode, Visibility,
+};
 
 /// Serial of the first block signer's certificate.
 pub(crate) const SERIAL: u32 = 2;
@@ -43,6 +45,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
         spectators: true,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
     }
@@ -52,22 +55,29 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
 pub(crate) fn player(index: u8, spec: &RoomSpec) -> Config {
     Config {
         identity: SecretKey::from_seed(&[index + 1; 32]),
+        process: process_key(0, u64::from(index)),
         room: server::room_name(),
         enter_as: EnterAs::Player,
         name: DisplayName::new(&format!("player {index}")).unwrap(),
         open: Some(spec.clone()),
-        nonce: [index; 32],
     }
+}
+
+/// The key of a process that no other one has.
+pub(crate) fn process_key(kind: u8, number: u64) -> SecretKey {
+    let mut seed = [0x70 + kind; 32];
+    seed[..8].copy_from_slice(&number.to_le_bytes());
+    SecretKey::from_seed(&seed)
 }
 
 /// Somebody who watches, once there is something to watch.
 pub(crate) fn spectator() -> Config {
     Config {
         identity: SecretKey::from_seed(&[200; 32]),
+        process: process_key(0, 200),
         room: server::room_name(),
         enter_as: EnterAs::Spectator,
         name: DisplayName::new("spectator").unwrap(),
         open: None,
-        nonce: [200; 32],
     }
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use cadastre_protocol::{
     Certificate, ChainSecret, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, Millis, PublicKey,
-    RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate,
+    RoomName, RoomSpec, Seat, SecretKey, ServerMessage, SignedCertificate,
 };
-use cadastre_rooms::{GuestId, Host, Input, Output, Room};
+use cadastre_rooms::{Event, GuestId, Host, Input, Output, Room};
+use cadastre_simulations::Incident;
 
 use super::{SERIAL, root_key, signer_key, store::Store};
 
@@ -21,6 +22,8 @@ pub(crate) struct Server {
     /// When the room wants to be woken, by the server's clock.
     pub(crate) wake: Option<Millis>,
     effects: Vec<Effect>,
+    /// What guests compared, with their seats.
+    pub(crate) incidents: Vec<(Option<Seat>, Incident)>,
 }
 
 /// What the server does to the world.
@@ -41,8 +44,15 @@ pub(crate) enum Effect {
 
 impl Server {
     pub(crate) fn new(store: Store, entropy: [u8; 32], now: Millis) -> Self {
-        let mut server =
-            Self { room: None, store, inside: BTreeSet::new(), entropy, wake: None, effects: Vec::new() };
+        let mut server = Self {
+            room: None,
+            store,
+            inside: BTreeSet::new(),
+            entropy,
+            wake: None,
+            effects: Vec::new(),
+            incidents: Vec::new(),
+        };
         if let Some(restored) = server.store.restored() {
             server.room = Some(Room::restore(room_name(), server.host(), restored, now).unwrap());
             server.carry_out();
@@ -79,6 +89,7 @@ impl Server {
                 self.say(now, link, Input::Ready { guest, ready, chain });
             }
             ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
+            ClientMessage::Compare(request) => self.say(now, link, Input::Compare { guest, request }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
         }
@@ -157,8 +168,11 @@ impl Server {
                     self.wake = Some(time);
                     self.effects.push(Effect::WakeAt(time));
                 }
+                Output::Observed(Event::Diverged { seat, incident, .. }) => {
+                    self.incidents.push((seat, *incident));
+                }
                 Output::Observed(event) => {
-                    assert!(!matches!(event, cadastre_rooms::Event::Broken { .. }), "{event:?}");
+                    assert!(!matches!(event, Event::Broken { .. }), "{event:?}");
                 }
             }
         }

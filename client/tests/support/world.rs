@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cadastre_client::{Config, Event, Session, SubmitError};
+use cadastre_client::{Cause, Config, Event, Fault, Session, SubmitError};
 use cadastre_protocol::{
     AbsenceReason, Attempt, BlockHash, BlockKind, ClientMessage, Epoch, Head, Height, MatchId, Millis,
     Receipt, RoomSpec, SealReason, ServerMessage, SignedTransaction, TransactionBody, Turn, TxHash,
@@ -11,7 +11,7 @@ use cadastre_protocol::{
 use cadastre_rooms::Input;
 
 use super::{
-    player,
+    player, process_key,
     random::Random,
     root_key,
     server::{Effect, Server},
@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) deaths: u32,
     /// Turns in which a player does nothing.
     pub(crate) lapses: u32,
+    /// Clients in whose memory a tile changes.
+    pub(crate) desyncs: u32,
 }
 
 /// A match from the empty lobby to the Seal.
@@ -102,6 +104,7 @@ struct Witness {
     blocks: BTreeMap<Height, BlockHash>,
     receipts: Vec<Receipt>,
     signed: BTreeMap<Slot, TxHash>,
+    desyncs: u32,
     /// When each block was written, from height 1.
     written: Vec<Millis>,
 }
@@ -131,7 +134,12 @@ impl World {
         let configs = (0..spec.seats).map(|index| player(index, spec)).chain([spectator()]);
         for config in configs {
             let process = world.number();
-            let session = Session::new(config.clone());
+            let mut session = Session::new(config.clone());
+            if world.faults.desyncs > 0 {
+                world.faults.desyncs -= 1;
+                let turn = u32::try_from(world.random.within(1..5)).unwrap();
+                session.inject(Fault { turn: Turn::new(turn), x: 1, y: 0 });
+            }
             world.clients.push(Client { config, session, process, link: None, ended: None });
             world.connect_later(world.clients.len() - 1);
         }
@@ -255,10 +263,7 @@ impl World {
         }
         let process = self.number();
         let Client { config, .. } = &self.clients[client];
-        // Random bytes are other ones in each process.
-        let mut nonce = [0; 32];
-        nonce[..8].copy_from_slice(&process.to_le_bytes());
-        let config = Config { nonce, ..config.clone() };
+        let config = Config { process: process_key(1, process), ..config.clone() };
         let session = Session::new(config.clone());
         self.clients[client] = Client { config, session, process, link: None, ended: None };
         self.connect_later(client);
@@ -365,6 +370,11 @@ impl World {
                     self.in_time(0..1_200, Happening::Think { client, process });
                 }
                 Event::Block { head, .. } => self.witness.see(&head),
+                Event::Desync(desync) => {
+                    self.disturbed = self.now;
+                    assert_eq!((desync.cause, desync.healed), (Cause::Memory, true));
+                    self.witness.desyncs += 1;
+                }
                 Event::Receipt(receipt) => self.witness.receipts.push(receipt),
                 Event::Ended { reason, .. } => {
                     let before = self.clients[client].ended.replace(reason);
@@ -384,6 +394,7 @@ impl World {
                 | Event::Relayed(_)
                 | Event::Refused { .. }
                 | Event::Goodbye { .. } => {}
+                Event::Evidence(evidence) => panic!("an honest server is charged: {evidence:?}"),
             }
         }
         while let Some(message) = self.clients[client].session.poll_send() {
@@ -520,11 +531,11 @@ impl Witness {
         let kind = match tx.body {
             TransactionBody::Join(_) => 0,
             TransactionBody::Delegate(_) => 1,
+            TransactionBody::Commit(_) => 2,
             TransactionBody::Turn(_)
-            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => 2,
-            TransactionBody::Reveal { .. } => 3,
+            | TransactionBody::Resign => 3,
         };
         let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
         let before = self.signed.insert(slot, read.hash());

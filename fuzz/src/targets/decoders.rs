@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    Block, Chain, ChainState, ClientMessage, Digest, Genesis, ProvenBlock, ProvenReceipt, RandomnessMode,
-    ServerMessage, ServerProof, SignedCertificate, SignedRevocations, SignedTransaction, Wire, decode_exact,
-    encode,
+    Block, Chain, ChainState, ClientMessage, CompareAnswer, CompareRequest, Digest, Genesis, ProvenBlock,
+    ProvenReceipt, RandomnessMode, ServerMessage, ServerProof, SignedCertificate, SignedRevocations,
+    SignedTransaction, StateRoot, StateTree, StateWalk, Wire, decode_exact, encode,
 };
 use cadastre_replay::fixture::{self, Match, Plan, identity_key, root_key, signer_key};
 use cadastre_simulations::Game;
@@ -141,8 +141,22 @@ impl ReadOn for ChainState {
 
 impl ReadOn for ClientMessage {
     fn read_on(self) {
-        if let Self::Submit(transaction) = self {
-            transaction.read_on();
+        match self {
+            Self::Submit(transaction) => transaction.read_on(),
+            Self::Compare(CompareRequest::OwnChunk { proof, chunk }) => {
+                proof.root(chunk.as_deref());
+            }
+            Self::Compare(CompareRequest::Nodes { level, indices }) => {
+                let tree = StateTree::new();
+                indices.into_iter().for_each(|index| assert!(tree.below(level, index).is_some()));
+            }
+            Self::Compare(CompareRequest::Begin { .. } | CompareRequest::Chunks { .. })
+            | Self::Create { .. }
+            | Self::Enter { .. }
+            | Self::Ready { .. }
+            | Self::Resume { .. }
+            | Self::Leave
+            | Self::Ping(_) => {}
         }
     }
 }
@@ -167,6 +181,13 @@ impl ReadOn for ServerMessage {
             | Self::Failed(_)
             | Self::Pong(_)
             | Self::Goodbye { .. } => {}
+            Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
+                proof.root(chunk.as_deref());
+            }
+            Self::Compared(CompareAnswer::Nodes { nodes }) => {
+                let _ = StateWalk::new(StateRoot::new(Digest::ZERO)).take(&StateTree::new(), &nodes);
+            }
+            Self::Compared(CompareAnswer::Phases { .. } | CompareAnswer::Unknown) => {}
         }
     }
 }

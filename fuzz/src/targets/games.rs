@@ -41,7 +41,7 @@ fn commands(played: &Played, data: &[u8]) {
         let mut other = Game::restore(setup, &game.snapshot()).unwrap();
         let orders = orders(&lists);
         game.apply(&orders);
-        other.apply_traced(&orders, |_, _| {});
+        other.apply_traced(&orders);
         assert_eq!(game.state_root(), other.state_root());
     }
 }

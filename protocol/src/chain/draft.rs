@@ -8,7 +8,7 @@ use crate::{
     chain::{Chain, open_turn::OpenTurn},
     genesis::Visibility,
     hash::Digest,
-    ids::{Millis, StateRoot, Turn},
+    ids::{Millis, Seat, StateRoot, Turn},
     randomness::Drawn,
     setup::Work,
 };
@@ -74,8 +74,18 @@ impl Chain {
 
     /// Drafts the last block.
     pub fn draft_seal(&self, reason: SealReason, now: Millis) -> Option<Draft> {
-        let kind = BlockKind::Seal { reason, standings: self.standings() };
-        self.draft(kind, self.head().turn, Vec::new(), Vec::new(), now, None)
+        self.draft_last(reason, Vec::new(), now)
+    }
+
+    /// Drafts the last block of a match that ends because `seat` signed two transactions for one turn.
+    /// `entries` are these two, and before them the delegation, if the open turn brought it.
+    pub fn draft_double(&self, seat: Seat, entries: Vec<ReadEntry>, now: Millis) -> Option<Draft> {
+        self.draft_last(SealReason::DoubleTransaction { seat }, entries, now)
+    }
+
+    fn draft_last(&self, reason: SealReason, entries: Vec<ReadEntry>, now: Millis) -> Option<Draft> {
+        let kind = BlockKind::Seal { reason, standings: self.standings_after(Some(reason)) };
+        self.draft(kind, self.head().turn, entries, Vec::new(), now, None)
     }
 
     fn draft(
@@ -110,11 +120,13 @@ impl Chain {
             signer_serial: self.signer().serial(),
         };
         let drawn = self.drawn(&header, &entries);
-        let order = self.seat_order(drawn);
-        entries.sort_by_key(|entry| {
-            let tx = entry.transaction.get();
-            (order[tx.seat.index()], tx.seq)
-        });
+        if !header.kind.seals() {
+            let order = self.seat_order(drawn);
+            entries.sort_by_key(|entry| {
+                let tx = entry.transaction.get();
+                (order[tx.seat.index()], tx.seq)
+            });
+        }
         header.body_root = body_root(&entries);
         Some(Draft { header, drawn, entries, absent })
     }

@@ -114,6 +114,12 @@ pub enum BlockError {
         /// Why not.
         error: TransactionError,
     },
+    /// A Seal for two transactions of one seat does not carry them.
+    #[error("the seal does not carry two transactions of seat {seat} that exclude each other")]
+    NoDouble {
+        /// The seat that is charged.
+        seat: Seat,
+    },
     /// Entries are not in the order that the block before fixes.
     #[error("entries are not in the computed order")]
     WrongOrder,
@@ -157,6 +163,7 @@ impl BlockError {
             Self::StateRoot { .. } => "state-root",
             Self::WrongStandings => "wrong-standings",
             Self::Entry { error, .. } => error.kind(),
+            Self::NoDouble { .. } => "no-double-tx",
             Self::WrongOrder => "wrong-order",
             Self::MissingSeat { .. } => "missing-seat",
             Self::WrongAbsence => "wrong-absence",
@@ -167,9 +174,10 @@ impl BlockError {
     /// The seat concerned, where it is one.
     pub const fn seat(&self) -> Option<Seat> {
         match self {
-            Self::Entry { seat, .. } | Self::MissingSeat { seat } | Self::EarlyAbsence { seat } => {
-                Some(*seat)
-            }
+            Self::Entry { seat, .. }
+            | Self::NoDouble { seat }
+            | Self::MissingSeat { seat }
+            | Self::EarlyAbsence { seat } => Some(*seat),
             Self::KeyChange
             | Self::BadProof
             | Self::AfterSeal

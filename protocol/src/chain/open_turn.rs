@@ -113,6 +113,20 @@ impl OpenTurn {
         Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
     }
 
+    /// Did a seat sign both under its session key, that before this turn or the one that the turn brought, and
+    /// can its match have only one of them? Whoever gets them sees that it cheats.
+    pub fn is_double(&self, chain: &Chain, first: &ReadTransaction, second: &ReadTransaction) -> bool {
+        let tx = first.get();
+        if tx.match_id != chain.match_id || !tx.excludes(second.get()) {
+            return false;
+        }
+        let seats = [&self.seats, &chain.state.seats];
+        let mut sessions = seats.iter().filter_map(|seats| seats.get(tx.seat.index())?.session.as_ref());
+        let Some(session) = sessions.find(|session| session.epoch == tx.epoch) else { return false };
+        let signed = |read: &ReadTransaction| read.clone().verify(&session.key).is_ok();
+        signed(first) && signed(second)
+    }
+
     fn last_received(&self, seat: Seat) -> Option<Millis> {
         let of_seat = self.entries.iter().rev().find(|entry| entry.transaction.get().seat == seat);
         of_seat.map(|entry| entry.received)

@@ -71,6 +71,7 @@ impl SeatState {
     pub(super) fn next(&self) -> NextTransaction {
         NextTransaction {
             epoch: self.session.as_ref().map(|session| session.epoch),
+            session: self.session.as_ref().map(|session| session.key.public()),
             seq: self.next_seq,
             prev_tx: self.prev_tx,
             revealed: self.revealed.map_or(0, |tip| tip.revealed),

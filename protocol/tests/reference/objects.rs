@@ -57,6 +57,17 @@ impl Bytes {
         self.u64(at.get())
     }
 
+    fn seal_reason(self, reason: SealReason) -> Self {
+        match reason {
+            SealReason::Rules => self.u32(0),
+            SealReason::TurnLimit => self.u32(1),
+            SealReason::Resigned => self.u32(2),
+            SealReason::Abandoned => self.u32(3),
+            SealReason::Operator => self.u32(4),
+            SealReason::DoubleTransaction { seat } => self.u32(5).u8(seat.get()),
+        }
+    }
+
     fn signed_certificate(self, signed: &SignedCertificate) -> Self {
         self.counted(&signed.body).raw(signed.signature.as_bytes())
     }
@@ -242,18 +253,11 @@ pub(crate) fn header(h: &Header) -> Vec<u8> {
         }),
         BlockKind::Takeback { to_turn } => to.u32(4).u32(to_turn.get()),
         BlockKind::KeyChange { certificate } => to.u32(5).signed_certificate(certificate),
-        BlockKind::Seal { reason, standings } => to
-            .u32(6)
-            .u32(match reason {
-                SealReason::Rules => 0,
-                SealReason::TurnLimit => 1,
-                SealReason::Resigned => 2,
-                SealReason::Abandoned => 3,
-                SealReason::Operator => 4,
-            })
-            .list(standings, |to, Standing { seat, place, score }| {
+        BlockKind::Seal { reason, standings } => {
+            to.u32(6).seal_reason(*reason).list(standings, |to, Standing { seat, place, score }| {
                 to.u8(seat.get()).u8(*place).raw(&score.to_le_bytes())
-            }),
+            })
+        }
     };
     to.u32(h.turn.get())
         .u32(h.attempt.get())

@@ -27,6 +27,7 @@ pub(crate) fn refused() -> Vec<Refused> {
     lengths(&mut all);
     rules_of_matches(&mut all);
     rules_of_messages(&mut all);
+    comparisons(&mut all);
     all
 }
 
@@ -151,7 +152,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("spectator policy 2", 211, 1, 2);
     genesis.at("option tag 2 of the parent", 217, &[0], &[2], malformed);
 
-    bend(all, Kind::ClientMessage, "leave").tag("client message 7", 0, 5, 7);
+    bend(all, Kind::ClientMessage, "leave").tag("client message 8", 0, 5, 8);
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 2", 36, 0, 2);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
@@ -160,6 +161,8 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 23", 40, 22, 23);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
+    bend(all, Kind::ClientMessage, "compare: chunks").tag("comparison 4", 4, 3, 4);
+    bend(all, Kind::ServerMessage, "compared: unknown").tag("compared 4", 4, 3, 4);
     let genesis = "genesis before the joins";
     let end = sample(Kind::ServerMessage, genesis).len();
     bend(all, Kind::ServerMessage, genesis).at("bool 2", end - 1, &[0], &[2], malformed);
@@ -283,7 +286,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
     // A name as it could only be written by hand.
     let text = |to: by_hand::Bytes, text: &[u8]| to.counted(text);
     let spec = |to: by_hand::Bytes, rules: &str| {
-        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0)
+        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0).u32(0)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;
@@ -358,4 +361,44 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
     assert_eq!(Kind::ServerMessage.decode(&reason(&"x".repeat(120))), Ok(reason(&"x".repeat(120))));
     add(Kind::ServerMessage, "reason of 121 bytes", reason(&"x".repeat(121)), invalid("reason"));
     add(Kind::ServerMessage, "reason with a tab", reason("a\tb"), invalid("reason"));
+}
+
+fn comparisons(all: &mut Vec<Refused>) {
+    let mut add = |kind: Kind, name: &str, bytes, what| {
+        all.push(Refused { kind, name: name.into(), bytes, error: CodecError::Invalid(what) });
+    };
+    let request = |tag: u32| by_hand::Bytes::default().u32(7).u32(tag);
+    let answer = |tag: u32| by_hand::Bytes::default().u32(12).u32(tag);
+    let digests =
+        |to: by_hand::Bytes, count: usize| to.list(&vec![[1; 32]; count], |to, digest| to.raw(digest)).0;
+    let numbers = |to: by_hand::Bytes, numbers: &[u16]| to.list(numbers, |to, number| to.u16(*number)).0;
+
+    let begin = |count| digests(request(0).u32(7), count);
+    let phases = |count| digests(answer(0), count);
+    let nodes = |count| digests(answer(1), count);
+    let ask = |level, indices: &[u16]| numbers(request(1).u8(level), indices);
+    let chunks = |ids: &[u16]| numbers(request(3), ids);
+    let many: Vec<u16> = (0..=100).collect();
+    for (kind, good) in [
+        (Kind::ClientMessage, begin(32)),
+        (Kind::ServerMessage, phases(1)),
+        (Kind::ServerMessage, nodes(1600)),
+        (Kind::ClientMessage, ask(4, &many[..100])),
+        (Kind::ClientMessage, chunks(&many[..8])),
+    ] {
+        assert_eq!(kind.decode(&good).as_ref(), Ok(&good));
+    }
+    add(Kind::ClientMessage, "comparison without phases", begin(0), "phases");
+    add(Kind::ClientMessage, "comparison with 33 phases", begin(33), "phases");
+    add(Kind::ServerMessage, "no phases", phases(0), "phases");
+    add(Kind::ServerMessage, "fifteen nodes", nodes(15), "nodes");
+    add(Kind::ClientMessage, "nodes of level 0", ask(0, &[0]), "nodes");
+    add(Kind::ClientMessage, "nodes of level 6", ask(6, &[0]), "nodes");
+    add(Kind::ClientMessage, "nodes of level 20", ask(20, &[0]), "nodes");
+    add(Kind::ClientMessage, "no nodes", ask(16, &[]), "nodes");
+    add(Kind::ClientMessage, "101 nodes", ask(4, &many), "nodes");
+    add(Kind::ClientMessage, "nodes not in order", ask(4, &[3, 3]), "nodes");
+    add(Kind::ClientMessage, "no chunks", chunks(&[]), "chunks");
+    add(Kind::ClientMessage, "nine chunks", chunks(&many[..9]), "chunks");
+    add(Kind::ClientMessage, "chunks not in order", chunks(&[2, 1]), "chunks");
 }

@@ -3,13 +3,14 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ClientMessage, Clock, CodecError,
-    Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis,
-    GoodbyeReason, Header, Height, KeyRole, Limits, Lobby, LobbySeat, Millis, Parent, ProvenReceipt,
-    Randomness, RandomnessMode, Receipt, Refusal, Relay, ReopenReason, Revocations, Revoked, RoomName,
-    RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage, ServerProof, SignedRevocations,
-    SpectatorPolicy, Standing, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn,
-    TurnMode, TurnRules, Visibility, Wire, block_leaf, decode_exact, encode,
+    AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
+    CodecError, CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy,
+    EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height, KeyRole, Limits, Lobby, LobbySeat,
+    Millis, Parent, ProvenReceipt, Randomness, RandomnessMode, Receipt, Refusal, Relay, ReopenReason,
+    Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage,
+    ServerProof, SignedRevocations, SpectatorPolicy, Standing, StateRoot, StateTree, TakebackPolicy,
+    Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility, Wire, block_leaf,
+    decode_exact, encode,
 };
 
 use super::{
@@ -307,6 +308,7 @@ pub(crate) fn spec() -> RoomSpec {
         turns_max: Some(100),
         deadline_ms: Some(30_000),
         spectators: true,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
     }
@@ -321,6 +323,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         turns_max: None,
         deadline_ms: None,
         spectators: false,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Sealed,
         randomness: RandomnessMode::CommitReveal,
         ..spec()
@@ -346,13 +349,42 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("submit", ClientMessage::Submit(game.sign(&game.action(seat(1))))),
         ("leave", ClientMessage::Leave),
         ("ping", ClientMessage::Ping(0x0102_0304_0506_0708)),
+        ("compare: begin", compare(CompareRequest::Begin { turn: Turn::new(7), phases: roots() })),
+        ("compare: nodes", compare(CompareRequest::Nodes { level: 12, indices: vec![0, 15] })),
+        (
+            "compare: own chunk",
+            compare(CompareRequest::OwnChunk { proof: Box::new(chunk_proof()), chunk: Some(vec![1, 2, 3]) }),
+        ),
+        (
+            "compare: no own chunk",
+            compare(CompareRequest::OwnChunk { proof: Box::new(chunk_proof()), chunk: None }),
+        ),
+        (
+            "compare: chunks",
+            compare(CompareRequest::Chunks { ids: vec![ChunkId::new(0), ChunkId::new(0x0102)] }),
+        ),
     ]
+}
+
+const fn compare(request: CompareRequest) -> ClientMessage {
+    ClientMessage::Compare(request)
+}
+
+/// After two phases.
+fn roots() -> Vec<StateRoot> {
+    [0x11, 0x22].map(|byte| StateRoot::new(Digest::new(ramp(byte)))).into()
+}
+
+fn chunk_proof() -> ChunkProof {
+    let mut tree = StateTree::new();
+    tree.update([(ChunkId::new(5), Some(&[1, 2, 3][..])), (ChunkId::new(6), Some(&[4][..]))]);
+    tree.prove(ChunkId::new(5))
 }
 
 pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     let game = Match::started(3);
     let block = prove_with(&block_key(), &Match::of(3).start());
-    let limits = Limits { heartbeat_ms: 15_000, message_bytes_max: 8192 };
+    let limits = Limits { heartbeat_ms: 15_000, message_bytes_max: 12_288 };
     let lobby_seat = |index, called, ready| LobbySeat {
         seat: seat(index),
         identity: identity(seat(index)).public(),
@@ -389,6 +421,16 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     for reason in GOODBYES {
         let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: 250 };
         messages.push((format!("goodbye: {reason:?}"), goodbye));
+    }
+    let proof = || Box::new(chunk_proof());
+    for (name, answer) in [
+        ("phases", CompareAnswer::Phases { roots: roots() }),
+        ("nodes", CompareAnswer::Nodes { nodes: (0..16).map(|byte| Digest::new(ramp(byte))).collect() }),
+        ("chunk", CompareAnswer::Chunk { proof: proof(), chunk: Some(vec![1, 2, 3]) }),
+        ("no chunk", CompareAnswer::Chunk { proof: proof(), chunk: None }),
+        ("unknown", CompareAnswer::Unknown),
+    ] {
+        messages.push((format!("compared: {name}"), ServerMessage::Compared(answer)));
     }
     let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
     messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));

@@ -11,11 +11,11 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cadastre_protocol::{
-    Attempt, BlockKind, Certificate, ChainSecret, Delegation, DisplayName, EnterAs, Epoch, Failure, Genesis,
-    GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey,
-    RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq,
-    ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction, Transaction, TransactionBody,
-    Turn, TurnMode, Visibility, decode_exact,
+    Attempt, BlockKind, Certificate, ChainSecret, Delegation, DisplayName, DoubleTransactionPolicy, EnterAs,
+    Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock,
+    ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason,
+    Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction, Transaction,
+    TransactionBody, Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room};
 use cadastre_simulations::Game;
@@ -383,6 +383,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
         spectators: true,
+        double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
     }

@@ -19,6 +19,8 @@ pub(crate) struct Store {
     pub(crate) blocks: Vec<ProvenBlock>,
     pub(crate) accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
     pub(crate) keyframe: Option<(ChainState, Snapshot)>,
+    /// What seats signed twice.
+    pub(crate) doubles: Vec<(Seat, Vec<SignedTransaction>)>,
     /// Handed over, not written.
     pub(crate) waiting: VecDeque<Records>,
     written: VecDeque<Answer>,
@@ -88,6 +90,7 @@ impl Store {
                     self.accepted.clear();
                 }
             }
+            Record::Double { seat, transactions } => self.doubles.push((seat, transactions)),
             Record::Keyframe { state, snapshot } => self.keyframe = Some((*state, snapshot)),
         }
         None

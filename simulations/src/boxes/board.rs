@@ -2,6 +2,8 @@
 
 use cadastre_protocol::{ChunkId, Seat};
 
+use crate::difference::{Field, Form, Subject};
+
 /// A dot's tile: the edges that begin there and the owner of the box below and to the right of it.
 const ACROSS: u8 = 1;
 const DOWN: u8 = 1 << 1;
@@ -10,6 +12,14 @@ const OWNER_SHIFT: u32 = 4;
 /// Dots a side of a chunk.
 const SIDE: u16 = 16;
 const CHUNK_BYTES: usize = 256;
+
+/// A dot's tile.
+pub(super) const FIELDS: [Field; 4] = [
+    Field::new("edge to the right", 0, Form::Bits(ACROSS)),
+    Field::new("edge down", 0, Form::Bits(DOWN)),
+    Field::new("unused", 0, Form::Bits(0x0c)),
+    Field::new("owner", 0, Form::Owner(0xf0)),
+];
 
 /// An edge by the dot it begins at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +204,24 @@ impl Board {
 
     pub(super) fn chunk(&self, id: ChunkId) -> Option<&[u8]> {
         self.tiles.chunks_exact(CHUNK_BYTES).nth(usize::from(id.get().checked_sub(1)?))
+    }
+
+    /// The dot in a row of a chunk.
+    pub(super) fn subject(&self, id: ChunkId, row: usize) -> Subject {
+        let (chunk, side) = (id.get().saturating_sub(1), chunks_a_side(self.size));
+        let dot = u16::try_from(row).unwrap_or(u16::MAX);
+        Subject::Tile { x: chunk % side * SIDE + dot % SIDE, y: chunk / side * SIDE + dot / SIDE }
+    }
+
+    /// Gives the box below and to the right of a dot to somebody else, as no rule would. Gives the chunk.
+    #[cfg(feature = "faults")]
+    pub(super) fn disturb(&mut self, x: u16, y: u16) -> Option<ChunkId> {
+        if x > self.size || y > self.size {
+            return None;
+        }
+        let at = self.tile_index(x, y);
+        self.tiles[at] ^= 1 << OWNER_SHIFT;
+        Some(self.chunk_of(x, y))
     }
 
     fn count_sides(&self, x: u16, y: u16) -> u8 {

@@ -5,6 +5,8 @@
 use bincode::{Decode, Encode};
 use cadastre_protocol::Wire;
 
+use crate::difference::{Field, Form};
+
 use super::{
     command::TAX_MAX,
     tile::{Kind, Tile, Zone},
@@ -133,6 +135,24 @@ impl Player {
             + self.treasury.max(0) / 100
     }
 }
+
+/// A player's chunk.
+pub(super) const FIELDS: [Field; 14] = [
+    Field::new("treasury", 0, Form::Signed(8)),
+    Field::new("tax", 8, Form::Unsigned(1)),
+    Field::new("column of the town hall", 9, Form::Unsigned(2)),
+    Field::new("row of the town hall", 11, Form::Unsigned(2)),
+    Field::new("residents", 13, Form::Unsigned(4)),
+    Field::new("commercial jobs", 17, Form::Unsigned(4)),
+    Field::new("industrial jobs", 21, Form::Unsigned(4)),
+    Field::new("land", 25, Form::Unsigned(4)),
+    Field::new("roads", 29, Form::Unsigned(4)),
+    Field::new("power lines", 33, Form::Unsigned(4)),
+    Field::new("power plants", 37, Form::Unsigned(4)),
+    Field::new("income", 41, Form::Signed(8)),
+    Field::new("upkeep", 49, Form::Signed(8)),
+    Field::new("score", 57, Form::Signed(8)),
+];
 
 const TREASURY_START: i64 = 6_000;
 const TAX_START: u8 = 9;

@@ -5,6 +5,8 @@
 use bincode::{Decode, Encode};
 use cadastre_protocol::Seat;
 
+use crate::difference::{Field, Form};
+
 /// Bytes of a tile in a chunk.
 pub(super) const TILE_BYTES: usize = 16;
 
@@ -311,6 +313,44 @@ const REASONS: [Reason; 15] = [
     Reason::NoWorkers,
     Reason::NoCustomers,
     Reason::Burnt,
+];
+
+/// A tile's bytes.
+pub(super) const FIELDS: [Field; 14] = [
+    Field::new("terrain", 0, Form::Word(&["land", "water"])),
+    Field::new("height", 1, Form::Unsigned(1)),
+    Field::new("trees", 2, Form::Unsigned(1)),
+    Field::new("owner", 3, Form::Owner(0xff)),
+    Field::new("kind", 4, Form::Word(&KIND_WORDS)),
+    Field::new("powered", 5, Form::Bits(POWERED)),
+    Field::new("connected", 5, Form::Bits(CONNECTED)),
+    Field::new("other flags", 5, Form::Bits(!(POWERED | CONNECTED))),
+    Field::new("people", 6, Form::Unsigned(1)),
+    Field::new("reason", 7, Form::Word(&REASON_WORDS)),
+    Field::new("pollution", 8, Form::Unsigned(1)),
+    Field::new("appeal", 9, Form::Unsigned(1)),
+    Field::new("unused", 10, Form::Unsigned(2)),
+    Field::new("since", 12, Form::Unsigned(4)),
+];
+const REASON_WORDS: [&str; REASONS.len()] = {
+    let mut words = [""; REASONS.len()];
+    let mut code = 0;
+    while code < words.len() {
+        words[code] = REASONS[code].text();
+        code += 1;
+    }
+    words
+};
+const KIND_WORDS: [&str; 9] = [
+    "nothing",
+    "town hall",
+    "road",
+    "power line",
+    "wired road",
+    "power plant",
+    "residential zone",
+    "commercial zone",
+    "industrial zone",
 ];
 
 #[cfg(test)]

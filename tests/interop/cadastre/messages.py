@@ -4,10 +4,12 @@ import string
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Annotated
 
-from .codec import U8, U16, U32, U64, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
+from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
     ChainStart,
+    DoubleTransactions,
     ProvenBlock,
     ProvenReceipt,
     RandomnessMode,
@@ -18,7 +20,7 @@ from .objects import (
     is_rules_name,
 )
 
-CLIENT_BYTES_MAX = 8192
+CLIENT_BYTES_MAX = 12_288
 SERVER_BYTES_MAX = 65_536
 
 
@@ -36,6 +38,7 @@ class RoomSpec(Fields):
     last_turn: U32 | None
     deadline_ms: U32 | None
     spectators: bool
+    double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: RandomnessMode
 
@@ -92,7 +95,94 @@ class Ping(Fields):
     number: U64
 
 
-ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping
+# Comparing states
+
+CHUNK_BYTES_MAX = 8192
+
+
+@dataclass(frozen=True)
+class ChunkProof(Fields):
+    number: U16
+    neighbours: Annotated[bytes, Array(16 * 32)]
+
+
+@dataclass(frozen=True)
+class Begin(Fields):
+    turn: U32
+    phases: tuple[Hash, ...]
+
+    def check(self) -> None:
+        require(1 <= len(self.phases) <= 32, "phases")
+
+
+@dataclass(frozen=True)
+class AskNodes(Fields):
+    level: U8
+    indices: tuple[U16, ...]
+
+    def check(self) -> None:
+        require(self.level in (4, 8, 12, 16), "nodes")
+        require(1 <= len(self.indices) <= 100 and ascending(list(self.indices)), "nodes")
+
+
+@dataclass(frozen=True)
+class OwnChunk(Fields):
+    proof: ChunkProof
+    chunk: Bytes | None
+
+    def check(self) -> None:
+        require(self.chunk is None or len(self.chunk) <= CHUNK_BYTES_MAX, "chunk")
+
+
+@dataclass(frozen=True)
+class AskChunks(Fields):
+    ids: tuple[U16, ...]
+
+    def check(self) -> None:
+        require(1 <= len(self.ids) <= 8 and ascending(list(self.ids)), "chunks")
+
+
+@dataclass(frozen=True)
+class Compare(Fields):
+    request: Begin | AskNodes | OwnChunk | AskChunks
+
+
+@dataclass(frozen=True)
+class Phases(Fields):
+    roots: tuple[Hash, ...]
+
+    def check(self) -> None:
+        require(1 <= len(self.roots) <= 32, "phases")
+
+
+@dataclass(frozen=True)
+class Nodes(Fields):
+    nodes: tuple[Hash, ...]
+
+    def check(self) -> None:
+        require(len(self.nodes) <= 1600 and len(self.nodes) % 16 == 0, "nodes")
+
+
+@dataclass(frozen=True)
+class Chunk(Fields):
+    proof: ChunkProof
+    chunk: Bytes | None
+
+    def check(self) -> None:
+        require(self.chunk is None or len(self.chunk) <= CHUNK_BYTES_MAX, "chunk")
+
+
+@dataclass(frozen=True)
+class Unknown(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Compared(Fields):
+    answer: Phases | Nodes | Chunk | Unknown
+
+
+ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare
 
 
 # From the server
@@ -405,6 +495,7 @@ ServerMessage = (
     | Pong
     | Goodbye
     | Relay
+    | Compared
 )
 
 

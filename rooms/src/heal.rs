@@ -1,0 +1,318 @@
+//! Guests whose state differs from a block's: theirs is compared with the room's, and they get what they need
+//! to put it right. `docs/protocol.md`, "Comparing states".
+
+use std::collections::{BTreeMap, VecDeque};
+
+use cadastre_protocol::{
+    ChunkId, ChunkProof, CompareAnswer, CompareRequest, StateRoot, StateTree, Turn, TurnOrders, WALK_FANOUT,
+};
+use cadastre_simulations::{Game, HISTORY_TURNS, History, Incident, PastTurn, State, Version};
+
+use crate::input::GuestId;
+
+/// Comparisons under way in one room; a new one takes the place of the oldest.
+pub const COMPARISONS_MAX: usize = 8;
+
+/// Chunks that one guest can tell of its own state in one comparison. More are not kept.
+const OWN_CHUNKS_MAX: usize = 64;
+
+/// Requests for nodes in one comparison: one for each step of the walk.
+const STEPS_MAX: usize = 4;
+
+/// The last turns of a match, and the guests that came to another state in one of them.
+#[derive(Debug)]
+pub(crate) struct Comparisons {
+    history: History,
+    /// The last turn whose block is on disk: what guests may know of.
+    released: Turn,
+    /// The roots after each phase of the last turns that were asked for.
+    traces: VecDeque<(Turn, Vec<StateRoot>)>,
+    under_way: BTreeMap<GuestId, Comparison>,
+    /// The last turn that each guest has compared: no guest compares one twice.
+    compared: BTreeMap<GuestId, Turn>,
+}
+
+#[derive(Debug)]
+struct Comparison {
+    past: PastTurn,
+    tree: StateTree,
+    phases: Vec<StateRoot>,
+    /// The guest's roots after each phase; the last one is that of its state.
+    theirs: Vec<StateRoot>,
+    own_chunks: State,
+    own_ids: Vec<ChunkId>,
+    steps: usize,
+    /// Chunks that were asked for; each is given once.
+    given: Option<ChunkId>,
+}
+
+impl Comparisons {
+    pub(crate) fn new(game: &Game) -> Self {
+        Self {
+            history: History::new(game),
+            released: Turn::START,
+            traces: VecDeque::new(),
+            under_way: BTreeMap::new(),
+            compared: BTreeMap::new(),
+        }
+    }
+
+    /// A turn was executed on `game`, and changed the chunks `dirty`.
+    pub(crate) fn executed(&mut self, game: &Game, turn: Turn, orders: &TurnOrders<'_>, dirty: &[ChunkId]) {
+        self.history.push(game, turn, orders, dirty);
+    }
+
+    /// The block of this turn is on disk.
+    pub(crate) fn release(&mut self, turn: Turn) {
+        self.released = turn;
+    }
+
+    pub(crate) fn forget(&mut self, guest: GuestId) {
+        self.under_way.remove(&guest);
+        self.compared.remove(&guest);
+    }
+
+    /// Answers a request; own chunks are not answered. An incident comes of the first request for chunks, which
+    /// ends the guest's own account.
+    pub(crate) fn answer(
+        &mut self,
+        game: &Game,
+        guest: GuestId,
+        request: CompareRequest,
+    ) -> (Vec<CompareAnswer>, Option<Incident>) {
+        let answered = match request {
+            CompareRequest::Begin { turn, phases } => {
+                self.begin(game, guest, turn, phases).map(|answer| (vec![answer], None))
+            }
+            CompareRequest::Nodes { level, indices } => {
+                let comparison = self.under_way.get_mut(&guest);
+                comparison.and_then(|it| it.nodes(level, &indices)).map(|answer| (vec![answer], None))
+            }
+            CompareRequest::OwnChunk { proof, chunk } => {
+                let comparison = self.under_way.get_mut(&guest);
+                if comparison.and_then(|it| it.own_chunk(&proof, chunk.as_deref())).is_none() {
+                    self.under_way.remove(&guest);
+                }
+                return (Vec::new(), None);
+            }
+            CompareRequest::Chunks { ids } => {
+                self.under_way.get_mut(&guest).and_then(|it| it.chunks(game, &ids))
+            }
+        };
+        answered.unwrap_or_else(|| {
+            self.under_way.remove(&guest);
+            (vec![CompareAnswer::Unknown], None)
+        })
+    }
+
+    fn begin(
+        &mut self,
+        game: &Game,
+        guest: GuestId,
+        turn: Turn,
+        theirs: Vec<StateRoot>,
+    ) -> Option<CompareAnswer> {
+        if turn > self.released || self.compared.get(&guest).is_some_and(|last| *last >= turn) {
+            return None;
+        }
+        let past = self.history.turn(turn)?;
+        let phases = self.trace(game, &past)?;
+        if self.under_way.len() >= COMPARISONS_MAX
+            && let Some(oldest) = self.oldest()
+        {
+            self.under_way.remove(&oldest);
+        }
+        self.compared.insert(guest, turn);
+        let answer = CompareAnswer::Phases { roots: phases.clone() };
+        let comparison = Comparison {
+            tree: past.after.tree(),
+            past,
+            phases,
+            theirs,
+            own_chunks: State::default(),
+            own_ids: Vec::new(),
+            steps: 0,
+            given: None,
+        };
+        self.under_way.insert(guest, comparison);
+        Some(answer)
+    }
+
+    fn oldest(&self) -> Option<GuestId> {
+        self.under_way.iter().min_by_key(|(_, it)| it.past.turn).map(|(guest, _)| *guest)
+    }
+
+    /// Executes a turn again, once for all who ask.
+    fn trace(&mut self, game: &Game, past: &PastTurn) -> Option<Vec<StateRoot>> {
+        if let Some((_, roots)) = self.traces.iter().find(|(turn, _)| *turn == past.turn) {
+            return Some(roots.clone());
+        }
+        let mut again = Game::restore(game.setup(), &past.before.snapshot()).ok()?;
+        let (_, roots) = again.apply_traced(&past.orders());
+        self.traces.push_back((past.turn, roots.clone()));
+        if self.traces.len() > HISTORY_TURNS {
+            self.traces.pop_front();
+        }
+        Some(roots)
+    }
+}
+
+impl Comparison {
+    fn nodes(&mut self, level: u8, indices: &[u16]) -> Option<CompareAnswer> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return None;
+        }
+        let mut nodes = Vec::with_capacity(indices.len() * WALK_FANOUT);
+        for index in indices {
+            nodes.extend(self.tree.below(level, *index)?);
+        }
+        Some(CompareAnswer::Nodes { nodes })
+    }
+
+    /// Takes only what belongs to the state that the guest says it has.
+    fn own_chunk(&mut self, proof: &ChunkProof, chunk: Option<&[u8]>) -> Option<()> {
+        let ascends = self.own_ids.last().is_none_or(|last| *last < proof.id);
+        if !ascends || self.own_ids.len() == OWN_CHUNKS_MAX || Some(&proof.root(chunk)) != self.theirs.last()
+        {
+            return None;
+        }
+        self.own_ids.push(proof.id);
+        self.own_chunks.put(proof.id, chunk);
+        Some(())
+    }
+
+    fn chunks(&mut self, game: &Game, ids: &[ChunkId]) -> Option<(Vec<CompareAnswer>, Option<Incident>)> {
+        if self.given.is_some_and(|given| ids.first().is_none_or(|first| *first <= given)) {
+            return None;
+        }
+        let incident = if self.given.is_none() { self.incident(game) } else { None };
+        self.given = ids.last().copied();
+        let chunk = |id: &ChunkId| CompareAnswer::Chunk {
+            proof: Box::new(self.tree.prove(*id)),
+            chunk: self.past.after.chunk(*id).map(<[u8]>::to_vec),
+        };
+        Some((ids.iter().map(chunk).collect(), incident))
+    }
+
+    fn incident(&self, game: &Game) -> Option<Incident> {
+        let left = Version { root: self.tree.root(), phases: &self.phases, state: &self.past.after };
+        let right = Version { root: *self.theirs.last()?, phases: &self.theirs, state: &self.own_chunks };
+        Some(Incident::new(game, self.past.clone(), left, right, &self.own_ids))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cadastre_protocol::{Digest, RulesId, Setup};
+
+    use super::*;
+
+    const PASS: TurnOrders<'static> = TurnOrders { roll: Digest::ZERO, orders: Vec::new() };
+
+    /// A match of boxes after so many turns, in which every seat passed.
+    fn after(turns: u32) -> (Game, Comparisons) {
+        let rules = RulesId { name: "boxes".into(), version: 1 };
+        let setup = Setup { rules, options: vec![2, 0], seats: 2, seed: Digest::ZERO };
+        let mut game = Game::start(&setup).unwrap();
+        let mut comparisons = Comparisons::new(&game);
+        for turn in 1..=turns {
+            let dirty = game.apply(&PASS).dirty;
+            comparisons.executed(&game, Turn::new(turn), &PASS, &dirty);
+            comparisons.release(Turn::new(turn));
+        }
+        (game, comparisons)
+    }
+
+    fn guest(number: u64) -> GuestId {
+        GuestId::new(number)
+    }
+
+    fn begin(turn: u32, root: StateRoot) -> CompareRequest {
+        CompareRequest::Begin { turn: Turn::new(turn), phases: vec![root] }
+    }
+
+    fn is_unknown(answers: &(Vec<CompareAnswer>, Option<Incident>)) -> bool {
+        *answers == (vec![CompareAnswer::Unknown], None)
+    }
+
+    #[test]
+    fn only_turns_that_are_held_and_told_are_compared() {
+        let (mut game, mut comparisons) = after(10);
+        let root = game.state_root();
+        let dirty = game.apply(&PASS).dirty;
+        comparisons.executed(&game, Turn::new(11), &PASS, &dirty);
+        let mut unknown = |turn| {
+            let answer = comparisons.answer(&game, guest(u64::from(turn)), begin(turn, root));
+            is_unknown(&answer)
+        };
+        assert!(unknown(0) && unknown(3) && unknown(12), "forgotten, or not there yet");
+        assert!(unknown(11), "not on disk yet");
+        assert!(!unknown(4) && !unknown(10));
+    }
+
+    #[test]
+    fn the_oldest_comparison_makes_room_for_a_new_one() {
+        let (game, mut comparisons) = after(4);
+        let root = game.state_root();
+        let ask = || CompareRequest::Nodes { level: 16, indices: vec![0] };
+        for number in 0..=COMPARISONS_MAX as u64 {
+            let turn = if number == 3 { 3 } else { 4 };
+            assert!(!is_unknown(&comparisons.answer(&game, guest(number), begin(turn, root))));
+        }
+        assert_eq!(comparisons.under_way.len(), COMPARISONS_MAX);
+        for number in 0..=COMPARISONS_MAX as u64 {
+            assert_eq!(is_unknown(&comparisons.answer(&game, guest(number), ask())), number == 3);
+        }
+    }
+
+    #[test]
+    fn a_comparison_ends_with_the_first_request_that_does_not_fit() {
+        let (game, mut comparisons) = after(4);
+        let root = game.state_root();
+        let number = |number| ChunkId::new(number);
+        let own = |comparisons: &Comparisons, id, chunk: &[u8]| CompareRequest::OwnChunk {
+            proof: Box::new(comparisons.under_way[&guest(1)].tree.prove(number(id))),
+            chunk: Some(chunk.to_vec()),
+        };
+        let mut last = 0;
+        let mut fresh = |comparisons: &mut Comparisons| {
+            last += 1;
+            comparisons.forget(guest(1));
+            assert!(!is_unknown(&comparisons.answer(&game, guest(1), begin(4, root))), "{last}");
+        };
+        let chunks = |ids: &[u16]| CompareRequest::Chunks { ids: ids.iter().copied().map(number).collect() };
+        let ask = |level| CompareRequest::Nodes { level, indices: vec![0] };
+
+        // What is not of the state that the guest says it has; then everything is over.
+        fresh(&mut comparisons);
+        let lie = own(&comparisons, 1, b"something else");
+        assert_eq!(comparisons.answer(&game, guest(1), lie), (Vec::new(), None));
+        assert!(is_unknown(&comparisons.answer(&game, guest(1), chunks(&[1]))));
+
+        // A chunk twice.
+        fresh(&mut comparisons);
+        let chunk = game.simulation().chunk(number(1)).unwrap();
+        for _ in 0..2 {
+            let twice = own(&comparisons, 1, &chunk);
+            comparisons.answer(&game, guest(1), twice);
+        }
+        assert!(comparisons.under_way.is_empty());
+
+        // More steps than a walk has.
+        fresh(&mut comparisons);
+        for level in [16, 12, 8, 4] {
+            assert!(!is_unknown(&comparisons.answer(&game, guest(1), ask(level))));
+        }
+        assert!(is_unknown(&comparisons.answer(&game, guest(1), ask(4))));
+
+        // Chunks are given once; the first request for them makes the report.
+        fresh(&mut comparisons);
+        let (given, incident) = comparisons.answer(&game, guest(1), chunks(&[0, 1]));
+        assert_eq!((given.len(), incident.map(|it| it.chunks)), (2, Some(Vec::new())));
+        assert!(is_unknown(&comparisons.answer(&game, guest(1), chunks(&[1]))));
+
+        // The same turn again.
+        assert!(is_unknown(&comparisons.answer(&game, guest(1), begin(4, root))));
+    }
+}
