@@ -7,6 +7,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod agreement;
 mod commitments;
 mod connection;
 mod follower;

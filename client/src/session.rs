@@ -12,6 +12,7 @@ use cadastre_protocol::{
 use cadastre_simulations::Void;
 
 use crate::{
+    agreement,
     commitments::{Commitments, OtherChain},
     follower::{Compared, FollowError, Followed, Follower},
     heal::Desync,
@@ -123,6 +124,8 @@ pub struct Session {
     config: Config,
     follower: Option<Follower>,
     seat: Option<Seat>,
+    /// The last lobby on this connection.
+    agreed: Option<Lobby>,
     /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
     /// the same bytes.
     pending: Vec<SignedTransaction>,
@@ -152,6 +155,7 @@ impl Session {
             config,
             follower: None,
             seat: None,
+            agreed: None,
             pending: Vec::new(),
             witness: Witness::default(),
             caught_up: false,
@@ -178,6 +182,7 @@ impl Session {
         self.events.push_back(Event::Connected { root });
         self.outbox.clear();
         self.caught_up = false;
+        self.agreed = None;
         self.lost = false;
         // The server tells the open turn again.
         self.relayed = None;
@@ -411,6 +416,7 @@ impl Session {
             };
             self.outbox.push_back(ClientMessage::Ready { ready: true, chain });
         }
+        self.agreed = Some(lobby.clone());
         self.events.push_back(Event::Lobby(lobby));
     }
 
@@ -437,6 +443,10 @@ impl Session {
             .commitments
             .begin(&self.config.identity, follower.chain().genesis(), self.seat, begun)
             .map_err(|OtherChain| SessionError::OtherChain)?;
+        let leads_to = |lobby: &Lobby| agreement::leads_to(lobby, follower.chain().genesis());
+        if !begun && self.seat.is_some() && !self.agreed.as_ref().is_some_and(leads_to) {
+            return Err(SessionError::OtherMatch);
+        }
         self.relayed = None;
         self.events.push_back(Event::Match { match_id: follower.chain().match_id(), seat: self.seat });
         if let (Some(seat), false, true) = (self.seat, begun, may_join) {
@@ -707,6 +717,9 @@ pub enum SessionError {
     /// Genesis or block does not stand up to verification.
     #[error("the match does not stand up to verification")]
     Follow(#[source] FollowError),
+    /// The match that is to begin is not the one that the lobby was about.
+    #[error("the match is not the one that the lobby was about")]
+    OtherMatch,
     /// The genesis has a hash chain for the own seat that is none of this identity.
     #[error("the match has another's hash chain for the own seat")]
     OtherChain,

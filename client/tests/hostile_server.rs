@@ -6,10 +6,11 @@ mod support;
 
 use cadastre_client::{Cause, Event, Fault, FollowError, HealError, SessionError};
 use cadastre_protocol::{
-    Block, BlockError, BlockKind, Chain, ClientMessage, CompareAnswer, Context, Digest, DisplayName, Draft,
-    Failure, Genesis, Header, Height, Limits, Lobby, Millis, ProvenBlock, ProvenReceipt, PublicKey, Receipt,
-    ReceiptError, ReopenReason, SealReason, Seat, SecretKey, ServerMessage, ServerProof, StateRoot,
-    TransactionError, Turn, TurnMode, block_leaf, decode_exact, encode, hash, receipt_leaf,
+    Block, BlockError, BlockKind, Chain, ClientMessage, CompareAnswer, Context, Digest, DisplayName,
+    DoubleTransactionPolicy, Draft, Failure, Genesis, Header, Height, Limits, Lobby, Millis, ProvenBlock,
+    ProvenReceipt, PublicKey, Receipt, ReceiptError, ReopenReason, SealReason, Seat, SeatHolder, SecretKey,
+    ServerMessage, ServerProof, SpectatorPolicy, StateRoot, TransactionError, Turn, TurnMode, Visibility,
+    block_leaf, decode_exact, encode, hash, receipt_leaf,
 };
 use support::{SERIAL, block_key, direct::Direct, player, server, spec};
 
@@ -206,6 +207,9 @@ fn a_match_of_another_service_is_refused() {
     direct.clients[0].is_held = true;
     direct.add(player(1, &spec));
     let genuine = direct.clients[0].held.pop().unwrap();
+    for lobby in std::mem::take(&mut direct.clients[0].held) {
+        assert_eq!(direct.deliver(0, lobby), Ok(()));
+    }
     let ServerMessage::Genesis { genesis, names, .. } = genuine.clone() else { panic!() };
     let with = |change: &dyn Fn(&mut Genesis)| {
         let mut genesis: Genesis = decode_exact(&genesis).unwrap();
@@ -228,6 +232,26 @@ fn a_match_of_another_service_is_refused() {
     let cut = genesis[1..].to_vec();
     let malformed = ServerMessage::Genesis { genesis: cut, names: names.clone(), begun: false };
     assert!(matches!(refused(&mut direct, malformed), FollowError::Encoding(_)));
+    // Of this service, and not what the player has said Ready to.
+    let others: [&dyn Fn(&mut Genesis); 10] = [
+        &|genesis| genesis.seats.reverse(),
+        &|genesis| genesis.seats[1] = SeatHolder::Player(stranger.public()),
+        &|genesis| genesis.seats.push(SeatHolder::Player(stranger.public())),
+        &|genesis| genesis.options = vec![3, 0],
+        &|genesis| genesis.turns.deadline_ms += 1,
+        &|genesis| genesis.turns.mode = TurnMode::Alternating,
+        &|genesis| genesis.turns.turns_max = Some(1),
+        &|genesis| genesis.visibility = Visibility::Open,
+        &|genesis| genesis.double_transactions = DoubleTransactionPolicy::EndMatch,
+        &|genesis| genesis.spectators = SpectatorPolicy::Forbidden,
+    ];
+    for (number, change) in others.into_iter().enumerate() {
+        let ServerMessage::Genesis { genesis, mut names, begun } = with(change) else { panic!() };
+        let seats = decode_exact::<Genesis>(&genesis).unwrap().seats.len();
+        names.resize(seats, names[0].clone());
+        let message = ServerMessage::Genesis { genesis, names, begun };
+        assert_eq!(direct.deliver(0, message), Err(SessionError::OtherMatch), "{number}");
+    }
     assert!(direct.clients[0].session.follower().is_none());
     assert_eq!(direct.deliver(0, genuine), Ok(()));
 }

@@ -140,13 +140,11 @@ fn a_process_that_lost_the_connection_before_the_start_goes_on_under_its_own_key
     // It joins, and does not hear that the match begins.
     direct.clients[0].is_held = true;
     direct.add(player(1, &spec(2, TurnMode::Simultaneous)));
-    let genesis = direct.clients[0]
-        .held
-        .iter()
-        .find(|message| matches!(message, ServerMessage::Genesis { .. }))
-        .cloned()
-        .unwrap();
-    direct.deliver(0, genesis).unwrap();
+    for message in std::mem::take(&mut direct.clients[0].held) {
+        if matches!(message, ServerMessage::Lobby(_) | ServerMessage::Genesis { .. }) {
+            direct.deliver(0, message).unwrap();
+        }
+    }
     direct.settle();
     direct.disconnect(0);
     direct.connect(0);

@@ -230,8 +230,10 @@ impl Room {
         match &self.phase {
             Phase::Lobby(_) => self.announce_lobby(),
             Phase::Joining(joining) => {
-                let message = genesis_message(&joining.chain, joining.seats.names(), false);
-                self.send(guest, message);
+                let lobby = ServerMessage::Lobby(joining.seats.lobby(&self.name));
+                let genesis = genesis_message(&joining.chain, joining.seats.names(), false);
+                self.send(guest, lobby);
+                self.send(guest, genesis);
             }
             Phase::Playing(playing) => {
                 let message = genesis_message(&playing.chain, playing.names.clone(), true);

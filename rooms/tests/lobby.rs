@@ -167,12 +167,14 @@ fn a_frozen_lobby_is_open_only_for_those_who_sit_in_it() {
     let stranger = shell.enter(5);
     assert_eq!(shell.told(stranger), [Told::NotAdmitted(Failure::NotSeated)]);
     let watcher = shell.watch(5);
-    assert!(matches!(shell.messages(watcher)[..], [ServerMessage::Genesis { begun: false, .. }]));
+    let told = shell.messages(watcher);
+    assert!(matches!(told[..], [ServerMessage::Lobby(_), ServerMessage::Genesis { begun: false, .. }]));
     let join = shell.join(seat(0));
     shell.submit(shell.guests[0], join.clone());
     let again = shell.enter(0);
     assert_eq!(shell.told(shell.guests[0]), [Told::Dismissed(GoodbyeReason::Replaced)]);
-    assert!(matches!(shell.messages(again)[..], [ServerMessage::Genesis { begun: false, .. }]));
+    let told = shell.messages(again);
+    assert!(matches!(told[..], [ServerMessage::Lobby(_), ServerMessage::Genesis { begun: false, .. }]));
     // The same Join a second time is as good as the first.
     shell.submit(again, join);
     shell.leave(shell.guests[0]);

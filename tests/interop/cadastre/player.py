@@ -31,17 +31,22 @@ from .messages import (
     WrongTurn,
 )
 from .objects import (
+    Allowed,
+    CommitReveal,
     Delegate,
     Delegation,
     Entry,
     Genesis,
     Join,
+    PerTurn,
     PlayerSeat,
     ProvenBlock,
     ProvenReceipt,
+    RandomnessMode,
     Receipt,
     Signed,
     SignedTransaction,
+    Takebacks,
     Transaction,
     TurnBody,
 )
@@ -88,6 +93,7 @@ class Player:
         self.name = name
         self.choose = choose
         self.match: Match | None = None
+        self.lobby: Lobby | None = None
         self.connections = 0
 
     def play(
@@ -127,6 +133,7 @@ class Player:
         match message, self.match:
             case Lobby(_, _, seats), _:
                 self.match = None
+                self.lobby = message
                 if any(seat.identity == self.identity.public and not seat.ready for seat in seats):
                     connection.send(Ready(True, None))
             case GenesisMessage(genesis, _, begun), _:
@@ -158,6 +165,8 @@ class Player:
 
     def _begin(self, connection: Connection, data: bytes, begun: bool) -> None:
         genesis = decode(Genesis, data)
+        if not begun and (self.lobby is None or not leads_to(self.lobby, genesis)):
+            raise PlayerError("the match is not the one that the lobby was about")
         game = Boxes.of(genesis)
         chain = Chain(data, self.root_key, game)
         seat = genesis.seats.index(PlayerSeat(self.identity.public))
@@ -236,6 +245,29 @@ class Player:
         delegation = Delegation(1, match.chain.match_id, match.seat, match.epoch, session.public, None)
         encoded = encode(delegation)
         return Signed(encoded, self.identity.sign("delegation", H("delegation", encoded)))
+
+
+def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
+    """Is the match of the genesis the one that the lobby was about? Boxes says by itself what its options mean."""
+    spec = lobby.spec
+    random = isinstance(genesis.randomness, CommitReveal)
+    settings = (
+        (spec.rules, genesis.rules_name),
+        (spec.seats, len(genesis.seats)),
+        (tuple(PlayerSeat(seat.identity) for seat in lobby.seats), genesis.seats),
+        (spec.size, Boxes.of(genesis).size if spec.size is not None else None),
+        (spec.mode, genesis.turn_mode),
+        (spec.last_turn, genesis.last_turn),
+        (spec.deadline_ms, genesis.deadline_ms if spec.deadline_ms is not None else None),
+        (PerTurn(), genesis.clock),
+        (spec.spectators, isinstance(genesis.spectators, Allowed)),
+        (spec.double_transactions, genesis.double_transactions),
+        (spec.visibility, genesis.visibility),
+        (spec.randomness, RandomnessMode.CommitReveal if random else RandomnessMode.Nothing),
+        (Takebacks.Never, genesis.takebacks),
+        (None, genesis.parent),
+    )
+    return all(said == made for said, made in settings)
 
 
 def check_receipts(match: Match, entries: list[tuple[Entry, Transaction]]) -> None:

@@ -1,0 +1,44 @@
+//! What a player has said Ready to, and whether a match is that.
+
+use cadastre_protocol::{
+    Clock, Genesis, Lobby, Randomness, RandomnessMode, RoomSpec, SeatHolder, SpectatorPolicy, TakebackPolicy,
+};
+use cadastre_simulations::find_rules;
+
+/// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
+/// settings leave to the server is not looked at.
+pub(crate) fn leads_to(lobby: &Lobby, genesis: &Genesis) -> bool {
+    let Lobby { spec, seats, .. } = lobby;
+    let players = seats.iter().map(|seat| SeatHolder::Player(seat.identity));
+    usize::from(spec.seats) == genesis.seats.len()
+        && players.eq(genesis.seats.iter().cloned())
+        && is_game(spec, genesis)
+        && is_played_as(spec, genesis)
+}
+
+fn is_game(spec: &RoomSpec, genesis: &Genesis) -> bool {
+    let rules = find_rules(&genesis.rules.name, genesis.rules.version);
+    genesis.rules.name == spec.rules
+        && rules.is_some_and(|rules| {
+            let (_, usual_size, _) = rules.sizes;
+            genesis.options == (rules.options)(spec.size.unwrap_or(usual_size))
+        })
+}
+
+fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
+    let turns = &genesis.turns;
+    let randomness = match &genesis.randomness {
+        Randomness::None => RandomnessMode::None,
+        Randomness::CommitReveal { .. } => RandomnessMode::CommitReveal,
+    };
+    turns.mode == spec.mode
+        && turns.turns_max == spec.turns_max
+        && spec.deadline_ms.is_none_or(|deadline| deadline == turns.deadline_ms)
+        && turns.clock == Clock::PerTurn
+        && genesis.double_transactions == spec.double_transactions
+        && genesis.visibility == spec.visibility
+        && randomness == spec.randomness
+        && genesis.takebacks == TakebackPolicy::Never
+        && matches!(genesis.spectators, SpectatorPolicy::Allowed { .. }) == spec.spectators
+        && genesis.parent.is_none()
+}
