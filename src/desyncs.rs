@@ -43,12 +43,13 @@ impl DesyncFolder {
         Self { path, files_max }
     }
 
-    /// Writes a bundle, and gives its file.
-    pub(crate) fn write(&self, bundle: &Bundle) -> io::Result<PathBuf> {
+    /// Writes a bundle, and gives its file. It is not made if the folder has no place for it.
+    pub(crate) fn write(&self, bundle: impl FnOnce() -> Bundle) -> io::Result<PathBuf> {
         key_file::create_private_folder(&self.path)?;
         if fs::read_dir(&self.path)?.count() >= self.files_max {
             return Err(io::Error::other(format!("{} has {} files", self.path.display(), self.files_max)));
         }
+        let bundle = bundle();
         let file = self.path.join(bundle.file_name());
         write_new(&file, &bundle.json)?;
         Ok(file)
@@ -169,11 +170,11 @@ mod tests {
     fn a_folder_takes_so_many_files_and_overwrites_none() {
         let scene = tempfile::tempdir().unwrap();
         let folder = DesyncFolder::new(scene.path().join("desyncs"), 2);
-        let file = folder.write(&bundle(7, Some(1))).unwrap();
+        let file = folder.write(|| bundle(7, Some(1))).unwrap();
         assert_eq!(file.file_name().unwrap(), "abababababababab-turn7-seat1.json");
-        assert!(folder.write(&bundle(7, Some(1))).is_err(), "it is there");
-        folder.write(&bundle(7, None)).unwrap();
-        let full = folder.write(&bundle(8, None)).unwrap_err();
+        assert!(folder.write(|| bundle(7, Some(1))).is_err(), "it is there");
+        folder.write(|| bundle(7, None)).unwrap();
+        let full = folder.write(|| bundle(8, None)).unwrap_err();
         assert!(full.to_string().contains("has 2 files"), "{full}");
         assert_eq!(fs::read_to_string(file).unwrap(), "{\n  \"turn\": 7\n}");
     }

@@ -134,7 +134,7 @@ impl Witness {
         {
             self.keep_fork(&origin, before, signed)?;
         }
-        let mut checkpoint = request.judge(key, before.map(VerifiedCheckpoint::get))?;
+        let mut checkpoint = request.judge(key, before.map(VerifiedCheckpoint::get))?.bare();
         let line = self.signer.cosign(&checkpoint, time_s);
         let text = format!("{line}\n");
         checkpoint.add(self.key(), line).expect("a cosignature of this key over this checkpoint");
@@ -154,6 +154,7 @@ impl Witness {
         let path = path_of(&self.folder, origin);
         let fork = path.with_extension("fork");
         warn!(%origin, path = %fork.display(), "the log has forked: it signed two roots of one size");
+        let signed = signed.bare();
         durable::replace(&fork, signed.to_string().as_bytes())?;
         let key = self.logs.get(origin).map(LogKey::public);
         let Some(certified) = self.certified.iter().find(|certified| Some(certified.key) == key) else {
@@ -162,7 +163,7 @@ impl Witness {
         let evidence = LogFork {
             service: certified.service,
             certificate: certified.certificate.clone(),
-            first: before.to_string().into_bytes(),
+            first: before.bare().to_string().into_bytes(),
             second: signed.to_string().into_bytes(),
         };
         durable::replace(&path.with_extension("cade"), &evidence.to_bytes())

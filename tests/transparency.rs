@@ -269,7 +269,11 @@ async fn a_witness_answers_as_the_specification_says_and_remembers() {
             note.verify(signer.key()).unwrap().cosigned_by(&witness.key).unwrap().unwrap() > 1_700_000_000
         );
     };
-    cosigned(witness.add(&body(0, &[], &at(4))).await, &at(4));
+    // Lines of others come along, as many as a note may have: none of them is kept.
+    let junk = "\u{2014} junk.example AAAAAAAAAAAAAAAA\n".repeat(63);
+    cosigned(witness.add(&format!("{}{junk}", body(0, &[], &at(4)))).await, &at(4));
+    let kept = witness.get(&format!("/{hash}/checkpoint")).await.2;
+    assert!(!kept.contains("junk"), "{kept}");
     cosigned(witness.add(&body(4, &to_8, &at(8))).await, &at(8));
     cosigned(witness.add(&body(8, &[], &at(8))).await, &at(8));
     let conflict = |answer: (u16, String, String), size: &str| {

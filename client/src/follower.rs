@@ -31,6 +31,8 @@ pub struct Follower {
     healing: Option<Box<Healing>>,
     /// Blocks after that one, as they came.
     held: VecDeque<ProvenBlock>,
+    /// Answers of the server that are still to come, and not needed any more.
+    unneeded: usize,
     #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
@@ -94,6 +96,7 @@ impl Follower {
             newest: None,
             healing: None,
             held: VecDeque::new(),
+            unneeded: 0,
             #[cfg(feature = "faults")]
             fault: None,
         })
@@ -118,7 +121,7 @@ impl Follower {
     /// As [`Follower::follow`], but for other state roots; [`FollowError::Heal`] when too many were held back.
     pub(crate) fn take(&mut self, proven: ProvenBlock) -> Result<Option<Followed>, FollowError> {
         if self.is_diverged() {
-            if self.held.len() == HELD_BLOCKS_MAX {
+            if self.is_full() {
                 return Err(FollowError::Heal(HealError::TooLong));
             }
             self.held.push_back(proven);
@@ -197,12 +200,28 @@ impl Follower {
         self.healing.as_ref().map(|healing| healing.begin())
     }
 
+    /// A difference that executing the turn again does not explain: this build has other rules, or the server is
+    /// wrong.
+    pub(crate) fn astray(&self) -> Option<Desync> {
+        let healing = self.healing.as_ref().filter(|healing| healing.cause() == Cause::Rules)?;
+        Some(healing.report(&self.game, Cause::Rules, false))
+    }
+
+    /// Can no more blocks be held back?
+    pub(crate) fn is_full(&self) -> bool {
+        self.held.len() == HELD_BLOCKS_MAX
+    }
+
     /// Takes what the server says of its state.
     pub(crate) fn compared(&mut self, answer: CompareAnswer) -> Result<Compared, FollowError> {
+        if self.unneeded > 0 {
+            self.unneeded -= 1;
+            return Ok(Compared::Ask(Vec::new()));
+        }
         let healing = self.healing.as_mut().ok_or(FollowError::Heal(HealError::Unexpected))?;
         match healing.take(answer).map_err(FollowError::Heal)? {
             Step::Ask(requests) => Ok(Compared::Ask(requests)),
-            Step::Stuck => self.heal_alone(),
+            Step::Stuck => self.go_on_alone(),
             Step::Healed(state) => {
                 let game = Game::restore(self.game.setup(), &state.snapshot())
                     .map_err(|_| FollowError::Heal(HealError::NoState))?;
@@ -212,14 +231,25 @@ impl Follower {
         }
     }
 
-    /// Goes on without the server: from the second execution, if that came to the block's state.
-    fn heal_alone(&mut self) -> Result<Compared, FollowError> {
-        let Some(healing) = &mut self.healing else { return Ok(Compared::Ask(Vec::new())) };
-        if let Some(game) = healing.executed_again() {
-            return self.heal(game, Cause::Memory).map(Compared::Healed);
+    /// Goes on without the server, or not at all.
+    fn go_on_alone(&mut self) -> Result<Compared, FollowError> {
+        if let Some(healed) = self.heal_alone() {
+            return Ok(Compared::Healed(healed));
         }
+        let Some(healing) = &self.healing else { return Ok(Compared::Ask(Vec::new())) };
         let desync = Box::new(healing.report(&self.game, Cause::Rules, false));
         Ok(Compared::Lost(desync, FollowError::Block(self.difference())))
+    }
+
+    /// Puts the own state right from the second execution, if that came to the block's state. What the server was
+    /// asked is not needed any more.
+    pub(crate) fn heal_alone(&mut self) -> Option<Box<(Desync, Followed)>> {
+        let healing = self.healing.as_mut()?;
+        let outstanding = healing.outstanding();
+        let game = healing.executed_again()?;
+        let healed = self.heal(game, Cause::Memory).ok()?;
+        self.unneeded += outstanding;
+        Some(healed)
     }
 
     /// How the own state differs from the one that a block commits to.
@@ -248,8 +278,10 @@ impl Follower {
     /// right at once, else the block will come again.
     pub(crate) fn disconnected(&mut self) -> Option<Box<(Desync, Followed)>> {
         self.held.clear();
-        if let Ok(Compared::Healed(healed)) = self.heal_alone() {
-            return Some(healed);
+        let healed = self.heal_alone();
+        self.unneeded = 0;
+        if healed.is_some() {
+            return healed;
         }
         let healing = self.healing.take()?;
         if let Ok(game) = Game::restore(self.game.setup(), &healing.past().before.snapshot()) {

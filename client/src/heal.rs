@@ -5,13 +5,10 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    CHUNKS_ASKED_MAX, CheckedBlock, ChunkId, CompareAnswer, CompareRequest, ProvenBlock, StateRoot,
-    StateTree, StateWalk, WalkError,
+    CHUNKS_ASKED_MAX, CheckedBlock, ChunkId, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, ProvenBlock,
+    StateRoot, StateTree, StateWalk, WalkError,
 };
 use cadastre_simulations::{Applied, Game, Incident, PastTurn, State, Version, Void};
-
-/// Chunks of the own state that the server is told of, for its report.
-const OWN_CHUNKS_MAX: usize = 64;
 
 /// Why the own execution of a turn came to another state than its block has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +168,12 @@ impl Healing {
         let count = self.missing.len().min(CHUNKS_ASKED_MAX);
         self.awaited = self.missing.drain(..count).collect();
         Step::Ask(vec![CompareRequest::Chunks { ids: self.awaited.iter().copied().collect() }])
+    }
+
+    /// Answers that are still to come.
+    pub(crate) fn outstanding(&self) -> usize {
+        let chunks = self.awaited.len();
+        if chunks == 0 && (self.theirs.is_empty() || self.walk.asks().is_some()) { 1 } else { chunks }
     }
 
     /// Gives the own second execution, if it came to the block's state: then the server is not needed.

@@ -468,12 +468,27 @@ impl Session {
             return self.hold_against(block);
         }
         let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
+        if follower.is_full() {
+            // The server is busy with what it has to send; what can be put right without it is.
+            let before = follower.chain().history_peaks().to_vec();
+            if let Some(healed) = follower.heal_alone() {
+                self.healed(before, *healed);
+                self.catch_up_with_held()?;
+            }
+        }
+        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
         let was_diverged = follower.is_diverged();
         let peaks = follower.chain().history_peaks().to_vec();
         match follower.take(block.clone()) {
             Ok(Some(followed)) => self.followed(peaks, block, followed),
             Ok(None) if was_diverged => {}
-            Ok(None) => self.outbox.extend(follower.compare().map(ClientMessage::Compare)),
+            Ok(None) => {
+                self.outbox.extend(follower.compare().map(ClientMessage::Compare));
+                // Whatever the server says of it, or does not say: it has signed this.
+                self.witness.disputes(block);
+                let evidence = follower.astray().and_then(|desync| self.witness.differs(follower, &desync));
+                self.tell_evidence(evidence);
+            }
             Err(error) => {
                 let evidence = self.witness.refused(follower, block, &error);
                 self.tell_evidence(evidence);
@@ -521,13 +536,18 @@ impl Session {
             }
             Compared::Healed(healed) => {
                 self.healed(peaks, *healed);
-                while let Some(block) = self.follower.as_mut().and_then(Follower::take_held) {
-                    self.block(&block)?;
-                }
-                self.see_relayed()?;
+                self.catch_up_with_held()?;
             }
         }
         Ok(())
+    }
+
+    /// Takes what was held back while the own state was put right.
+    fn catch_up_with_held(&mut self) -> Result<(), SessionError> {
+        while let Some(block) = self.follower.as_mut().and_then(Follower::take_held) {
+            self.block(&block)?;
+        }
+        self.see_relayed()
     }
 
     /// The own state was put right.
@@ -537,11 +557,8 @@ impl Session {
         self.followed(peaks, &block, followed);
     }
 
-    /// A difference that executing again does not explain is evidence, unless the own rules are wrong.
     fn tell_desync(&mut self, desync: Desync) {
-        let evidence = self.follower.as_ref().and_then(|follower| self.witness.differs(follower, &desync));
         self.events.push_back(Event::Desync(Box::new(desync)));
-        self.tell_evidence(evidence);
     }
 
     fn tell_evidence(&mut self, evidence: Option<Evidence>) {
@@ -640,13 +657,21 @@ impl Session {
         if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
             return Err(SessionError::Unexpected);
         }
-        self.witness.promised(proven);
+        let mut pending = self.pending.iter().filter_map(|signed| signed.clone().read().ok());
+        let own = pending.find(|read| read.hash() == receipt.transaction);
+        if own.as_ref().is_some_and(|read| !receipt.is_for(read)) {
+            return Err(SessionError::Unexpected);
+        }
+        self.witness.promised(receipt.turn, own.is_some(), proven.clone());
         self.events.push_back(Event::Receipt(receipt));
         Ok(())
     }
 
     /// Takes what came while the own state was put right, and is of the turn that is open now.
     fn see_relayed(&mut self) -> Result<(), SessionError> {
+        if self.follower.as_ref().is_some_and(Follower::is_diverged) {
+            return Ok(());
+        }
         for relay in std::mem::take(&mut self.unseen) {
             let open = self.follower.as_ref().and_then(|follower| follower.chain().next_turn());
             let turn = relay.transaction.clone().read().ok().map(|read| read.get().turn);
@@ -667,17 +692,16 @@ impl Session {
             self.unseen.push_back(Relay { transaction, receipt });
             return Ok(());
         }
-        let receipt = follower.verify_receipt(&receipt).map_err(SessionError::Receipt)?;
+        let said = follower.verify_receipt(&receipt).map_err(SessionError::Receipt)?;
         let chain = follower.chain();
-        if chain.genesis().visibility != Visibility::Open
-            || Some(receipt.seat) == self.seat
-            || receipt.transaction != transaction.hash()
-        {
+        let read = transaction.read().map_err(|_| SessionError::Unexpected)?;
+        let is_open = chain.genesis().visibility == Visibility::Open;
+        if !is_open || Some(said.seat) == self.seat || !said.is_for(&read) {
             return Err(SessionError::Unexpected);
         }
-        let read = transaction.read().map_err(|_| SessionError::Unexpected)?;
+        self.witness.promised(said.turn, false, receipt);
         let open = self.relayed.get_or_insert_with(|| chain.open_turn());
-        let admission = open.check(chain, read, receipt.received).map_err(SessionError::Relayed)?;
+        let admission = open.check(chain, read, said.received).map_err(SessionError::Relayed)?;
         self.events.push_back(Event::Relayed(admission.transaction().get().clone()));
         open.accept(admission);
         Ok(())

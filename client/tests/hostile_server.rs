@@ -73,8 +73,11 @@ fn a_signed_block_with_another_state_is_not_taken() {
     let (mut direct, genuine) = before_a_block();
     let chain = chain_of(&direct);
     let wrong = signed(draft_of(&chain, &genuine), OTHER_ROOT);
-    assert_eq!(direct.deliver(0, ServerMessage::Block(wrong.clone())), Ok(()));
-    assert_eq!(direct.events(0), [], "the server is asked what it has, and nothing is shown");
+    let root = the_root();
+    assert_eq!(direct.clients[0].session.receive(ServerMessage::Block(wrong.clone()), root), Ok(()));
+    // The server is asked what it has, and no block is shown. That it signed this is kept at once.
+    let [Event::Evidence(evidence)] = &direct.events(0)[..] else { panic!("only evidence") };
+    assert_eq!(evidence.case.kind(), "bad-state");
     // It has nothing that this root commits to.
     let received =
         direct.clients[0].session.receive(ServerMessage::Compared(CompareAnswer::Unknown), the_root());
@@ -83,9 +86,8 @@ fn a_signed_block_with_another_state_is_not_taken() {
         Err(SessionError::Follow(FollowError::Block(BlockError::StateRoot { expected: OTHER_ROOT, .. })))
     );
     assert!(expected, "{received:?}");
-    // What is left is the evidence: the state before, which a signed block commits to, and the block.
-    let [Event::Desync(desync), Event::Evidence(evidence)] = &direct.events(0)[..] else { panic!() };
-    assert_eq!(evidence.case.kind(), "bad-state");
+    // The report has the state before, which a signed block commits to, and the block.
+    let [Event::Desync(desync)] = &direct.events(0)[..] else { panic!("the report") };
     assert_eq!((desync.cause, desync.healed), (Cause::Rules, false));
     assert_eq!(desync.block, wrong);
     let before = desync.before.clone().unwrap().read().unwrap();

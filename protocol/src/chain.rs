@@ -613,11 +613,12 @@ impl Chain {
         Drawn::of(&self.genesis.randomness, self.state.seed, header, entries)
     }
 
-    /// The place of each seat in the next block.
+    /// The place of each seat in the next block. It follows from the block that opened the turn, or its second half:
+    /// of the blocks after that one the server could make as many as it likes.
     fn seat_order(&self, drawn: Drawn) -> Vec<usize> {
-        let (prev, randomness) = (self.state.head.block, drawn.order(&self.genesis.randomness));
+        let (opened_by, randomness) = (self.state.opened_by(), drawn.order(&self.genesis.randomness));
         let rank =
-            |seat: &Seat| hash(Context::Order, &[prev.as_bytes(), randomness.as_bytes(), &[seat.get()]]);
+            |seat: &Seat| hash(Context::Order, &[opened_by.as_bytes(), randomness.as_bytes(), &[seat.get()]]);
         let mut seats: Vec<Seat> = Seat::first(self.genesis.seat_count()).collect();
         seats.sort_by_cached_key(rank);
         let mut places = vec![0; seats.len()];

@@ -16,6 +16,9 @@ pub const PHASES_MAX: usize = 32;
 /// Most chunks that one request asks for.
 pub const CHUNKS_ASKED_MAX: usize = 8;
 
+/// Most chunks of its own state that a client tells of in one comparison. A server keeps no more.
+pub const OWN_CHUNKS_MAX: usize = 64;
+
 /// From the client.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum CompareRequest {

@@ -31,6 +31,8 @@ use crate::{
     genesis::Genesis,
     hash::{Context, Digest, hash},
     ids::BlockHash,
+    keys::PublicKey,
+    log::NOTE_BYTES_MAX,
     merkle::PROOF_HASHES_MAX,
     proof::ServerProof,
     receipt::ProvenReceipt,
@@ -117,6 +119,8 @@ pub enum Case {
     BadState {
         /// The block before; none before the Start.
         before: Option<ProvenHeader>,
+        /// The whole Start, for a turn of a match with hash chains: it has the seed.
+        start: Option<ProvenBlock>,
         /// The whole block.
         block: ProvenBlock,
     },
@@ -206,6 +210,32 @@ impl Case {
     }
 }
 
+impl Case {
+    /// Serials of the block signers whose proofs are in it.
+    pub fn serials(&self) -> Vec<u32> {
+        match self {
+            Self::PlayerDoubleTx { .. } => Vec::new(),
+            Self::ServerFork { first, second } => vec![first.proof.serial, second.proof.serial],
+            Self::ServerHeadLie { earlier, later, .. } => vec![earlier.proof.serial, later.proof.serial],
+            Self::Omission { receipt, commit, block } => {
+                let commit = commit.iter().map(|commit| commit.proof.serial);
+                commit.chain([receipt.proof.serial, block.proof.serial]).collect()
+            }
+            Self::BadState { before, start, block } => {
+                let before = before.iter().map(|before| before.proof.serial);
+                before
+                    .chain(start.iter().map(|start| start.proof.serial))
+                    .chain([block.proof.serial])
+                    .collect()
+            }
+            Self::LateAccept { before, block } => vec![before.proof.serial, block.proof.serial],
+            Self::Held { head, receipts } => {
+                receipts.iter().map(|receipt| receipt.proof.serial).chain([head.proof.serial]).collect()
+            }
+        }
+    }
+}
+
 impl Evidence {
     /// Evidence in the match of `chain`, without a state.
     pub fn of(chain: &Chain, certificates: Vec<SignedCertificate>, case: Case) -> Self {
@@ -243,8 +273,10 @@ impl EvidenceFile {
         let Core { about, .. } = decode_exact(core).map_err(EvidenceError::Encoding)?;
         let (genesis, certificates, case) = match about {
             About::Match { genesis, certificates, case } => (genesis, certificates, *case),
-            About::Log(fork) if rest.is_empty() => return Ok(Self::Log(Box::new(fork))),
-            About::Log(_) => return Err(EvidenceError::Chunks("chunks where none belong")),
+            About::Log { service, certificate } => {
+                let [first, second] = log_fork::statements(rest)?;
+                return Ok(Self::Log(Box::new(LogFork { service, certificate, first, second })));
+            }
         };
         let genesis = decode_exact(&genesis).map_err(EvidenceError::Encoding)?;
         let chunks = if rest.is_empty() {
@@ -260,7 +292,7 @@ impl EvidenceFile {
     }
 }
 
-/// A file without chunks.
+/// A file, as far as its core.
 fn file_of(about: About) -> Vec<u8> {
     let core = encode(&Core { version: Core::VERSION, about });
     let len = u32::try_from(core.len()).expect("the parts of a case are short");
@@ -277,7 +309,7 @@ struct Core {
 #[derive(Encode, Decode)]
 enum About {
     Match { genesis: Vec<u8>, certificates: Vec<SignedCertificate>, case: Box<Case> },
-    Log(LogFork),
+    Log { service: PublicKey, certificate: SignedCertificate },
 }
 
 impl Core {
@@ -332,4 +364,7 @@ pub enum EvidenceError {
     /// The state in it is malformed.
     #[error("the state in the file is malformed: {0}")]
     Chunks(&'static str),
+    /// What a log is said to have signed is too long.
+    #[error("the statements of the log are longer than {NOTE_BYTES_MAX} bytes")]
+    Statements,
 }

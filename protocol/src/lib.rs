@@ -40,7 +40,7 @@ pub use chain::{
     NextTransaction, OpenTurn, REOPENS_MAX, TransactionError, chain_leaf,
 };
 pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
-pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, PHASES_MAX};
+pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, PHASES_MAX};
 pub use delegation::{Delegation, DelegationError, SignedDelegation, VerifiedDelegation};
 pub use evidence::{
     Case, Contradiction, Culprit, EVIDENCE_BYTES_MAX, EVIDENCE_CERTIFICATES_MAX, EVIDENCE_MAGIC,

@@ -34,9 +34,13 @@ impl Drawn {
                     )
                     .finish(),
             ),
-            (BlockKind::Turn, Randomness::None) => Self::Roll(roll(header, seed, &[])),
+            (BlockKind::Turn, Randomness::None) => Self::Roll(roll(header, seed).finish()),
             (BlockKind::Turn, Randomness::CommitReveal { .. }) => {
-                Self::Roll(roll(header, header.randomness, &by_seat(entries)))
+                let server = roll(header, seed).chain(header.randomness.as_bytes());
+                let add = |hasher: Hasher, (seat, element): (Seat, Digest)| {
+                    hasher.chain(&[seat.get()]).chain(element.as_bytes())
+                };
+                Self::Roll(by_seat(entries).into_iter().fold(server, add).finish())
             }
             (
                 BlockKind::Start
@@ -79,16 +83,13 @@ fn by_seat(entries: &[ReadEntry]) -> Vec<(Seat, Digest)> {
     revealed
 }
 
-fn roll(header: &Header, first: Digest, revealed: &[(Seat, Digest)]) -> Digest {
-    let hasher = Hasher::new(Context::Roll)
+/// What every roll begins with. The seed is in it, so that nobody can choose a roll together with the genesis.
+fn roll(header: &Header, seed: Digest) -> Hasher {
+    Hasher::new(Context::Roll)
         .chain(header.match_id.as_bytes())
         .chain(&header.turn.get().to_le_bytes())
         .chain(&header.attempt.get().to_le_bytes())
-        .chain(first.as_bytes());
-    let add = |hasher: Hasher, (seat, element): &(Seat, Digest)| {
-        hasher.chain(&[seat.get()]).chain(element.as_bytes())
-    };
-    revealed.iter().fold(hasher, add).finish()
+        .chain(seed.as_bytes())
 }
 
 /// Hides `commands` until they are revealed together with `salt`. Worth nothing to another seat, or in another turn.

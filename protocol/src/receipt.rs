@@ -8,6 +8,7 @@ use crate::{
     ids::{Attempt, MatchId, Millis, Seat, Seq, Turn, TxHash},
     keys::EnrolledKey,
     proof::{ServerProof, receipt_leaf},
+    transaction::ReadTransaction,
 };
 
 /// Promises that `transaction` will stand in the Turn block of this turn and attempt, if such a block comes
@@ -35,6 +36,14 @@ pub struct Receipt {
 impl Receipt {
     /// The layout that this build writes.
     pub const VERSION: u8 = 1;
+
+    /// Is it for this transaction, in every field?
+    pub fn is_for(&self, read: &ReadTransaction) -> bool {
+        let tx = read.get();
+        self.transaction == read.hash()
+            && (self.match_id, self.seat, self.seq) == (tx.match_id, tx.seat, tx.seq)
+            && (self.turn, self.attempt) == (tx.turn, tx.attempt)
+    }
 
     /// What a batch of the server's proofs contains for the receipt.
     pub fn leaf(&self) -> Digest {

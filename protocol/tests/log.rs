@@ -388,6 +388,10 @@ fn what_contradicts_itself_is_proved_and_what_does_not_is_not() {
     let (mine, theirs) = (bundle(7, 20), bundle_of(&Log { first: 100, ..the_log() }, 7, 25));
     assert_eq!(fork(&mine, &theirs), Ok(Contradiction::OtherEntry { index: 7 }));
     assert_eq!(fork(&mine, &forged(20)), Ok(Contradiction::OtherRoot { size: 20 }));
+    let [head, rival] = two_heads();
+    let height = entry(1).height;
+    assert_eq!(fork(&head, &rival), Ok(Contradiction::OtherBlock { height }));
+    assert_eq!(fork(&head, &head), Err(LogForkError::NoContradiction));
     for (a, b) in [(5, 5), (5, 6)] {
         assert_eq!(fork(&signed(a), &signed(b)), Err(LogForkError::NoContradiction));
     }
@@ -568,6 +572,20 @@ fn claim(index: u64, role: KeyRole) -> LogClaim {
 
 fn bundle(index: u64, size: u64) -> LogProof {
     bundle_of(&the_log(), index, size)
+}
+
+/// One log that has two blocks of one match at one height.
+fn two_heads() -> [LogProof; 2] {
+    let entries = [entry(1), LogEntry { block: entry(2).block, ..entry(1) }];
+    let leaves = entries.each_ref().map(|entry| leaf_hash(&entry.to_bytes()));
+    let checkpoint = Checkpoint { origin: origin(), size: 2, root: merkle::root(LogTree, &leaves) };
+    let checkpoint = LogSigner::new(&origin(), secret(1)).sign(checkpoint).into_signed();
+    [0, 1].map(|index| LogProof {
+        extra: LogClaim { entry: entries[index], certificate: certificate(KeyRole::Log) }.to_bytes(),
+        index: index as u64,
+        hashes: vec![leaves[1 - index]],
+        checkpoint: checkpoint.clone(),
+    })
 }
 
 fn bundle_of(log: &Log, index: u64, size: u64) -> LogProof {

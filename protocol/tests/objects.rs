@@ -448,6 +448,8 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
     let mut chain = Chain::begin(whole.chain.genesis().clone(), whole.toy.after(Turn::START)).unwrap();
     let mut leaves = vec![by_hand::chain_leaf(chain.match_id().as_bytes())];
     let mut vectors = Vec::new();
+    let mut opened_by = *chain.match_id().as_bytes();
+    let mut seed = reference::h("seed", &[&opened_by]);
     for (proven, name) in whole.blocks.iter().zip(names) {
         let block: Block = decode_exact(&proven.block).unwrap();
         assert_eq!(proven.block, by_hand::block(&block));
@@ -463,13 +465,15 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
         assert_eq!(block_leaf(read.hash()).as_bytes(), &batch_leaf);
         leaves.push(by_hand::chain_leaf(&hash));
         assert_eq!(Some(chain_leaf(read.hash()).as_bytes()), leaves.last());
-        let prev = *header.prev_block.as_bytes();
-        let mixed = by_hand::mixed(chain.genesis(), header, &block.entries);
+        let mixed = by_hand::mixed(chain.genesis(), &seed, header, &block.entries);
         let checked = chain.check_proven(support::received(proven)).unwrap();
-        let drawn = by_hand::drawn(chain.genesis(), header, &block.entries);
+        let drawn = by_hand::drawn(chain.genesis(), &seed, header, &block.entries);
         let work = match checked.work() {
             Work::Nothing => None,
-            Work::Begin { seed } => Some(*seed.as_bytes()),
+            Work::Begin { seed: begun } => {
+                seed = *begun.as_bytes();
+                Some(seed)
+            }
             Work::Turn(turn) => Some(*turn.roll.as_bytes()),
         };
         assert_eq!(work, drawn, "{name}");
@@ -481,7 +485,7 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
             batch_leaf: hex::encode(batch_leaf),
             chain_leaf: hex::encode(by_hand::chain_leaf(&hash)),
             chain_root: hex::encode(chain_root),
-            order: (0..3).map(|index| hex::encode(by_hand::order_rank(&prev, &mixed, index))).collect(),
+            order: (0..3).map(|index| hex::encode(by_hand::order_rank(&opened_by, &mixed, index))).collect(),
             entries: block.entries.iter().map(entry_vector).collect(),
             drawn: drawn.map(hex::encode),
             body_root: header.body_root.to_string(),
@@ -490,6 +494,9 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
             proven: hex::encode(encode(proven)),
             chain_state: hex::encode(encode(chain.state())),
         });
+        if header.kind.closes_turn() {
+            opened_by = hash;
+        }
     }
     vectors
 }

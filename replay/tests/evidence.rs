@@ -6,11 +6,11 @@
 use std::{fmt::Write as _, fs, path::PathBuf};
 
 use cadastre_protocol::{
-    Absence, AbsenceReason, Case, Certificate, ChunkId, Context, Contradiction, Culprit, Digest, Epoch,
-    Evidence, EvidenceFile, Header, KeyRole, LogFork, MatchId, Millis, ProvenBlock, ProvenHeader,
-    ProvenReceipt, RandomnessMode, Receipt, Refuted, Revocations, Revoked, Seat, SecretKey, ServerProof,
-    SignedCertificate, SignedTransaction, StateRoot, TransactionBody, Undecidable, Verdict, Visibility,
-    chain_leaf, encode,
+    Absence, AbsenceReason, BlockKind, Case, Certificate, ChunkId, Context, Contradiction, Culprit, Digest,
+    Epoch, Evidence, EvidenceFile, Header, KeyRole, LogFork, MatchId, Millis, ProvenBlock, ProvenHeader,
+    ProvenReceipt, RandomnessMode, Receipt, Refuted, Revocations, Revoked, SealReason, Seat, SecretKey,
+    ServerProof, SignedCertificate, SignedTransaction, StateRoot, TransactionBody, Undecidable, Verdict,
+    Visibility, chain_leaf, encode,
     log::{Checkpoint, LogForkError, LogSigner, Origin},
     merkle,
 };
@@ -102,7 +102,7 @@ fn what_was_signed_under_a_revoked_certificate_proves_nothing() {
         let revocations = Revocations { version: Revocations::VERSION, issued: time, revoked };
         verify_evidence(&file(name), &[root_key().public()], &revocations).unwrap().verdict
     };
-    let revoked = |serial| Verdict::NotProven(Refuted::RevokedSigner { serial });
+    let revoked = |serial| Verdict::Undecidable(Undecidable::Revoked { serial });
     for name in ["server-fork", "omission", "bad-state", "late-accept", "held"] {
         assert_eq!(judged(name, 1, time), revoked(1), "{name}");
         assert_eq!(judged(name, 2, time), judge(&file(name)).verdict, "{name}");
@@ -126,6 +126,8 @@ fn what_an_honest_server_signed_proves_nothing() {
         ("refuted-other-signer", Refuted::BadProof),
         ("refuted-included-sealed", Refuted::Included),
         ("refuted-half-of-a-turn", Refuted::WrongPlace),
+        ("refuted-without-the-seed", Refuted::WrongPlace),
+        ("refuted-late-double", Refuted::WrongPlace),
         ("refuted-right-state-random", Refuted::SameState),
         ("refuted-right-start-random", Refuted::SameState),
         ("refuted-resigned-after-commitment", Refuted::Compatible),
@@ -310,7 +312,7 @@ fn cases() -> Vec<(&'static str, Evidence)> {
         |block: &ProvenBlock| of(Case::LateAccept { before: header(&blocks[1]), block: block.clone() });
     let bad_state = |block: &ProvenBlock, chunks: Vec<(ChunkId, Vec<u8>)>| Evidence {
         chunks,
-        ..of(Case::BadState { before: Some(header(&blocks[1])), block: block.clone() })
+        ..of(Case::BadState { before: Some(header(&blocks[1])), start: None, block: block.clone() })
     };
     let wrong_state = forge(2, &|h| h.state_root = zero);
     let (at_start, after_turn_1) = (state_after(&made, 0), state_after(&made, 1));
@@ -326,7 +328,15 @@ fn cases() -> Vec<(&'static str, Evidence)> {
         head: header(blocks.last().unwrap()),
         receipts: vec![receipt_of(&made, &last, made.chain().head().server_time)],
     };
+    let late_double = made.forge(&made.blocks()[2], |header, entries, absent| {
+        let reason = SealReason::DoubleTransaction { seat };
+        header.kind = BlockKind::Seal { reason, standings: Vec::new() };
+        header.deadline = None;
+        entries[0].received = deadline.after(1);
+        absent.clear();
+    });
     let mut cases = vec![
+        ("refuted-late-double", late_accept(&late_double)),
         ("player-double-tx", double(&made, empty.clone(), other_body.clone())),
         ("server-fork", fork(&other_root)),
         ("server-head-lie-link", lie(1, &forge(2, &|h| h.prev_block = other), Contradiction::Link)),
@@ -335,7 +345,10 @@ fn cases() -> Vec<(&'static str, Evidence)> {
         ("omission", omission(entry.received, &omitted)),
         ("omission-another-time", omission(entry.received.after(1), &blocks[2])),
         ("bad-state", bad_state(&wrong_state, after_turn_1.clone())),
-        ("bad-state-start", of(Case::BadState { before: None, block: forge(0, &|h| h.state_root = zero) })),
+        (
+            "bad-state-start",
+            of(Case::BadState { before: None, start: None, block: forge(0, &|h| h.state_root = zero) }),
+        ),
         ("late-accept", late_accept(&late)),
         ("held", of(held)),
         ("refuted-same-transaction", double(&made, empty.clone(), empty)),
@@ -372,10 +385,16 @@ fn hidden_cases() -> Vec<(&'static str, Evidence)> {
     };
     let bad_state = |block: &ProvenBlock| Evidence {
         chunks: state_after(&made, 1),
-        ..of(Case::BadState { before: before(commit), block: block.clone() })
+        ..of(Case::BadState { before: before(commit), start: Some(start.clone()), block: block.clone() })
     };
-    let bad_start = |block: &ProvenBlock| of(Case::BadState { before: None, block: block.clone() });
+    let bad_start =
+        |block: &ProvenBlock| of(Case::BadState { before: None, start: None, block: block.clone() });
+    let seedless = Evidence {
+        chunks: state_after(&made, 1),
+        ..of(Case::BadState { before: before(commit), start: None, block: turn.clone() })
+    };
     vec![
+        ("refuted-without-the-seed", seedless),
         ("omission-sealed", omission(Some(&omitted))),
         ("refuted-included-sealed", omission(Some(commit))),
         ("refuted-half-of-a-turn", omission(None)),

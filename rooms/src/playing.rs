@@ -326,10 +326,10 @@ impl Playing {
         }
     }
 
-    /// Answers a guest whose state differs from a block's.
+    /// Answers a guest, a player or not, whose state differs from a block's.
     pub(crate) fn compare(
         &mut self,
-        guest: GuestId,
+        guest: (GuestId, bool),
         request: CompareRequest,
     ) -> (Vec<CompareAnswer>, Option<Incident>) {
         self.comparisons.answer(&self.game, guest, request)

@@ -424,7 +424,8 @@ impl Room {
         let Phase::Playing(playing) = &mut self.phase else {
             return self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown));
         };
-        let (answers, incident) = playing.compare(guest, request);
+        let is_player = matches!(self.guests.get(&guest), Some(Guest::Player(_)));
+        let (answers, incident) = playing.compare((guest, is_player), request);
         if let Some(incident) = incident {
             let (seat, incident) = (self.seat_of(guest), Box::new(incident));
             self.outputs.push_back(Output::Observed(Event::Diverged { guest, seat, incident }));

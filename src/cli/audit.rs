@@ -190,6 +190,10 @@ impl Policy {
         let Some(logged) = &report.logged else {
             return Some("the file does not prove that it is logged".into());
         };
+        let height = logged.entry().height;
+        if height < report.height {
+            return Some(format!("the match is logged only up to block {height} of {}", report.height));
+        }
         let count = self.cosigned(logged).len();
         (count < self.quorum)
             .then(|| format!("{count} of the {} witnesses that are needed cosigned the log", self.quorum))

@@ -144,7 +144,7 @@ impl Observed<'_> {
             format!("DESYNC, {healed}, cause {}: {}", cause_word(desync.cause), desync.incident.report)
         });
         let bundle = Bundle::of_client(genesis, session.seat(), desync);
-        if let Some(Err(error)) = folder.map(|folder| folder.write(&bundle)) {
+        if let Some(Err(error)) = folder.map(|folder| folder.write(|| bundle)) {
             tracing::warn!(%error, "cannot write the bundle of a desync");
         }
     }

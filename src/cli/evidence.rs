@@ -1,6 +1,6 @@
 //! Where clients write the evidence that they come to hold.
 
-use std::path::PathBuf;
+use std::{iter, path::PathBuf};
 
 use cadastre_protocol::{Evidence, PublicKey, Revocations, Seat, Verdict};
 use clap::Args;
@@ -21,6 +21,14 @@ impl EvidenceArgs {
         Self { folder: PathBuf::from(".") }
     }
 
+    /// A file of this name, with a number where there is one with something else already.
+    fn free_path(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let numbered = (2..).map(|number: u32| self.folder.join(format!("{name}-{number}.cade")));
+        let mut paths = iter::once(self.folder.join(format!("{name}.cade"))).chain(numbered);
+        let free = |path: &PathBuf| std::fs::read(path).map_or(true, |there| there == bytes);
+        paths.find(free).expect("there are more numbers than files")
+    }
+
     /// Writes evidence to a file of its own, and says in one sentence what it shows.
     pub(super) fn save(&self, evidence: &Evidence, holder: Option<Seat>, root: PublicKey, output: Output) {
         let report = cadastre_replay::judge_evidence(evidence.clone(), &[root], &Revocations::NONE);
@@ -31,10 +39,12 @@ impl EvidenceArgs {
         };
         let id = evidence.genesis.match_id().to_string();
         let holder = holder.map_or_else(|| "spectator".into(), |seat| format!("seat{seat}"));
-        let path = self.folder.join(format!("{}-{}-{holder}.cade", report.kind, &id[..8]));
+        let bytes = evidence.to_bytes();
+        let name = format!("{}-{}-{holder}", report.kind, &id[..8]);
+        let path = self.free_path(&name, &bytes);
         let written = std::fs::create_dir_all(&self.folder)
             .map_err(|error| error.to_string())
-            .and_then(|()| write_whole(&path, &evidence.to_bytes()).map_err(|error| error.message));
+            .and_then(|()| write_whole(&path, &bytes).map_err(|error| error.message));
         if let Err(error) = written {
             return complain(&format!("EVIDENCE is lost ({said}): {error}"));
         }

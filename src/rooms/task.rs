@@ -275,9 +275,11 @@ impl RoomTask {
             Event::Diverged { guest, seat, incident } => {
                 metrics.desyncs_compared.inc();
                 let of = DesyncOf { seat: *seat, connection: Some(guest.get()) };
-                let bundle = self.room.genesis().map(|genesis| Bundle::new(genesis, of, incident));
                 let folder = self.rooms.desyncs();
-                let written = bundle.map(|bundle| tokio::task::block_in_place(|| folder.write(&bundle)));
+                let written = self.room.genesis().map(|genesis| {
+                    let bundle = || Bundle::new(genesis, of, incident);
+                    tokio::task::block_in_place(|| folder.write(bundle))
+                });
                 let connection = guest.get();
                 match written {
                     Some(Ok(file)) => {

@@ -114,10 +114,11 @@ impl OpenTurn {
     }
 
     /// Did a seat sign both under its session key, that before this turn or the one that the turn brought, and
-    /// can its match have only one of them? Whoever gets them sees that it cheats.
+    /// can its match have only one of them, in this turn or the one before? Whoever gets them sees that it cheats.
     pub fn is_double(&self, chain: &Chain, first: &ReadTransaction, second: &ReadTransaction) -> bool {
-        let tx = first.get();
-        if tx.match_id != chain.match_id || !tx.excludes(second.get()) {
+        let (tx, closed) = (first.get(), chain.head().turn);
+        let is_recent = tx.turn == closed || Some(tx.turn) == closed.next();
+        if tx.match_id != chain.match_id || !is_recent || !tx.excludes(second.get()) {
             return false;
         }
         let seats = [&self.seats, &chain.state.seats];

@@ -138,6 +138,11 @@ impl ChainState {
         Frontier::from_peaks(Context::ChainNode, self.peaks.clone(), size)
     }
 
+    /// The block that opened the turn or its second half; before the Start, what stands for the genesis.
+    pub(super) fn opened_by(&self) -> BlockHash {
+        self.seen.first().map_or(self.head.block, |seen| seen.block)
+    }
+
     /// When `block` was made, if a transaction of the open turn may name it as seen.
     pub(super) fn seen(&self, height: Height, block: BlockHash) -> Option<Millis> {
         let index = height.get().checked_sub(self.seen_from.get())?;

@@ -10,7 +10,7 @@ use crate::{
         Case, Contradiction, Culprit, Evidence, EvidenceReport, Finding, ProvenHeader, Refuted, Undecidable,
         Verdict,
     },
-    genesis::{Genesis, SeatHolder, Visibility},
+    genesis::{Genesis, Randomness, SeatHolder, Visibility},
     hash::{Context, Digest, hash},
     ids::{BlockHash, MatchId, Millis, Seat, StateRoot, Turn},
     keys::{EnrolledKey, PublicKey},
@@ -36,6 +36,7 @@ pub enum Judged {
 #[derive(Clone, Debug)]
 pub struct StateClaim {
     genesis: Genesis,
+    seed: Digest,
     chunks: Vec<(ChunkId, Vec<u8>)>,
     block: ReadBlock,
     report: EvidenceReport,
@@ -59,7 +60,7 @@ impl StateClaim {
 
     /// What the block has the game do.
     pub fn work(&self) -> Work<'_> {
-        self.block.work(&self.genesis, self.setup().seed)
+        self.block.work(&self.genesis, self.seed)
     }
 
     /// Decides it: `executed` is the root that executing came to, or why nothing could be executed.
@@ -104,15 +105,18 @@ impl Evidence {
         if let Err(mode) = self.genesis.supported() {
             return Judged::Decided(report.with(Verdict::Undecidable(Undecidable::Mode(mode))));
         }
-        let claim = Signers::of(&self.genesis, &self.certificates, match_id, revocations)
+        let claim = Signers::of(&self.genesis, match_id, &self.certificates, revocations)
             .and_then(|signers| signers.judge(&self.case, &self.chunks));
         match claim {
             Ok(Claim::Decided(verdict)) => Judged::Decided(report.with(verdict)),
-            Ok(Claim::State(block)) => {
+            Ok(Claim::State { block, seed }) => {
                 let (genesis, chunks) = (self.genesis, self.chunks);
-                Judged::Execute(Box::new(StateClaim { genesis, chunks, block: *block, report }))
+                Judged::Execute(Box::new(StateClaim { genesis, seed, chunks, block: *block, report }))
             }
-            Err(refuted) => Judged::Decided(report.with(Verdict::NotProven(refuted))),
+            Err(Unproven::Refuted(refuted)) => Judged::Decided(report.with(Verdict::NotProven(refuted))),
+            Err(Unproven::Revoked { serial }) => {
+                Judged::Decided(report.with(Verdict::Undecidable(Undecidable::Revoked { serial })))
+            }
         }
     }
 }
@@ -151,17 +155,35 @@ fn double_transaction(
     Ok(Verdict::Proven(Finding { culprit, turn: Some(turn), height: None, seat: Some(seat), detail }))
 }
 
+/// Why a charge against the server is not proven.
+enum Unproven {
+    Refuted(Refuted),
+    Revoked { serial: u32 },
+}
+
+impl From<Refuted> for Unproven {
+    fn from(refuted: Refuted) -> Self {
+        Self::Refuted(refuted)
+    }
+}
+
 /// What a charge against the server comes to before anything is executed.
 enum Claim {
     Decided(Verdict),
-    State(Box<ReadBlock>),
+    State { block: Box<ReadBlock>, seed: Digest },
+}
+
+impl Claim {
+    fn state(block: ReadBlock, seed: Digest) -> Self {
+        Self::State { block: Box::new(block), seed }
+    }
 }
 
 /// Whose proofs count in a match.
 struct Signers<'r> {
+    genesis: &'r Genesis,
     match_id: MatchId,
     revocations: &'r Revocations,
-    sealed_commands: bool,
     certificates: Vec<VerifiedCertificate>,
 }
 
@@ -179,22 +201,21 @@ struct SignedBlock {
 
 impl<'r> Signers<'r> {
     fn of(
-        genesis: &Genesis,
-        more: &[SignedCertificate],
+        genesis: &'r Genesis,
         match_id: MatchId,
+        more: &[SignedCertificate],
         revocations: &'r Revocations,
-    ) -> Result<Self, Refuted> {
+    ) -> Result<Self, Unproven> {
         let root: EnrolledKey = genesis.service.enroll().map_err(|_| Refuted::NoKey)?;
         let all = std::iter::once(&genesis.signer).chain(more);
         let certificates = all.filter_map(|certificate| certificate.verify(&root).ok()).collect();
-        let sealed_commands = genesis.visibility == Visibility::Sealed;
-        Ok(Self { match_id, revocations, sealed_commands, certificates })
+        Ok(Self { genesis, match_id, revocations, certificates })
     }
 
-    fn judge(&self, case: &Case, chunks: &[(ChunkId, Vec<u8>)]) -> Result<Claim, Refuted> {
+    fn judge(&self, case: &Case, chunks: &[(ChunkId, Vec<u8>)]) -> Result<Claim, Unproven> {
         let proven = |finding| Ok(Claim::Decided(Verdict::Proven(finding)));
         match case {
-            Case::PlayerDoubleTx { .. } => Err(Refuted::Malformed),
+            Case::PlayerDoubleTx { .. } => Err(Refuted::Malformed.into()),
             Case::ServerFork { first, second } => proven(self.fork(first, second)?),
             Case::ServerHeadLie { earlier, later, contradiction } => {
                 proven(self.head_lie(earlier, later, contradiction)?)
@@ -202,22 +223,26 @@ impl<'r> Signers<'r> {
             Case::Omission { receipt, commit, block } => {
                 proven(self.omission(receipt, commit.as_ref(), block)?)
             }
-            Case::BadState { before, block } => self.bad_state(before.as_ref(), block, chunks),
+            Case::BadState { before, start, block } => {
+                self.bad_state(before.as_ref(), start.as_ref(), block, chunks)
+            }
             Case::LateAccept { before, block } => proven(self.late_accept(before, block)?),
             Case::Held { head, receipts } => self.held(head, receipts),
         }
     }
 
-    fn fork(&self, first: &ProvenHeader, second: &ProvenHeader) -> Result<Finding, Refuted> {
+    fn fork(&self, first: &ProvenHeader, second: &ProvenHeader) -> Result<Finding, Unproven> {
         let (first, second) = (self.header(first)?, self.header(second)?);
         if first.header.height != second.header.height {
-            return Err(Refuted::WrongPlace);
+            return Err(Refuted::WrongPlace.into());
         }
         if first.hash == second.hash {
-            return Err(Refuted::Compatible);
+            return Err(Refuted::Compatible.into());
         }
-        let detail = format!("signed two blocks at one height, {} and {}", first.hash, second.hash);
         let serials = [first.header.signer_serial, second.header.signer_serial];
+        let how =
+            if serials[0] == serials[1] { "" } else { ", under two signers, as if from an older store" };
+        let detail = format!("signed two blocks at one height, {} and {}{how}", first.hash, second.hash);
         Ok(finding(&first.header, &serials, None, detail))
     }
 
@@ -226,15 +251,15 @@ impl<'r> Signers<'r> {
         earlier: &ProvenHeader,
         later: &ProvenHeader,
         contradiction: &Contradiction,
-    ) -> Result<Finding, Refuted> {
+    ) -> Result<Finding, Unproven> {
         let (earlier, later) = (self.header(earlier)?, self.header(later)?);
         let (place, size) = (earlier.header.height.get(), later.header.height.get());
         if place >= size {
-            return Err(Refuted::WrongPlace);
+            return Err(Refuted::WrongPlace.into());
         }
         let other = match contradiction {
             Contradiction::Link | Contradiction::Root { .. } if place.checked_add(1) != Some(size) => {
-                return Err(Refuted::WrongPlace);
+                return Err(Refuted::WrongPlace.into());
             }
             Contradiction::Link => later.header.prev_block,
             Contradiction::Root { peaks } => {
@@ -243,7 +268,7 @@ impl<'r> Signers<'r> {
                     .ok_or(Refuted::BadProof)?;
                 tree.push(chain_leaf(earlier.hash));
                 if tree.root() == later.header.chain_root {
-                    return Err(Refuted::Compatible);
+                    return Err(Refuted::Compatible.into());
                 }
                 let detail = format!(
                     "signed block {}, and after it block {} whose chain root is of another history",
@@ -255,13 +280,13 @@ impl<'r> Signers<'r> {
             Contradiction::Place { block, proof } => {
                 let root = root_of_proof(Context::ChainNode, chain_leaf(*block), place, size, proof);
                 if root != Some(later.header.chain_root) {
-                    return Err(Refuted::BadProof);
+                    return Err(Refuted::BadProof.into());
                 }
                 *block
             }
         };
         if other == earlier.hash {
-            return Err(Refuted::Compatible);
+            return Err(Refuted::Compatible.into());
         }
         let detail = format!(
             "signed block {} at height {place}, and later block {} whose history has {other} there",
@@ -276,7 +301,7 @@ impl<'r> Signers<'r> {
         receipt: &ProvenReceipt,
         commit: Option<&ProvenBlock>,
         block: &ProvenBlock,
-    ) -> Result<Finding, Refuted> {
+    ) -> Result<Finding, Unproven> {
         let promise = self.receipt(receipt)?;
         let commit = commit.map(|commit| self.block(commit)).transpose()?;
         let SignedBlock { block, serial } = self.block(block)?;
@@ -287,17 +312,17 @@ impl<'r> Signers<'r> {
         let first_half = commit.as_ref().map(|commit| &commit.block);
         let is_first_half =
             |block: &ReadBlock| closes(block.header(), BlockKind::Commit, block.header().turn.next());
-        let is_all_of_its_turn = first_half.is_some() == self.sealed_commands
+        let is_all_of_its_turn = first_half.is_some() == (self.genesis.visibility == Visibility::Sealed)
             && first_half.is_none_or(is_first_half)
             && closes(header, BlockKind::Turn, Some(header.turn));
         if !is_all_of_its_turn {
-            return Err(Refuted::WrongPlace);
+            return Err(Refuted::WrongPlace.into());
         }
         let entries = first_half.map_or(&[][..], ReadBlock::entries).iter().chain(block.entries());
         let entry = entries.into_iter().find(|entry| entry.transaction.hash() == promise.transaction);
         let (transaction, received) = (promise.transaction, promise.received.get());
         let detail = match entry {
-            Some(entry) if entry.received == promise.received => return Err(Refuted::Included),
+            Some(entry) if entry.received == promise.received => return Err(Refuted::Included.into()),
             Some(entry) => format!(
                 "gave a receipt for transaction {transaction} as received at {received}, and put it into the \
                  block as received at {}",
@@ -311,11 +336,15 @@ impl<'r> Signers<'r> {
         Ok(finding(header, &[receipt.proof.serial, serial], Some(promise.seat), detail))
     }
 
-    fn late_accept(&self, before: &ProvenHeader, block: &ProvenBlock) -> Result<Finding, Refuted> {
+    fn late_accept(&self, before: &ProvenHeader, block: &ProvenBlock) -> Result<Finding, Unproven> {
         let before = self.header(before)?;
         let SignedBlock { block, serial } = self.block(block)?;
         check_next(&before, block.header())?;
-        let Some(deadline) = before.header.deadline else { return Err(Refuted::InTime) };
+        // What a Seal carries was refused, and is shown.
+        if !block.header().kind.closes_turn() {
+            return Err(Refuted::WrongPlace.into());
+        }
+        let Some(deadline) = before.header.deadline else { return Err(Refuted::InTime.into()) };
         let late = block.entries().iter().find(|entry| entry.received > deadline);
         let late = late.ok_or(Refuted::InTime)?;
         let detail = format!(
@@ -331,24 +360,27 @@ impl<'r> Signers<'r> {
     fn bad_state(
         &self,
         before: Option<&ProvenHeader>,
+        start: Option<&ProvenBlock>,
         block: &ProvenBlock,
         chunks: &[(ChunkId, Vec<u8>)],
-    ) -> Result<Claim, Refuted> {
+    ) -> Result<Claim, Unproven> {
         let SignedBlock { block, .. } = self.block(block)?;
         let header = block.header();
         let Some(before) = before else {
-            let is_start = header.kind == BlockKind::Start && header.height.get() == 1;
-            return if is_start { Ok(Claim::State(Box::new(block))) } else { Err(Refuted::WrongPlace) };
+            let seed = self.genesis.setup().seed;
+            let is_start = is_start(header);
+            return if is_start { Ok(Claim::state(block, seed)) } else { Err(Refuted::WrongPlace.into()) };
         };
         let before = self.header(before)?;
         check_next(&before, header)?;
         match header.kind {
-            BlockKind::Start => Err(Refuted::WrongPlace),
+            BlockKind::Start => Err(Refuted::WrongPlace.into()),
             BlockKind::Turn => {
                 let mut tree = StateTree::new();
                 tree.update(chunks.iter().map(|(id, chunk)| (*id, Some(chunk.as_slice()))));
                 let right = tree.root() == before.header.state_root;
-                if right { Ok(Claim::State(Box::new(block))) } else { Err(Refuted::OtherState) }
+                let seed = self.seed(start)?;
+                if right { Ok(Claim::state(block, seed)) } else { Err(Refuted::OtherState.into()) }
             }
             // These execute nothing.
             BlockKind::Commit
@@ -356,16 +388,34 @@ impl<'r> Signers<'r> {
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => Ok(Claim::Decided(compare_states(header, before.header.state_root))),
             // It goes back to an earlier state, which is not here.
-            BlockKind::Takeback { .. } => Err(Refuted::WrongPlace),
+            BlockKind::Takeback { .. } => Err(Refuted::WrongPlace.into()),
         }
     }
 
-    fn held(&self, head: &ProvenHeader, receipts: &[ProvenReceipt]) -> Result<Claim, Refuted> {
+    /// What the rolls of turns are made from.
+    fn seed(&self, start: Option<&ProvenBlock>) -> Result<Digest, Unproven> {
+        let usual = self.genesis.setup().seed;
+        match (&self.genesis.randomness, start) {
+            (Randomness::None, None) => Ok(usual),
+            (Randomness::CommitReveal { .. }, Some(start)) => {
+                let SignedBlock { block, .. } = self.block(start)?;
+                match block.work(self.genesis, usual) {
+                    Work::Begin { seed } if is_start(block.header()) => Ok(seed),
+                    Work::Begin { .. } | Work::Nothing | Work::Turn(_) => Err(Refuted::WrongPlace.into()),
+                }
+            }
+            (Randomness::None, Some(_)) | (Randomness::CommitReveal { .. }, None) => {
+                Err(Refuted::WrongPlace.into())
+            }
+        }
+    }
+
+    fn held(&self, head: &ProvenHeader, receipts: &[ProvenReceipt]) -> Result<Claim, Unproven> {
         let head = self.header(head)?;
         for receipt in receipts {
             let promise = self.receipt(receipt)?;
             if head.header.turn.next() != Some(promise.turn) {
-                return Err(Refuted::WrongPlace);
+                return Err(Refuted::WrongPlace.into());
             }
         }
         let one_side = Undecidable::OneSide { height: head.header.height, receipts: receipts.len() };
@@ -373,7 +423,7 @@ impl<'r> Signers<'r> {
     }
 
     /// Checks that a block signer of the service signed this header.
-    fn header(&self, proven: &ProvenHeader) -> Result<Signed, Refuted> {
+    fn header(&self, proven: &ProvenHeader) -> Result<Signed, Unproven> {
         let header = proven.read().map_err(|_| Refuted::Malformed)?;
         let hash = proven.hash();
         self.check_header(&header, hash, &proven.proof)?;
@@ -381,30 +431,30 @@ impl<'r> Signers<'r> {
     }
 
     /// Checks that a block signer of the service signed this block with this body.
-    fn block(&self, proven: &ProvenBlock) -> Result<SignedBlock, Refuted> {
+    fn block(&self, proven: &ProvenBlock) -> Result<SignedBlock, Unproven> {
         let read = proven.clone().read().map_err(|_| Refuted::Malformed)?.into_block();
         let header = read.header();
         self.check_header(header, read.hash(), &proven.proof)?;
         let fits =
             header.body_root == body_root(&read.entries) && header.absent_root == absent_root(&read.absent);
         let serial = header.signer_serial;
-        if fits { Ok(SignedBlock { block: read, serial }) } else { Err(Refuted::WrongBody) }
+        if fits { Ok(SignedBlock { block: read, serial }) } else { Err(Refuted::WrongBody.into()) }
     }
 
-    fn check_header(&self, header: &Header, hash: BlockHash, proof: &ServerProof) -> Result<(), Refuted> {
+    fn check_header(&self, header: &Header, hash: BlockHash, proof: &ServerProof) -> Result<(), Unproven> {
         if header.match_id != self.match_id {
-            return Err(Refuted::WrongMatch);
+            return Err(Refuted::WrongMatch.into());
         }
         if proof.serial != header.signer_serial {
-            return Err(Refuted::BadProof);
+            return Err(Refuted::BadProof.into());
         }
         self.check_proof(proof, block_leaf(hash), header.server_time)
     }
 
-    fn receipt(&self, proven: &ProvenReceipt) -> Result<Receipt, Refuted> {
+    fn receipt(&self, proven: &ProvenReceipt) -> Result<Receipt, Unproven> {
         let receipt: Receipt = decode_exact(&proven.receipt).map_err(|_| Refuted::Malformed)?;
         if receipt.match_id != self.match_id {
-            return Err(Refuted::WrongMatch);
+            return Err(Refuted::WrongMatch.into());
         }
         let leaf = receipt_leaf(hash(Context::Receipt, &[&proven.receipt]));
         self.check_proof(&proven.proof, leaf, receipt.received)?;
@@ -412,22 +462,26 @@ impl<'r> Signers<'r> {
     }
 
     /// A serial is given to one key only; where a service broke that too, any of them may hold.
-    fn check_proof(&self, proof: &ServerProof, leaf: Digest, at: Millis) -> Result<(), Refuted> {
+    fn check_proof(&self, proof: &ServerProof, leaf: Digest, at: Millis) -> Result<(), Unproven> {
         let serial = proof.serial;
         let is_signer =
             |c: &&VerifiedCertificate| c.serial() == serial && c.check(KeyRole::Block, at).is_ok();
         let mut signers = self.certificates.iter().filter(is_signer).peekable();
         if signers.peek().is_none() {
-            return Err(Refuted::UnknownSigner { serial });
+            return Err(Refuted::UnknownSigner { serial }.into());
         }
         if !signers.any(|signer| proof.verify(leaf, signer.key()).is_ok()) {
-            return Err(Refuted::BadProof);
+            return Err(Refuted::BadProof.into());
         }
         if self.revocations.is_revoked(serial, at) {
-            return Err(Refuted::RevokedSigner { serial });
+            return Err(Unproven::Revoked { serial });
         }
         Ok(())
     }
+}
+
+fn is_start(header: &Header) -> bool {
+    header.kind == BlockKind::Start && header.height.get() == 1
 }
 
 /// Does a block come directly after another, as it says itself?

@@ -27,7 +27,7 @@ pub struct EvidenceReport {
 /// Does the evidence show what it sets out to show?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Yes; nobody who was honest can have signed this.
+    /// Yes: the key has signed what its owner must not sign.
     Proven(Finding),
     /// No.
     NotProven(Refuted),
@@ -109,12 +109,6 @@ pub enum Refuted {
         /// The serial that the proof names.
         serial: u32,
     },
-    /// The certificate was revoked by the time of the object: a thief may have signed it.
-    #[error("the certificate {serial} is revoked: whoever signed this may have stolen its key")]
-    RevokedSigner {
-        /// The serial that the proof names.
-        serial: u32,
-    },
     /// What is said to be of a log is not, or does not contradict itself.
     #[error("it does not show that a log contradicts itself: {0}")]
     Log(LogForkError),
@@ -158,6 +152,16 @@ pub enum Undecidable {
         "it holds in itself, but the service's root key is not one that was given: anybody can make up a service"
     )]
     NotPinned,
+    /// All of it holds but for a certificate that the root key has revoked: who has stolen a key signs like its
+    /// owner, and who has the root key can take back what he has signed himself.
+    #[error(
+        "it holds in itself, but the root key has revoked the certificate {serial}: a thief may have signed it, or the \
+         service takes back what it has signed"
+    )]
+    Revoked {
+        /// The serial of the certificate.
+        serial: u32,
+    },
     /// What the server signed is there once, and nothing that contradicts it.
     #[error(
         "the server signed block {height} and {receipts} receipts of the turn after it; whether it has signed \

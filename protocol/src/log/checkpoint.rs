@@ -87,6 +87,11 @@ impl SignedCheckpoint {
         Ok(Self { note, checkpoint })
     }
 
+    /// What is signed.
+    pub fn text(&self) -> &str {
+        self.note.text()
+    }
+
     /// What it claims.
     pub const fn claims(&self) -> &Checkpoint {
         &self.checkpoint
@@ -139,6 +144,20 @@ impl VerifiedCheckpoint {
     /// For sending on: whoever gets it verifies it again.
     pub fn into_signed(self) -> SignedCheckpoint {
         SignedCheckpoint { note: self.note, checkpoint: self.checkpoint }
+    }
+
+    /// With the signature of the log only: whoever sends a checkpoint can add any number of others to it.
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        let mut note = Note::unsigned(self.note.text().to_owned());
+        self.note
+            .signatures()
+            .iter()
+            .filter(|line| self.key.made(line))
+            .take(1)
+            .cloned()
+            .for_each(|line| note.push(line));
+        Self { note, checkpoint: self.checkpoint.clone(), key: self.key.clone() }
     }
 
     /// The key that signed it.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     certificate::{CertificateError, KeyRole, SignedCertificate, VerifiedCertificate},
+    ids::Height,
     keys::EnrolledKey,
 };
 
@@ -19,6 +20,11 @@ pub enum Contradiction {
     OtherRoot {
         /// How many leaves both have.
         size: u64,
+    },
+    /// Two logged heads of one match are different blocks at one height.
+    OtherBlock {
+        /// The height.
+        height: Height,
     },
     /// Two checkpoints have different entries at this index.
     OtherEntry {
@@ -47,9 +53,14 @@ impl LoggedHead {
     pub fn contradicts(&self, other: &Self) -> Option<Contradiction> {
         let (a, b) = (self.checkpoint(), other.checkpoint());
         let same_place = a.key() == b.key() && self.index() == other.index();
+        let (mine, theirs) = (self.entry(), other.entry());
+        let same_head = a.key() == b.key()
+            && (mine.match_id, mine.height) == (theirs.match_id, theirs.height)
+            && mine.block != theirs.block;
+        let other_block = same_head.then_some(Contradiction::OtherBlock { height: mine.height });
         let other_entry = (same_place && self.entry() != other.entry())
             .then_some(Contradiction::OtherEntry { index: self.index() });
-        contradiction(a, b).or(other_entry)
+        contradiction(a, b).or(other_block).or(other_entry)
     }
 }
 

@@ -66,6 +66,11 @@ impl LogKey {
         self.0.key.public()
     }
 
+    /// Does this line claim to be of this key?
+    pub(super) fn made(&self, line: &NoteSignature) -> bool {
+        self.0.made(line)
+    }
+
     /// Is the note signed by this key? `None` when no line claims so.
     pub(super) fn verify(&self, note: &Note) -> Option<Result<(), BadSignature>> {
         let signatures = note.signatures().iter().filter(|line| self.0.made(line));

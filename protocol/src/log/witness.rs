@@ -5,10 +5,13 @@ use std::fmt;
 use super::{
     checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint, VerifiedCheckpoint},
     keys::LogKey,
-    note::{base64_of_hash, hash_of_base64, number},
+    note::{NOTE_BYTES_MAX, base64_of_hash, hash_of_base64, number},
     tree::{LogTree, growth_is_proved},
 };
 use crate::{hash::Digest, merkle::NodeHash};
+
+/// Longest text of a checkpoint that is cosigned: with the signatures of its log and of the witness it can be read again.
+const TEXT_BYTES_MAX: usize = NOTE_BYTES_MAX / 2;
 
 /// Most hashes of a consistency proof in a request.
 pub const PROOF_LINES_MAX: usize = 63;
@@ -42,6 +45,9 @@ impl AddCheckpoint {
             return Err(AddCheckpointError::TooManyHashes);
         }
         let checkpoint = SignedCheckpoint::parse(checkpoint).map_err(AddCheckpointError::Checkpoint)?;
+        if checkpoint.text().len() > TEXT_BYTES_MAX {
+            return Err(AddCheckpointError::TooLong);
+        }
         Ok(Self { old, proof, checkpoint })
     }
 
@@ -94,6 +100,9 @@ pub enum AddCheckpointError {
     /// What follows the empty line is no checkpoint.
     #[error(transparent)]
     Checkpoint(CheckpointError),
+    /// The checkpoint is longer than any that a log needs.
+    #[error("the checkpoint is too long")]
+    TooLong,
 }
 
 /// Why a witness does not cosign a checkpoint.

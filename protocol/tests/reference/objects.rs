@@ -338,12 +338,12 @@ pub(crate) fn chain_leaf(block: &[u8; 32]) -> [u8; 32] {
 }
 
 /// Seats act in the ascending order of this.
-pub(crate) fn order_rank(prev_block: &[u8; 32], mixed: &[u8; 32], seat: u8) -> [u8; 32] {
-    h("order", &[prev_block, mixed, &[seat]])
+pub(crate) fn order_rank(opened_by: &[u8; 32], mixed: &[u8; 32], seat: u8) -> [u8; 32] {
+    h("order", &[opened_by, mixed, &[seat]])
 }
 
 /// What the seed or the roll in a block is; without commit and reveal only a Turn has one, its roll.
-pub(crate) fn drawn(g: &Genesis, h: &Header, entries: &[Entry]) -> Option<[u8; 32]> {
+pub(crate) fn drawn(g: &Genesis, seed: &[u8; 32], h: &Header, entries: &[Entry]) -> Option<[u8; 32]> {
     let mut revealed: Vec<(u8, [u8; 32])> = entries
         .iter()
         .filter_map(|entry| {
@@ -361,13 +361,13 @@ pub(crate) fn drawn(g: &Genesis, h: &Header, entries: &[Entry]) -> Option<[u8; 3
             Some(super::h("seed", &[&match_id, h.randomness.as_bytes(), &elements]))
         }
         BlockKind::Turn => {
-            let first = if without { super::h("seed", &[&match_id]) } else { *h.randomness.as_bytes() };
+            let server = if without { &[][..] } else { h.randomness.as_bytes() };
             let elements = revealed
                 .iter()
                 .flat_map(|(seat, element)| [&[*seat][..], element].concat())
                 .collect::<Vec<_>>();
             let (turn, attempt) = (h.turn.get().to_le_bytes(), h.attempt.get().to_le_bytes());
-            Some(super::h("roll", &[&match_id, &turn, &attempt, &first, &elements]))
+            Some(super::h("roll", &[&match_id, &turn, &attempt, seed, server, &elements]))
         }
         BlockKind::Commit
         | BlockKind::Reopen { .. }
@@ -378,9 +378,9 @@ pub(crate) fn drawn(g: &Genesis, h: &Header, entries: &[Entry]) -> Option<[u8; 3
 }
 
 /// What the order in a block is mixed with.
-pub(crate) fn mixed(g: &Genesis, h: &Header, entries: &[Entry]) -> [u8; 32] {
+pub(crate) fn mixed(g: &Genesis, seed: &[u8; 32], h: &Header, entries: &[Entry]) -> [u8; 32] {
     let with = matches!(g.randomness, Randomness::CommitReveal { .. });
-    drawn(g, h, entries).filter(|_| with).unwrap_or([0; 32])
+    drawn(g, seed, h, entries).filter(|_| with).unwrap_or([0; 32])
 }
 
 /// The element of a hash chain after which `left` are still to be revealed.

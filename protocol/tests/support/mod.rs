@@ -10,13 +10,13 @@ pub(crate) mod samples;
 pub(crate) mod stored;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockKind, Certificate,
-    Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest, DoubleTransactionPolicy, Entry,
-    Epoch, Executed, Genesis, HashChain, Header, KeyRole, MatchId, Millis, ProvenBlock, PublicKey,
-    Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason, RulesId, SealReason, Seat,
-    SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate, SignedDelegation, SignedTransaction,
-    SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode,
-    TurnRules, Visibility, block_leaf, decode_exact, encode, sealed_commands,
+    Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockHash, BlockKind,
+    Certificate, Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest,
+    DoubleTransactionPolicy, Entry, Epoch, Executed, Genesis, HashChain, Header, KeyRole, MatchId, Millis,
+    ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason, RulesId,
+    SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
+    SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody,
+    Turn, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode, sealed_commands,
 };
 
 use crate::reference::{self, objects};
@@ -143,6 +143,8 @@ pub(crate) struct Match {
     pub(crate) blocks: Vec<ProvenBlock>,
     /// Leaves of all blocks, the genesis first.
     leaves: Vec<[u8; 32]>,
+    /// The block that opened the turn, or its second half.
+    opened_by: BlockHash,
 }
 
 /// A block in parts.
@@ -178,7 +180,8 @@ impl Match {
         let toy = Toy { seats, over_after: None };
         let chain = Chain::begin(genesis, toy.after(Turn::START)).unwrap();
         let leaves = vec![objects::chain_leaf(chain.match_id().as_bytes())];
-        Self { chain, toy, signer: (block_key(), SERIAL), blocks: Vec::new(), leaves }
+        let opened_by = chain.match_id().as_block();
+        Self { chain, toy, signer: (block_key(), SERIAL), blocks: Vec::new(), leaves, opened_by }
     }
 
     /// A match after its Start.
@@ -348,11 +351,12 @@ impl Match {
     }
 
     pub(crate) fn in_order(&self, header: &Header, mut entries: Vec<Entry>) -> Vec<Entry> {
-        let prev = self.chain.head().block;
-        let mixed = objects::mixed(self.chain.genesis(), header, &entries);
+        let genesis = self.chain.genesis();
+        let seed = self.chain.state().setup(genesis).seed;
+        let mixed = objects::mixed(genesis, seed.as_bytes(), header, &entries);
         entries.sort_by_key(|entry| {
             let tx = read(&entry.transaction);
-            (objects::order_rank(prev.as_bytes(), &mixed, tx.get().seat.get()), tx.get().seq)
+            (objects::order_rank(self.opened_by.as_bytes(), &mixed, tx.get().seat.get()), tx.get().seq)
         });
         entries
     }
@@ -462,6 +466,9 @@ impl Match {
         let appended = self.chain.append(checked, self.toy.after(parts.header.turn)).unwrap();
         if let BlockKind::KeyChange { .. } = parts.header.kind {
             self.signer = (next_block_key(), parts.header.signer_serial);
+        }
+        if parts.header.kind.closes_turn() {
+            self.opened_by = appended.head.block;
         }
         self.leaves.push(objects::chain_leaf(appended.head.block.as_bytes()));
         self.blocks.push(proven);
