@@ -1,24 +1,28 @@
+import itertools
 import unittest
+from typing import Any
 
 from cadastre import codec
 from cadastre.boxes import Boxes
 from cadastre.chain import Chain, ChainError
 from cadastre.codec import encode
 from cadastre.crypto import H
-from cadastre.objects import ProvenBlock
+from cadastre.objects import Block, Header, ProvenBlock
 from vectors import ROOT, load
 
 OBJECTS = load("objects")
-GENESIS = bytes.fromhex(OBJECTS["genesis"][0]["bytes"])
 ROOT_KEY = bytes.fromhex(OBJECTS["keys"]["root"]["key"])
-BLOCKS = [bytes.fromhex(block["proven"]) for block in OBJECTS["blocks"]]
+PLAIN = (OBJECTS["genesis"][0], OBJECTS["blocks"], 5)
+HIDDEN = (OBJECTS["genesis"][2], OBJECTS["hidden_blocks"], 2)
 
 
 class NoGame:
     """What the match in the vectors has in place of a game."""
 
-    def __init__(self) -> None:
-        self.turn = 0
+    def __init__(self, last_turn: int) -> None:
+        self.turn, self.last_turn = 0, last_turn
+        self.drawn: bytes | None = None
+        """The last seed or roll that was handed to it."""
 
     def state_root(self) -> bytes:
         return H("state leaf", self.turn.to_bytes(4, "little"))
@@ -27,58 +31,78 @@ class NoGame:
         return {0, 1, 2}
 
     def is_over(self) -> bool:
-        return self.turn >= 5
+        return self.turn >= self.last_turn
 
     def score(self, seat: int) -> int:
         return seat * self.turn
 
-    def execute(self, orders: list[tuple[int, bytes]]) -> None:
-        self.turn += 1
+    def begin(self, seed: bytes) -> None:
+        self.turn, self.drawn = 0, seed
+
+    def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
+        self.turn, self.drawn = self.turn + 1, roll
 
 
-def chain_of(blocks: int) -> Chain:
-    chain = Chain(GENESIS, ROOT_KEY, NoGame())
-    for proven in BLOCKS[:blocks]:
-        chain.append(codec.decode(ProvenBlock, proven))
+Vectors = tuple[dict[str, Any], list[dict[str, Any]], int]
+
+
+def chain_of(vectors: Vectors, blocks: int) -> Chain:
+    genesis, following, last_turn = vectors
+    chain = Chain(bytes.fromhex(genesis["bytes"]), ROOT_KEY, NoGame(last_turn))
+    for vector in following[:blocks]:
+        chain.append(codec.decode(ProvenBlock, bytes.fromhex(vector["proven"])))
     return chain
 
 
 class ChainVectors(unittest.TestCase):
-    def test_the_whole_match(self) -> None:
-        chain = chain_of(0)
-        for vector, proven in zip(OBJECTS["blocks"], BLOCKS, strict=True):
-            with self.subTest(vector["name"]):
-                chain.append(codec.decode(ProvenBlock, proven))
-                self.assertEqual(chain.head.name.hex(), vector["hash"])
-                self.assertEqual(encode(chain.state()).hex(), vector["chain_state"])
-        self.assertIsNotNone(chain.sealed)
+    def test_whole_matches(self) -> None:
+        for vectors in (PLAIN, HIDDEN):
+            chain = chain_of(vectors, 0)
+            self.assertEqual(chain.seed.hex(), vectors[0]["seed"])
+            for vector in vectors[1]:
+                with self.subTest(vector["name"]):
+                    self.check_block(chain, vector)
+            self.assertIsNotNone(chain.sealed)
+
+    def check_block(self, chain: Chain, vector: dict[str, Any]) -> None:
+        proven = codec.decode(ProvenBlock, bytes.fromhex(vector["proven"]))
+        header = codec.decode(Header, codec.decode(Block, proven.block).header)
+        drawn = bytes.fromhex(vector["drawn"]) if vector["drawn"] else None
+        self.assertEqual([chain.rank(header, drawn, seat).hex() for seat in range(3)], vector["order"])
+        assert isinstance(chain.game, NoGame)
+        chain.game.drawn = None
+        chain.append(proven)
+        self.assertEqual(chain.game.drawn, drawn)
+        self.assertEqual(chain.head.name.hex(), vector["hash"])
+        self.assertEqual(encode(chain.state()).hex(), vector["chain_state"])
 
     def test_the_seat_with_another_state_root_is_seen(self) -> None:
-        self.assertEqual(chain_of(len(BLOCKS)).desynced, [(2, 2)])
+        self.assertEqual(chain_of(PLAIN, len(PLAIN[1])).desynced, [(2, 2)])
 
     def test_another_root_key_is_refused(self) -> None:
         other = bytes.fromhex(OBJECTS["keys"]["block signer"]["key"])
         with self.assertRaisesRegex(ChainError, "^wrong-root-key$"):
-            Chain(GENESIS, other, NoGame())
+            Chain(bytes.fromhex(PLAIN[0]["bytes"]), other, NoGame(5))
 
     def test_blocks_left_out_repeated_and_of_another_place_are_refused(self) -> None:
-        for have in range(len(BLOCKS)):
-            for given, proven in enumerate(BLOCKS):
-                # The key of the KeyChange is in force at once, and the one before it no more.
-                if given == have:
-                    continue
+        for vectors in (PLAIN, HIDDEN):
+            proven = [bytes.fromhex(vector["proven"]) for vector in vectors[1]]
+            for have, given in itertools.permutations(range(len(proven)), 2):
                 with self.assertRaises((ChainError, codec.Refused), msg=f"{given} after {have}"):
-                    chain_of(have).append(codec.decode(ProvenBlock, proven))
+                    chain_of(vectors, have).append(codec.decode(ProvenBlock, proven[given]))
 
     def test_no_bit_of_a_block_can_be_flipped(self) -> None:
-        for have, proven in enumerate(BLOCKS):
-            chain = chain_of(have)
-            for place in range(len(proven)):
-                flipped = bytearray(proven)
-                flipped[place] ^= 1 << (place + have) % 8
-                with self.assertRaises((ChainError, codec.Refused), msg=f"block {have + 1}, byte {place}"):
-                    chain.append(codec.decode(ProvenBlock, bytes(flipped)))
-            chain.append(codec.decode(ProvenBlock, proven))
+        for vectors in (PLAIN, HIDDEN):
+            for have, vector in enumerate(vectors[1]):
+                self.check_flips(chain_of(vectors, have), bytes.fromhex(vector["proven"]))
+
+    def check_flips(self, chain: Chain, proven: bytes) -> None:
+        for place in range(len(proven)):
+            flipped = bytearray(proven)
+            flipped[place] ^= 1 << (place + chain.head.height) % 8
+            with self.assertRaises((ChainError, codec.Refused), msg=f"{chain.head.height + 1}, byte {place}"):
+                chain.append(codec.decode(ProvenBlock, bytes(flipped)))
+        chain.append(codec.decode(ProvenBlock, proven))
 
 
 class BoxesVectors(unittest.TestCase):
@@ -91,5 +115,5 @@ class BoxesVectors(unittest.TestCase):
             for number, turn in enumerate(turns, 1):
                 root, _, *orders = turn.split()
                 lists = [order.split(":") for order in orders]
-                game.execute([(int(seat), bytes.fromhex(commands)) for seat, commands in lists])
+                game.execute([(int(seat), bytes.fromhex(commands)) for seat, commands in lists], bytes(32))
                 self.assertEqual(game.state_root().hex(), root, f"{path.name}, turn {number}")

@@ -1,10 +1,12 @@
 """Whole matches against the real server, `$CADASTRE`."""
 
+import itertools
 import json
 import os
 import secrets
 import subprocess
 import tempfile
+import threading
 import unittest
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +18,25 @@ from cadastre.chain import Chain
 from cadastre.connection import Connection
 from cadastre.crypto import SigningKey
 from cadastre.handshake import HandshakeError
-from cadastre.messages import Create, Created, RoomSpec
-from cadastre.objects import DoubleTransactions, RandomnessMode, SealReason, TurnMode, Visibility
-from cadastre.player import Match, Player
+from cadastre.messages import (
+    BlockMessage,
+    Create,
+    Created,
+    RoomSpec,
+    ServerMessage,
+)
+from cadastre.objects import (
+    ByRules,
+    DoubleTransactions,
+    RandomnessMode,
+    Reveal,
+    Transaction,
+    TurnMode,
+    Visibility,
+    exclude_each_other,
+)
+from cadastre.player import Gate, Hook, Match, Player, at_once, nothing
+from cadastre.randomness import seed_without
 
 BOUND_S = 120
 
@@ -44,11 +62,75 @@ class Matches(unittest.TestCase):
         self.open_room("alternating", seats=2, mode=TurnMode.Alternating)
         cutter, forgetful = self.player("alternating", first), self.player("alternating", last)
         one = self.threads.submit(cutter.play, cut_every(7))
-        other = self.threads.submit(play_and_forget, forgetful, 20)
+        other = self.threads.submit(play_and_forget, [forgetful, forgetful.again()], acts=forget_at(20))
         matches = [one.result(BOUND_S), other.result(BOUND_S)]
         self.assertGreater(cutter.connections, 5)
         self.assertEqual(matches[1].epoch, 1)
         self.check_match("alternating", matches)
+
+    def test_restarts_within_a_turn(self) -> None:
+        """Two processes of a player end in one turn, and each has signed for it."""
+        self.open_room("restarts", seats=2, mode=TurnMode.Simultaneous)
+        waiting, restarted = self.player("restarts", first), self.player("restarts", last)
+        processes = [restarted, restarted.again(), restarted.again()]
+        acted_thrice = threading.Event()
+
+        def wait(match: Match) -> bool:
+            return match.chain.head.height != 10 or acted_thrice.wait(BOUND_S)
+
+        def forget(_connection: Connection, match: Match, _message: ServerMessage) -> None:
+            if match.chain.head.height == 10 and match.signed:
+                raise Forgot
+
+        def remain(_connection: Connection, match: Match, _message: ServerMessage) -> None:
+            if match.chain.head.height == 10 and match.signed:
+                acted_thrice.set()
+
+        one = self.threads.submit(waiting.play, acts=wait)
+        other = self.threads.submit(play_and_forget, processes, forget, at_last=remain)
+        matches = [one.result(BOUND_S), other.result(BOUND_S)]
+        self.check_match("restarts", matches)
+        signed = [tx for process in processes for tx in process.signed]
+        self.assertGreaterEqual(sum(tx.turn == 10 for _, tx in signed), 5)
+        self.assertEqual(cheats(signed), [])
+
+    def test_sealed_moves_and_common_randomness(self) -> None:
+        """One player ends between the halves of a turn, and another process shows what it had hidden."""
+        self.create("sealed", "--visibility", "sealed", "--randomness", "commit-reveal", "--turns", "100")
+        cutter, forgetful = self.player("sealed", first), self.player("sealed", last)
+        again = forgetful.again()
+        one = self.threads.submit(cutter.play, cut_every(7))
+        other = self.threads.submit(play_and_forget, [forgetful, again], acts=forget_between_halves(20))
+        matches = [one.result(BOUND_S), other.result(BOUND_S)]
+        chain = self.check_match("sealed", matches)
+        self.assertEqual(matches[1].epoch, 1)
+        self.assertIsInstance(again.signed[1][1].body, Reveal)
+        self.assertNotEqual(chain.seed, seed_without(chain.match_id))
+        assert chain.server is not None
+        self.assertEqual(chain.server.revealed, chain.head.turn + 1)
+        self.assertEqual(cheats(forgetful.signed + again.signed), [])
+
+    def test_open_moves(self) -> None:
+        self.create("open", "--visibility", "open", "--mode", "simultaneous", "--seats", "3")
+        watcher, cutter, forgetful = (self.player("open", choose) for choose in (first, last, first))
+        processes = [forgetful, forgetful.again()]
+        playing = [
+            self.threads.submit(watcher.play, cut_every(11), after_all_others),
+            self.threads.submit(cutter.play, cut_every(7)),
+            self.threads.submit(play_and_forget, processes, acts=forget_at(20)),
+        ]
+        matches = [match.result(BOUND_S) for match in playing]
+        self.check_match("open", matches)
+        turns = matches[0].chain.head.turn
+        self.assertGreaterEqual(matches[0].relays_kept, 2 * turns)
+        self.assertGreater(len(processes[1].signed), turns // 2)
+        self.assertEqual(cheats([tx for process in processes for tx in process.signed]), [])
+
+    def create(self, room: str, *arguments: str) -> None:
+        self.run_to_the_end(
+            *("room", "create", "--server", f"ws://{self.authority}", "--root-key", self.root_key.hex()),
+            *("--rules", "boxes", "--size", "5", *arguments, room),
+        )
 
     def test_two_players_beside_a_bot(self) -> None:
         self.open_room("simultaneous", seats=3, mode=TurnMode.Simultaneous)
@@ -78,13 +160,14 @@ class Matches(unittest.TestCase):
         identity = SigningKey(secrets.token_bytes(32))
         return Player(self.authority, self.root_key, identity, room, choose.__name__, choose)
 
-    def check_match(self, room: str, matches: list[Match]) -> None:
+    def check_match(self, room: str, matches: list[Match]) -> Chain:
         chain = matches[0].chain
         self.assertEqual({match.chain.head for match in matches}, {chain.head})
-        self.assertIs(chain.sealed, SealReason.Rules)
+        self.assertEqual(chain.sealed, ByRules())
         self.assertEqual(chain.desynced, [])
         self.assertEqual(sum(matches[0].game.scores), 25)
         self.check_audit(room, chain)
+        return chain
 
     def check_audit(self, room: str, chain: Chain) -> None:
         file = str(self.folder / f"{room}.cadr")
@@ -129,28 +212,59 @@ def last(game: Boxes) -> int:
     return game.free_edges()[-1]
 
 
-def cut_every(blocks: int) -> Callable[[Connection, Match], None]:
+def cut_every(blocks: int) -> Hook:
     """Cuts the connection after blocks of some heights; a transaction may just have been handed in."""
 
-    def after_block(connection: Connection, match: Match) -> None:
-        if match.chain.head.height % blocks == 0:
+    def after_message(connection: Connection, match: Match, message: ServerMessage) -> None:
+        if isinstance(message, BlockMessage) and match.chain.head.height % blocks == 0:
             connection.cut()
 
-    return after_block
+    return after_message
 
 
-def play_and_forget(player: Player, height: int) -> Match:
-    """Plays with one process up to a height, and then with another that has the identity and nothing else."""
+def forget_at(height: int) -> Gate:
+    """Ends a process in a turn from this height on, before it has signed for it."""
 
-    def end(_connection: Connection, match: Match) -> None:
-        if match.chain.head.height >= height and not match.signed:
+    def acts(match: Match) -> bool:
+        if match.chain.head.height >= height:
             raise Forgot
+        return True
 
-    try:
-        player.play(end)
-    except Forgot:
-        pass
-    again = Player(
-        player.authority, player.root_key, player.identity, player.room, player.name, player.choose
-    )
-    return again.play()
+    return acts
+
+
+def forget_between_halves(height: int) -> Gate:
+    """Ends a process from this height on, when its commands are hidden in the chain."""
+
+    def acts(match: Match) -> bool:
+        chain = match.chain
+        if chain.head.height >= height and chain.revealing and chain.lines[match.seat].commitment:
+            raise Forgot
+        return True
+
+    return acts
+
+
+def after_all_others(match: Match) -> bool:
+    others = set(range(len(match.chain.lines))) - {match.seat}
+    return match.relayed.acted == others
+
+
+def play_and_forget(
+    processes: list[Player], after_message: Hook = nothing, acts: Gate = at_once, at_last: Hook = nothing
+) -> Match:
+    """Plays with one process after the other, where the hooks end all but the last one."""
+    *ending, surviving = processes
+    for process in ending:
+        try:
+            process.play(after_message, acts)
+        except Forgot:
+            continue
+        raise AssertionError("the process did not end")
+    return surviving.play(at_last)
+
+
+def cheats(signed: list[tuple[bytes, Transaction]]) -> list[tuple[Transaction, Transaction]]:
+    """What is evidence against the player: two transactions under one session key that exclude each other."""
+    pairs = itertools.combinations(signed, 2)
+    return [(a, b) for (key, a), (other, b) in pairs if key == other and exclude_each_other(a, b)]

@@ -22,6 +22,10 @@ class Boxes:
             raise ValueError("not a match of boxes, version 1")
         return cls(int.from_bytes(genesis.options, "little"), len(genesis.seats))
 
+    def begin(self, _seed: bytes) -> None:
+        """Nothing in this game is left to chance."""
+        Boxes.__init__(self, self.size, self.seats)
+
     @property
     def edges(self) -> int:
         return 2 * self.size * (self.size + 1)
@@ -38,7 +42,7 @@ class Boxes:
     def free_edges(self) -> list[int]:
         return [edge for edge in range(self.edges) if not self._is_drawn(*self._edge(edge))]
 
-    def execute(self, orders: list[tuple[int, bytes]]) -> None:
+    def execute(self, orders: list[tuple[int, bytes]], _roll: bytes) -> None:
         if self.is_over():
             return
         seat, drawn = self.mover, False

@@ -11,19 +11,28 @@ from .certificate import CertificateError, check_use, verify_certificate
 from .codec import Refused, decode
 from .crypto import H, enrol, verify
 from .objects import (
+    Abandoned,
     Absence,
     AbsenceReason,
+    AllResigned,
     Block,
+    ByRules,
     Certificate,
     ChainState,
+    Commit,
+    CommitBlock,
+    CommitReveal,
     Delegate,
     Delegation,
+    DoubleTransaction,
+    DoubleTransactions,
     Entry,
     Genesis,
     Header,
     HeadState,
     Join,
     KeyChange,
+    Operator,
     PlayerSeat,
     ProvenBlock,
     ProvenReceipt,
@@ -31,6 +40,7 @@ from .objects import (
     Reopen,
     ReopenReason,
     Resign,
+    Reveal,
     Role,
     Seal,
     SealReason,
@@ -43,14 +53,25 @@ from .objects import (
     SignedTransaction,
     Standing,
     Start,
+    Tip,
     Transaction,
     Turn,
     TurnBody,
+    TurnLimit,
     TurnMode,
+    Visibility,
     block_name,
+    exclude_each_other,
     match_id_of,
+)
+from .randomness import (
+    follows,
     order_rank,
-    seed_of,
+    roll_of_turn,
+    roll_without,
+    sealed_commands,
+    seed_of_start,
+    seed_without,
 )
 from .trees import Peaks, root, root_of_proof
 
@@ -70,7 +91,10 @@ class Game(Protocol):
 
     def score(self, seat: int) -> int: ...
 
-    def execute(self, orders: list[tuple[int, bytes]]) -> None:
+    def begin(self, seed: bytes) -> None:
+        """Begins anew, from a seed that everybody has drawn."""
+
+    def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
         """Plays a turn: the commands of each seat that handed in some, in the block's order."""
 
 
@@ -104,6 +128,10 @@ class SeatLine:
     prev_tx: bytes
     session: Session | None = None
     resigned: bool = False
+    tip: Tip | None = None
+    """Of its hash chain, with CommitReveal."""
+    commitment: bytes | None = None
+    """Of the open turn, in its second half."""
 
 
 @dataclass
@@ -128,6 +156,7 @@ class Chain:
         require(enrol(self.genesis.service) is None, "genesis")
         self.signer_signed = self.genesis.signer
         self.signer = self._certificate(self.genesis.signer, self.genesis.created)
+        self.signers = [self.signer]
         self.identities = [seat.identity for seat in self.genesis.seats if isinstance(seat, PlayerSeat)]
         require(all(enrol(identity) is None for identity in self.identities), "genesis")
         self.game = game
@@ -135,7 +164,14 @@ class Chain:
         self.seen = [self.head]
         self.peaks = Peaks("chain node")
         self.peaks.append(H("chain leaf", self.match_id))
+        self.seed = seed_without(self.match_id)
+        self.server: Tip | None = None
         self.lines = [SeatLine(0, self.match_id) for _ in self.identities]
+        if isinstance(self.genesis.randomness, CommitReveal):
+            self.server = Tip(self.genesis.randomness.server, 0)
+            starts = self.genesis.randomness.seats
+            self.lines = [SeatLine(0, self.match_id, tip=Tip(start.anchor, 0)) for start in starts]
+        self.revealing = False
         self.idle_turns = 0
         self.sealed: SealReason | None = None
         self.desynced: list[tuple[int, int]] = []
@@ -152,27 +188,45 @@ class Chain:
 
     def waited_for(self) -> set[int]:
         playing = {seat for seat, line in enumerate(self.lines) if not line.resigned}
-        return playing if self.genesis.turn_mode is TurnMode.Simultaneous else playing & self.game.to_move()
+        if self.revealing:
+            return {seat for seat in playing if self.lines[seat].commitment is not None}
+        return playing & self._asked()
+
+    def _asked(self) -> set[int]:
+        simultaneous = self.genesis.turn_mode is TurnMode.Simultaneous
+        return set(range(len(self.lines))) if simultaneous else self.game.to_move()
 
     def seal_due(self) -> SealReason | None:
-        if self.head.height == 0 or self.sealed is not None:
+        if self.head.height == 0 or self.sealed is not None or self.revealing:
             return None
         playing = [line for line in self.lines if not line.resigned]
         if self.game.is_over():
-            return SealReason.Rules
+            return ByRules()
         if self.head.turn == self.genesis.last_turn:
-            return SealReason.TurnLimit
+            return TurnLimit()
         if not playing or (len(playing) == 1 and len(self.lines) > 1):
-            return SealReason.Resigned
+            return AllResigned()
         if self.idle_turns >= self.genesis.absence.abandon_after:
-            return SealReason.Abandoned
+            return Abandoned()
         return None
 
-    def standings(self) -> tuple[Standing, ...]:
-        worth = [(not line.resigned, self.game.score(seat)) for seat, line in enumerate(self.lines)]
+    def standings(self, reason: SealReason) -> tuple[Standing, ...]:
+        worth = [
+            (not line.resigned and reason != DoubleTransaction(seat), self.game.score(seat))
+            for seat, line in enumerate(self.lines)
+        ]
         return tuple(
             Standing(seat, 1 + sum(other > own for other in worth), own[1]) for seat, own in enumerate(worth)
         )
+
+    @property
+    def is_sealed_game(self) -> bool:
+        """Whether turns have two halves."""
+        return self.genesis.visibility is Visibility.Sealed
+
+    def open_turn(self) -> OpenTurn:
+        """The open turn, or half of one, without any transaction."""
+        return OpenTurn(list(self.lines))
 
     def is_open(self) -> bool:
         """Whether transactions can come: a turn is open, or the Joins are awaited."""
@@ -183,8 +237,8 @@ class Chain:
     def check_receipt(self, proven: ProvenReceipt) -> Receipt:
         receipt = decode(Receipt, proven.receipt)
         leaf = H("batch receipt", H("receipt", proven.receipt))
-        require(proven.proof.serial == self.signer.serial, "bad-proof")
-        require(proof_holds(proven.proof, leaf, self.signer.key), "bad-proof")
+        signer = next((signer for signer in self.signers if signer.serial == proven.proof.serial), None)
+        require(signer is not None and proof_holds(proven.proof, leaf, signer.key), "bad-proof")
         return receipt
 
     # Blocks
@@ -201,16 +255,51 @@ class Chain:
         self._check_place(header, signer)
         self._check_body_roots(header, block)
         self._check_kind(header, block)
-        turn = OpenTurn(list(self.lines))
-        self._check_entries(header, entries, turn)
+        turn = self.open_turn()
+        drawn = self._draw(header, entries)
+        match header.kind:
+            case Seal(DoubleTransaction(seat)):
+                self._check_double(seat, header, entries)
+            case _:
+                self._check_entries(header, entries, turn, drawn)
         self._check_absences(header, block.absent, turn)
-        if isinstance(header.kind, Turn):
-            self.game.execute(
-                [(tx.seat, tx.body.commands) for _, tx in entries if isinstance(tx.body, TurnBody)]
-            )
-            require(self.game.state_root() == header.state_root, "state-root")
+        self._play(header, entries, drawn)
+        if drawn is not None and isinstance(header.kind, Start):
+            self.seed = drawn
         self._go_on(header, name, signer, turn, entries)
         return header, entries
+
+    def _draws_from_chains(self, header: Header) -> bool:
+        return self.server is not None and isinstance(header.kind, Start | Turn)
+
+    def _draw(self, header: Header, entries: list[tuple[Entry, Transaction]]) -> bytes | None:
+        """The seed of a Start, or the roll of a Turn."""
+        elements = {tx.seat: tx.chain_element for _, tx in entries if tx.chain_element is not None}
+        where = header.turn, header.attempt
+        match header.kind, self.server:
+            case Turn(), None:
+                return roll_without(self.match_id, *where, self.seed)
+            case Turn(), Tip():
+                return roll_of_turn(self.match_id, self.seed, *where, header.randomness, elements)
+            case Start(), Tip():
+                return seed_of_start(self.match_id, header.randomness, elements)
+        return None
+
+    def rank(self, header: Header, drawn: bytes | None, seat: int) -> bytes:
+        """The place of a seat among the others in a block after the head."""
+        mixing = drawn if drawn is not None and self._draws_from_chains(header) else bytes(32)
+        return order_rank(header.prev_block, mixing, seat)
+
+    def _play(
+        self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None
+    ) -> None:
+        if drawn is None:
+            return
+        if isinstance(header.kind, Turn):
+            self.game.execute(orders_of(entries), drawn)
+        else:
+            self.game.begin(drawn)
+        require(self.game.state_root() == header.state_root, "state-root")
 
     def _signer(self, header: Header) -> Certificate:
         if not isinstance(header.kind, KeyChange):
@@ -236,7 +325,10 @@ class Chain:
             raise ChainError("wrong-signer") from error
         require(header.server_time >= self.head.server_time, "clock-backwards")
         require(header.attempt == self.head.attempt, "wrong-attempt")
-        require(header.randomness == bytes(32), "randomness")
+        if self.server is not None and self._draws_from_chains(header):
+            require(follows(self.server, header.randomness), "randomness")
+        else:
+            require(header.randomness == bytes(32), "randomness")
 
     def _check_body_roots(self, header: Header, block: Block) -> None:
         require(header.body_root == root("body node", [entry.leaf() for entry in block.entries]), "body-root")
@@ -250,10 +342,10 @@ class Chain:
         else:
             require(header.turn == self.head.turn, "wrong-turn")
         require(header.deadline == self._deadline(header), "wrong-deadline")
-        if not isinstance(header.kind, Turn):
+        if not isinstance(header.kind, Turn) and not self._draws_from_chains(header):
             require(header.state_root == self.head.state_root, "state-root")
         if isinstance(header.kind, Seal):
-            require(header.kind.standings == self.standings(), "wrong-standings")
+            require(header.kind.standings == self.standings(header.kind.reason), "wrong-standings")
 
     def _can_come(self, header: Header, block: Block) -> bool:
         started, due = self.head.height > 0, self.seal_due()
@@ -262,7 +354,12 @@ class Chain:
             case Start():
                 return not started and not block.absent
             case Turn():
-                return started and due is None
+                return started and due is None and self.revealing == self.is_sealed_game
+            case CommitBlock():
+                return started and due is None and not self.revealing and self.is_sealed_game
+            case Seal(DoubleTransaction()):
+                ends = self.genesis.double_transactions is DoubleTransactions.EndMatch
+                return started and due is None and ends and not block.absent
         if block.entries or block.absent or not started:
             return False
         match header.kind:
@@ -271,7 +368,7 @@ class Chain:
             case KeyChange():
                 return extra_blocks < REOPENS_MAX
             case Seal(reason):
-                return reason is (SealReason.Operator if due is None else due)
+                return reason == (Operator() if due is None else due)
         return False
 
     def _deadline(self, header: Header) -> int | None:
@@ -283,33 +380,62 @@ class Chain:
         return min(header.server_time + self.genesis.deadline_ms, U64_MAX)
 
     def _check_entries(
-        self, header: Header, entries: list[tuple[Entry, Transaction]], turn: OpenTurn
+        self,
+        header: Header,
+        entries: list[tuple[Entry, Transaction]],
+        turn: OpenTurn,
+        drawn: bytes | None,
     ) -> None:
         ranks: list[tuple[bytes, int]] = []
         for entry, tx in entries:
             self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time)
             advance(turn, entry.received, entry.transaction, tx)
-            ranks.append((order_rank(header.prev_block, header.randomness, tx.seat), tx.seq))
+            ranks.append((self.rank(header, drawn, tx.seat), tx.seq))
             require(len(ranks) == 1 or ranks[-2] < ranks[-1], "wrong-order")
+
+    def _check_double(self, seat: int, header: Header, entries: list[tuple[Entry, Transaction]]) -> None:
+        """The two transactions for which a match ends, and before them the Delegate that is not yet in force."""
+        require(seat < len(self.lines) and len(entries) in (2, 3), "no-double-tx")
+        in_time = all(tx.seat == seat and entry.received <= header.server_time for entry, tx in entries)
+        require(in_time, "no-double-tx")
+        session = self.lines[seat].session
+        for entry, tx in entries[:-2]:
+            require(isinstance(tx.body, Delegate), "no-double-tx")
+            turn = self.open_turn()
+            try:
+                self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time)
+            except ChainError as error:
+                raise ChainError("no-double-tx") from error
+            advance(turn, entry.received, entry.transaction, tx)
+            session = turn.lines[seat].session
+        (first, one), (second, other) = entries[-2:]
+        assert session is not None
+        require(one.match_id == self.match_id and one.epoch == session.epoch, "no-double-tx")
+        require(exclude_each_other(one, other), "no-double-tx")
+        for entry in (first, second):
+            signed = entry.transaction
+            require(verify(session.key, "transaction", signed.name(), signed.signature), "no-double-tx")
 
     def _check_absences(self, header: Header, absent: tuple[Absence, ...], turn: OpenTurn) -> None:
         seats = set(range(len(self.lines)))
         if isinstance(header.kind, Start):
             require(turn.acted == seats, "missing-seat")
-        if not isinstance(header.kind, Turn):
+        if not isinstance(header.kind, Turn | CommitBlock):
             return
         missing = {absence.seat for absence in absent}
         require(turn.acted | missing == seats and not turn.acted & missing, "missing-seat")
         waited_for = self.waited_for()
         for absence in absent:
-            require(absence.reason is self._absence(absence.seat, waited_for), "wrong-absence")
-            if absence.reason is AbsenceReason.Deadline:
+            require(absence.reason is self._absence(absence.seat), "wrong-absence")
+            if absence.seat in waited_for:
                 require(header.server_time >= (self.head.deadline or 0), "early-absence")
 
-    def _absence(self, seat: int, waited_for: set[int]) -> AbsenceReason:
+    def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
             return AbsenceReason.Resigned
-        return AbsenceReason.Deadline if seat in waited_for else AbsenceReason.NotToMove
+        if self.lines[seat].commitment is not None:
+            return AbsenceReason.RevealMissing
+        return AbsenceReason.Deadline if seat in self._asked() else AbsenceReason.NotToMove
 
     def _go_on(
         self,
@@ -334,15 +460,25 @@ class Chain:
         )
         self.peaks.append(H("chain leaf", name))
         self.lines = turn.lines
+        if self.server is not None and self._draws_from_chains(header):
+            self.server = Tip(header.randomness, self.server.revealed + 1)
         match header.kind:
             case Start() | Turn():
                 self.seen = [self.head]
+                self.signers = [self.signer]
                 self.idle_turns = 0 if turn.acted else self.idle_turns + 1
+                self.lines = [replace(line, commitment=None) for line in self.lines]
+                self.revealing = False
+                return
+            case CommitBlock():
+                self.seen = [self.head]
+                self.revealing = True
                 return
             case Seal(reason):
                 self.sealed = reason
             case KeyChange(certificate):
                 self.signer, self.signer_signed = signer, certificate
+                self.signers.append(signer)
         self.seen.append(self.head)
 
     # Transactions
@@ -360,20 +496,25 @@ class Chain:
         require(tx.seat < len(self.lines), "tx-no-such-seat")
         require(self.is_open(), "tx-match-over")
         started = self.head.height > 0
-        require(isinstance(tx.body, TurnBody | Delegate | Resign if started else Join), "tx-wrong-kind")
+        require(isinstance(tx.body, self._bodies()), "tx-wrong-kind")
         require(not started or self.head.turn < U32_MAX, "tx-exhausted")
         require(tx.turn == (self.head.turn + 1 if started else 0), "tx-wrong-turn")
         require(tx.attempt == self.head.attempt, "tx-wrong-attempt")
         require(not self.lines[tx.seat].resigned, "tx-resigned")
         twice = tx.seat in turn.acted or (isinstance(tx.body, Delegate) and tx.seat in turn.delegated)
         require(not twice, "tx-already-submitted")
-        if isinstance(tx.body, TurnBody):
+        if isinstance(tx.body, TurnBody | Commit | Reveal):
             require(tx.seat in self.waited_for(), "tx-not-to-move")
         line = turn.lines[tx.seat]
         check_line(line, tx)
         seen = [head for head in self.seen if (head.height, head.name) == (tx.seen_height, tx.seen_block)]
         require(bool(seen), "tx-unknown-seen-block")
-        require(tx.chain_element is None, "tx-unexpected-chain-element")
+        check_element(line, tx)
+        if isinstance(tx.body, Reveal):
+            shown = sealed_commands(
+                tx.match_id, tx.seat, tx.turn, tx.attempt, tx.body.salt, tx.body.commands
+            )
+            require(shown == line.commitment, "tx-wrong-reveal")
         earliest = max(seen[0].server_time, turn.last_received.get(tx.seat, 0))
         require(received >= earliest, "tx-early")
         require(self.head.deadline is None or received <= self.head.deadline, "tx-late")
@@ -382,6 +523,14 @@ class Chain:
         require(tx.seq < U32_MAX, "tx-exhausted")
         require(verify(session.key, "transaction", signed.name(), signed.signature), "tx-bad-signature")
         require(server_time is None or received <= server_time, "tx-late")
+
+    def _bodies(self) -> tuple[type, ...]:
+        """What can be handed in."""
+        if self.head.height == 0:
+            return (Join,)
+        if not self.is_sealed_game:
+            return TurnBody, Delegate, Resign
+        return Reveal if self.revealing else Commit, Delegate, Resign
 
     def _session(self, line: SeatLine, tx: Transaction) -> Session:
         """The session that must have signed: the one in force, or the one that is brought."""
@@ -416,17 +565,17 @@ class Chain:
                     line.next_seq,
                     line.prev_tx,
                     line.resigned,
-                    None,
-                    None,
+                    line.tip,
+                    line.commitment,
                 )
                 for line in self.lines
             ),
             self.idle_turns,
             self.sealed,
             self.signer_signed,
-            seed_of(self.match_id),
-            None,
-            False,
+            self.seed,
+            self.server,
+            self.revealing,
         )
 
 
@@ -443,11 +592,29 @@ def check_line(line: SeatLine, tx: Transaction) -> None:
     require(tx.prev_tx == line.prev_tx, "tx-wrong-link")
 
 
+def check_element(line: SeatLine, tx: Transaction) -> None:
+    """The element of the seat's hash chain, where one belongs."""
+    tip = line.tip if isinstance(tx.body, Join | TurnBody | Reveal) else None
+    require(tx.chain_element is None or tip is not None, "tx-unexpected-chain-element")
+    require(tx.chain_element is not None or tip is None, "tx-missing-chain-element")
+    if tip is not None and tx.chain_element is not None:
+        require(follows(tip, tx.chain_element), "tx-wrong-chain-element")
+
+
+def orders_of(entries: list[tuple[Entry, Transaction]]) -> list[tuple[int, bytes]]:
+    """What a block hands to the game, in its order."""
+    return [(tx.seat, tx.body.commands) for _, tx in entries if isinstance(tx.body, TurnBody | Reveal)]
+
+
 def advance(turn: OpenTurn, received: int, signed: SignedTransaction, tx: Transaction) -> None:
     """Counts a transaction in, which has been checked."""
     line = replace(turn.lines[tx.seat], next_seq=tx.seq + 1, prev_tx=signed.name())
     if isinstance(tx.body, Join | Delegate):
         line = replace(line, session=session_of(decode(Delegation, tx.body.delegation.body)))
+    if tx.chain_element is not None and line.tip is not None:
+        line = replace(line, tip=Tip(tx.chain_element, line.tip.revealed + 1))
+    if isinstance(tx.body, Commit):
+        line = replace(line, commitment=tx.body.commitment)
     turn.lines[tx.seat] = replace(line, resigned=isinstance(tx.body, Resign))
     (turn.delegated if isinstance(tx.body, Delegate) else turn.acted).add(tx.seat)
     turn.last_received[tx.seat] = received

@@ -147,8 +147,7 @@ def codec_of(kind: Any) -> Codec:
         return annotated(args[0], args[1])
     if origin in (Union, UnionType):
         if NoneType in args:
-            (inner,) = (arg for arg in args if arg is not NoneType)
-            return option(codec_of(inner))
+            return option(codec_of(Union[tuple(arg for arg in args if arg is not NoneType)]))
         return choice(args)
     if origin is tuple:
         return sequence(codec_of(args[0]))

@@ -58,9 +58,10 @@ class SigningKey:
     def sign(self, name: str, digest: bytes) -> bytes:
         return self._key.sign(signed_message(context(name), digest))
 
-    def session(self, match_id: bytes, epoch: int) -> "SigningKey":
-        """The session key of this identity for one match and epoch."""
-        return SigningKey(H("session seed", self.seed + match_id + epoch.to_bytes(4, "little")))
+
+def session_key(seed: bytes, match_id: bytes, epoch: int) -> SigningKey:
+    """The session key that comes from a seed, for one match and epoch."""
+    return SigningKey(H("session seed", seed + match_id + epoch.to_bytes(4, "little")))
 
 
 def verify(key: bytes, name: str, digest: bytes, signature: bytes) -> bool:

@@ -209,16 +209,13 @@ class Genesis(Versioned):
             require(reached, "a last turn that hash chains do not reach")
 
     def is_played(self) -> bool:
-        """Whether all modes are among those that this client plays: no sealed moves, no commit and reveal."""
+        """Whether all modes are among those that are played at present."""
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and isinstance(self.clock, PerTurn)
             and self.grace_ms == 0
             and isinstance(self.absence, Pass)
             and not isinstance(self.absence, Forfeit)
-            and self.double_transactions is DoubleTransactions.KeepFirst
-            and self.visibility is not Visibility.Sealed
-            and self.randomness == NoRandomness()
             and self.takebacks is Takebacks.Never
             and self.spectators in (Forbidden(), Allowed(0))
             and self.parent is None
@@ -231,11 +228,6 @@ def is_rules_name(name: str) -> bool:
 
 def match_id_of(genesis: bytes) -> bytes:
     return H("genesis", genesis)
-
-
-def seed_of(match_id: bytes) -> bytes:
-    """Seed of the game, with randomness None."""
-    return H("seed", match_id)
 
 
 # Delegation, Transaction, Receipt
@@ -323,6 +315,25 @@ class SignedTransaction(Signed):
         return H("transaction", self.body)
 
 
+def exclude_each_other(first: Transaction, second: Transaction) -> bool:
+    """Whether no honest player signs both under one delegation. docs/protocol.md, "Judging"."""
+    return first != second and slot(first) is not None and slot(first) == slot(second)
+
+
+def slot(tx: Transaction) -> tuple[bytes, int, int, int, int, str] | None:
+    """What there can be one transaction of."""
+    match tx.body:
+        case Delegate():
+            kind = "delegate"
+        case Commit():
+            kind = "commit"
+        case Takeback():
+            return None
+        case _:
+            kind = "action"
+    return tx.match_id, tx.seat, tx.epoch, tx.turn, tx.attempt, kind
+
+
 @dataclass(frozen=True)
 class Receipt(Versioned):
     BYTES_MAX: ClassVar[int] = 128
@@ -394,12 +405,37 @@ class KeyChange(Fields):
     certificate: SignedCertificate
 
 
-class SealReason(IntEnum):
-    Rules = 0
-    TurnLimit = 1
-    Resigned = 2
-    Abandoned = 3
-    Operator = 4
+@dataclass(frozen=True)
+class ByRules(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class TurnLimit(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class AllResigned(Fields):
+    """All, or all but one of several."""
+
+
+@dataclass(frozen=True)
+class Abandoned(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Operator(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class DoubleTransaction(Fields):
+    seat: Seat
+
+
+SealReason = ByRules | TurnLimit | AllResigned | Abandoned | Operator | DoubleTransaction
 
 
 @dataclass(frozen=True)
@@ -490,12 +526,14 @@ class ProvenBlock(Fields):
     proof: ServerProof
 
 
+@dataclass(frozen=True)
+class ProvenHeader(Fields):
+    header: Bytes
+    proof: ServerProof
+
+
 def block_name(header: bytes) -> bytes:
     return H("block", header)
-
-
-def order_rank(prev_block: bytes, mixing: bytes, seat: int) -> bytes:
-    return H("order", prev_block + mixing + bytes([seat]))
 
 
 def ascending(seats: list[int]) -> bool:

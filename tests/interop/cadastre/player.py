@@ -1,16 +1,17 @@
 """A player of boxes: joins a match, verifies every block, plays every turn, and comes back by itself.
 docs/protocol.md, "A session in order"."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import messages
 from .boxes import Boxes
-from .chain import Chain
+from .chain import Chain, OpenTurn, SeatLine, advance
 from .codec import decode, encode
 from .connection import Connection, ConnectionLost
-from .crypto import H, SigningKey
+from .crypto import H, SigningKey, session_key
 from .messages import (
     BlockMessage,
     CaughtUp,
@@ -25,6 +26,7 @@ from .messages import (
     Ready,
     ReceiptMessage,
     Refused,
+    Relay,
     Resume,
     ServerMessage,
     Submit,
@@ -32,6 +34,9 @@ from .messages import (
 )
 from .objects import (
     Allowed,
+    ChainStart,
+    Commit,
+    CommitBlock,
     CommitReveal,
     Delegate,
     Delegation,
@@ -44,17 +49,23 @@ from .objects import (
     ProvenReceipt,
     RandomnessMode,
     Receipt,
+    Reveal,
     Signed,
     SignedTransaction,
+    Start,
     Takebacks,
     Transaction,
+    Turn,
     TurnBody,
+    Visibility,
 )
+from .randomness import HashChain, chain_start, last_of_seat, salt_of, sealed_commands
 
 ATTEMPTS_MAX = 5
 BACKOFF_S = 0.05
 
 Choose = Callable[[Boxes], int]
+Body = Join | Delegate | TurnBody | Commit | Reveal
 
 
 class PlayerError(Exception):
@@ -68,16 +79,35 @@ class Match:
     chain: Chain
     game: Boxes
     seat: int
+    hash_chain: HashChain | None
+    relayed: OpenTurn
+    """What the others have done in the open turn, in an Open match."""
     epoch: int = 0
-    must_delegate: bool = False
     delegated: bool = False
-    """In the open turn."""
+    """In the open turn, or half of one."""
+    commands: bytes | None = None
+    """To which this process has committed for the open turn."""
     caught_up: bool = True
     signed: list[SignedTransaction] = field(default_factory=list)
-    """What was signed for the open turn."""
+    """What was signed for the open turn, or half of one."""
     receipts: dict[bytes, Receipt] = field(default_factory=dict)
-    """Of the open turn, by name of the transaction."""
+    """Of the open turn, or half of one, by name of the transaction."""
     receipts_kept: int = 0
+    relays_kept: int = 0
+
+
+Hook = Callable[[Connection, Match, ServerMessage], None]
+"""Called after a message. It may cut the connection, or raise to end the player."""
+Gate = Callable[[Match], bool]
+"""Whether the player acts now, if it can. It may raise to end the player."""
+
+
+def nothing(_connection: Connection, _match: Match, _message: ServerMessage) -> None:
+    pass
+
+
+def at_once(_match: Match) -> bool:
+    return True
 
 
 class Player:
@@ -92,35 +122,47 @@ class Player:
         self.room = room
         self.name = name
         self.choose = choose
+        self.process_seed = secrets.token_bytes(32)
+        """Of the session keys: another process knows nothing of what this one has signed."""
+        self.signed: list[tuple[bytes, Transaction]] = []
+        """All that this process has signed, with the session key."""
         self.match: Match | None = None
         self.lobby: Lobby | None = None
+        self.ready: Ready | None = None
+        """What was sent since the last Genesis."""
         self.connections = 0
 
-    def play(
-        self, after_block: Callable[[Connection, Match], None] = lambda _connection, _match: None
-    ) -> Match:
-        """Plays until the Seal. `after_block` may cut the connection, or raise to end the player."""
+    def again(self) -> "Player":
+        """Another process of the same player."""
+        return Player(self.authority, self.root_key, self.identity, self.room, self.name, self.choose)
+
+    def play(self, after_message: Hook = nothing, acts: Gate = at_once) -> Match:
+        """Plays until the Seal."""
         failed = 0
         while True:
             try:
                 with Connection(self.authority, self.root_key, self.identity) as connection:
                     self.connections += 1
                     failed = 0
-                    return self._session(connection, after_block)
+                    return self._session(connection, after_message, acts)
             except ConnectionLost as error:
                 failed += 1
                 if failed == ATTEMPTS_MAX:
                     raise PlayerError(f"{self.name} cannot come back: {error}") from error
                 time.sleep(BACKOFF_S * 2**failed if failed > 1 else 0)
 
-    def _session(self, connection: Connection, after_block: Callable[[Connection, Match], None]) -> Match:
+    def _session(self, connection: Connection, after_message: Hook, acts: Gate) -> Match:
+        self.ready = None
         connection.send(self._greeting())
         while True:
             self._handle(connection, message := connection.receive())
-            if self.match is not None and isinstance(message, BlockMessage):
-                if self.match.chain.sealed is not None:
-                    return self.match
-                after_block(connection, self.match)
+            if self.match is None:
+                continue
+            if self.match.chain.sealed is not None:
+                return self.match
+            if isinstance(message, BlockMessage | CaughtUp | Relay) and acts(self.match):
+                self._act(connection, self.match)
+            after_message(connection, self.match, message)
 
     def _greeting(self) -> Enter | Resume:
         if self.match is None or self.match.chain.head.height == 0:
@@ -132,15 +174,17 @@ class Player:
     def _handle(self, connection: Connection, message: ServerMessage) -> None:
         match message, self.match:
             case Lobby(_, _, seats), _:
-                self.match = None
+                if self.match is not None:
+                    self.match, self.ready = None, None
                 self.lobby = message
-                if any(seat.identity == self.identity.public and not seat.ready for seat in seats):
-                    connection.send(Ready(True, None))
+                seated = any(seat.identity == self.identity.public for seat in seats)
+                if seated and self.ready is None:
+                    self.ready = Ready(True, self._fresh_chain(message))
+                    connection.send(self.ready)
             case GenesisMessage(genesis, _, begun), _:
                 self._begin(connection, genesis, begun)
             case BlockMessage(proven), Match() as match_:
                 self._block(match_, proven)
-                self._act(connection, match_)
             case ReceiptMessage(proven), Match() as match_:
                 self._receipt(match_, proven)
             case CaughtUp(height), Match() as match_:
@@ -148,7 +192,8 @@ class Player:
                     raise PlayerError("blocks are missing")
                 match_.caught_up = True
                 self._hand_in(connection, match_.signed)
-                self._act(connection, match_)
+            case Relay(signed, proven), Match() as match_:
+                self._relay(match_, signed, proven)
             case Pong(), _:
                 pass
             case Goodbye(_, retry_after_ms), _:
@@ -170,19 +215,43 @@ class Player:
         game = Boxes.of(genesis)
         chain = Chain(data, self.root_key, game)
         seat = genesis.seats.index(PlayerSeat(self.identity.public))
-        self.match = Match(chain, game, seat, must_delegate=begun, caught_up=not begun)
+        hash_chain = self._hash_chain(genesis, seat, begun)
+        self.match = Match(chain, game, seat, hash_chain, chain.open_turn(), caught_up=not begun)
         if not begun:
-            session = self.identity.session(chain.match_id, 0)
+            session = self._session_key(self.match, 0)
             self._sign(connection, self.match, session, Join(self._delegation(self.match, session)))
 
+    def _fresh_chain(self, lobby: Lobby) -> ChainStart | None:
+        if lobby.spec.randomness is RandomnessMode.Nothing or lobby.spec.last_turn is None:
+            return None
+        return chain_start(self.identity.seed, secrets.token_bytes(32), lobby.spec.last_turn)
+
+    def _hash_chain(self, genesis: Genesis, seat: int, begun: bool) -> HashChain | None:
+        """The seat's chain, made again from what stands in the genesis."""
+        if not isinstance(genesis.randomness, CommitReveal) or genesis.last_turn is None:
+            return None
+        start = genesis.randomness.seats[seat]
+        if not begun and (self.ready is None or self.ready.chain != start):
+            raise PlayerError("the hash chain is not the one that was sent with the last Ready")
+        chain = HashChain.before(last_of_seat(self.identity.seed, start.nonce), genesis.last_turn)
+        if chain.anchor != start.anchor:
+            raise PlayerError("the hash chain is not of this identity")
+        return chain
+
+    def _session_key(self, match: Match, epoch: int) -> SigningKey:
+        return session_key(self.process_seed, match.chain.match_id, epoch)
+
     def _block(self, match: Match, proven: ProvenBlock) -> None:
-        turn = match.chain.head.turn
         header, entries = match.chain.append(proven)
-        if header.turn > turn or header.height == 1:
-            check_receipts(match, entries)
-            match.signed.clear()
-            match.receipts.clear()
-            match.delegated = False
+        if not isinstance(header.kind, Start | Turn | CommitBlock):
+            return
+        check_receipts(match, entries)
+        match.signed.clear()
+        match.receipts.clear()
+        match.relayed = match.chain.open_turn()
+        match.delegated = False
+        if not match.chain.revealing:
+            match.commands = None
 
     def _receipt(self, match: Match, proven: ProvenReceipt) -> None:
         receipt = match.chain.check_receipt(proven)
@@ -192,6 +261,22 @@ class Player:
         match.receipts[receipt.transaction] = receipt
         match.receipts_kept += 1
 
+    def _relay(self, match: Match, signed: SignedTransaction, proven: ProvenReceipt) -> None:
+        """Judges what another seat does in the open turn, and keeps the server's promise for it."""
+        receipt, tx = match.chain.check_receipt(proven), decode(Transaction, signed.body)
+        name = signed.name()
+        promised = (receipt.match_id, receipt.seat, receipt.seq, receipt.transaction, receipt.turn)
+        if promised != (tx.match_id, tx.seat, tx.seq, name, tx.turn) or receipt.attempt != tx.attempt:
+            raise PlayerError("a receipt of another transaction")
+        if match.chain.genesis.visibility is not Visibility.Open or tx.seat == match.seat:
+            raise PlayerError("a transaction that nobody has to relay")
+        if name in match.receipts:
+            return
+        match.chain.check_transaction(receipt.received, signed, tx, match.relayed)
+        advance(match.relayed, receipt.received, signed, tx)
+        match.receipts[name] = receipt
+        match.relays_kept += 1
+
     def _act(self, connection: Connection, match: Match) -> None:
         chain = match.chain
         may = match.caught_up and chain.head.height > 0 and chain.is_open()
@@ -199,21 +284,35 @@ class Player:
             return
         line = chain.lines[match.seat]
         assert line.session is not None
+        body = self._body(match, line)
+        if body is None:
+            return
         match.epoch = line.session.epoch
-        if match.must_delegate:
-            match.epoch += 1
-            session = self.identity.session(chain.match_id, match.epoch)
+        session = self._session_key(match, match.epoch)
+        if session.public != line.session.key:
+            match.epoch, match.delegated = match.epoch + 1, True
+            session = self._session_key(match, match.epoch)
             self._sign(connection, match, session, Delegate(self._delegation(match, session)))
-            match.must_delegate, match.delegated = False, True
-        commands = b""
-        if match.seat in match.game.to_move():
-            commands = self.choose(match.game).to_bytes(2, "little")
-        session = self.identity.session(chain.match_id, match.epoch)
-        self._sign(connection, match, session, TurnBody(commands))
+        self._sign(connection, match, session, body)
 
-    def _sign(
-        self, connection: Connection, match: Match, session: SigningKey, body: Join | Delegate | TurnBody
-    ) -> None:
+    def _body(self, match: Match, line: SeatLine) -> Body | None:
+        """What the open turn, or half of one, asks of the seat; `None` if another process has hidden its commands."""
+        chain = match.chain
+        if match.commands is None:
+            match.commands = b""
+            if match.seat in match.game.to_move():
+                match.commands = self.choose(match.game).to_bytes(2, "little")
+        commands = match.commands
+        if not chain.is_sealed_game:
+            return TurnBody(commands)
+        turn, attempt = chain.head.turn + 1, chain.head.attempt
+        salt = salt_of(self.identity.seed, chain.match_id, turn, attempt, commands)
+        hidden = sealed_commands(chain.match_id, match.seat, turn, attempt, salt, commands)
+        if not chain.revealing:
+            return Commit(hidden)
+        return Reveal(salt, commands) if hidden == line.commitment else None
+
+    def _sign(self, connection: Connection, match: Match, session: SigningKey, body: Body) -> None:
         """Signs the next transaction of the open turn, keeps it, and hands it in."""
         chain, line = match.chain, match.chain.lines[match.seat]
         before = match.signed[-1].name() if match.signed else line.prev_tx
@@ -229,11 +328,12 @@ class Player:
             seen_height=chain.head.height,
             seen_block=chain.head.name,
             seen_state_root=match.game.state_root(),
-            chain_element=None,
+            chain_element=next_element(match, line) if isinstance(body, Join | TurnBody | Reveal) else None,
             body=body,
         )
         encoded = encode(tx)
         signed = SignedTransaction(encoded, session.sign("transaction", H("transaction", encoded)))
+        self.signed.append((session.public, tx))
         match.signed.append(signed)
         self._hand_in(connection, [signed])
 
@@ -245,6 +345,12 @@ class Player:
         delegation = Delegation(1, match.chain.match_id, match.seat, match.epoch, session.public, None)
         encoded = encode(delegation)
         return Signed(encoded, self.identity.sign("delegation", H("delegation", encoded)))
+
+
+def next_element(match: Match, line: SeatLine) -> bytes | None:
+    if match.hash_chain is None or line.tip is None:
+        return None
+    return match.hash_chain.elements[line.tip.revealed]
 
 
 def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
