@@ -1,5 +1,8 @@
 """The board game. docs/games.md, "Boxes"."""
 
+import itertools
+from collections.abc import Mapping
+
 from .objects import Genesis
 from .trees import state_root
 
@@ -21,6 +24,24 @@ class Boxes:
         if (genesis.rules_name, genesis.rules_version) != ("boxes", 1) or len(genesis.options) != 2:
             raise ValueError("not a match of boxes, version 1")
         return cls(int.from_bytes(genesis.options, "little"), len(genesis.seats))
+
+    @classmethod
+    def from_chunks(cls, genesis: Genesis, chunks: Mapping[int, bytes]) -> "Boxes":
+        """The state in the middle of a match; `ValueError` if it is none of this game."""
+        game = cls.of(genesis)
+        summary, side = chunks.get(0, b""), game.size // SIDE + 1
+        game.mover = summary[3] if len(summary) > 3 else 0
+        numbers = [int.from_bytes(summary[at : at + 2], "little") for at in range(4, 22, 2)]
+        game.edges_drawn, game.scores = numbers[0], numbers[1:]
+        for number in range(side * side):
+            dots = chunks.get(1 + number, b"").ljust(SIDE * SIDE, b"\0")
+            for y, x in itertools.product(range(SIDE), repeat=2):
+                row, column = number // side * SIDE + y, number % side * SIDE + x
+                if row <= game.size and column <= game.size:
+                    game.dots[row][column] = dots[y * SIDE + x]
+        if game.chunks() != chunks:
+            raise ValueError("not a state of this match")
+        return game
 
     def begin(self, _seed: bytes) -> None:
         """Nothing in this game is left to chance."""

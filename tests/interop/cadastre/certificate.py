@@ -1,8 +1,8 @@
-"""Certificates and the checks before and at each use. docs/protocol.md, "Certificate"."""
+"""Certificates, the checks before and at each use, and their revocation. docs/protocol.md, "Certificate"."""
 
 from .codec import Refused, decode
 from .crypto import H, enrol, verify
-from .objects import Certificate, Role, SignedCertificate
+from .objects import Certificate, Revocations, Role, SignedCertificate, SignedRevocations
 
 
 class CertificateError(Exception):
@@ -28,3 +28,13 @@ def check_use(certificate: Certificate, role: Role, at_ms: int) -> None:
         raise CertificateError("NotYetValid")
     if at_ms >= certificate.valid_to:
         raise CertificateError("Expired")
+
+
+def verify_revocations(signed: SignedRevocations, root_key: bytes) -> Revocations:
+    try:
+        revocations = decode(Revocations, signed.body)
+    except Refused as error:
+        raise CertificateError(f"Malformed.{error.word}") from error
+    if not verify(root_key, "revocations", H("revocations", signed.body), signed.signature):
+        raise CertificateError("BadSignature")
+    return revocations

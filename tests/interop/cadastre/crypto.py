@@ -70,10 +70,14 @@ def verify(key: bytes, name: str, digest: bytes, signature: bytes) -> bool:
 
 
 def holds(key: bytes, whole_context: str, digest: bytes, signature: bytes) -> bool:
+    return holds_over(key, signed_message(whole_context, digest), signature)
+
+
+def holds_over(key: bytes, message: bytes, signature: bytes) -> bool:
     if signature[:32] in SMALL_ORDER:
         return False
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed_message(whole_context, digest))
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except InvalidSignature:
         return False
     return True

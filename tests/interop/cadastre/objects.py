@@ -73,6 +73,32 @@ class SignedCertificate(Signed):
     BYTES_MAX: ClassVar[int] = 129
 
 
+@dataclass(frozen=True)
+class Revoked(Fields):
+    serial: U32
+    since: U64
+
+
+@dataclass(frozen=True)
+class Revocations(Versioned):
+    BYTES_MAX: ClassVar[int] = 12_305
+    issued: U64
+    revoked: tuple[Revoked, ...]
+
+    def check(self) -> None:
+        super().check()
+        require(len(self.revoked) <= 1024, "too many revocations")
+        require(ascending([entry.serial for entry in self.revoked]), "serials not in ascending order")
+
+    def revokes(self, serial: int, at_ms: int) -> bool:
+        return any(entry.serial == serial and at_ms >= entry.since for entry in self.revoked)
+
+
+@dataclass(frozen=True)
+class SignedRevocations(Signed):
+    BYTES_MAX: ClassVar[int] = 12_377
+
+
 # Genesis
 
 
@@ -536,8 +562,8 @@ def block_name(header: bytes) -> bytes:
     return H("block", header)
 
 
-def ascending(seats: list[int]) -> bool:
-    return all(a < b for a, b in zip(seats, seats[1:]))
+def ascending(numbers: list[int]) -> bool:
+    return all(a < b for a, b in zip(numbers, numbers[1:]))
 
 
 # Store

@@ -1,7 +1,7 @@
-"""The trees over blocks, bodies and batches, and the tree of a game's state. docs/protocol.md, "Trees" and
-"State root"."""
+"""The trees over blocks, bodies, batches and the log, and the tree of a game's state. docs/protocol.md, "Trees"
+and "State root"."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from .crypto import H
@@ -20,6 +20,12 @@ def root(node: str, leaves: Sequence[bytes]) -> bytes:
 
 def root_of_proof(node: str, leaf: bytes, index: int, size: int, hashes: Sequence[bytes]) -> bytes | None:
     """The root that a proof leads to; `None` if index or length are wrong."""
+    return walk(lambda left, right: H(node, left + right), leaf, index, size, hashes)
+
+
+def walk(
+    join: Callable[[bytes, bytes], bytes], leaf: bytes, index: int, size: int, hashes: Sequence[bytes]
+) -> bytes | None:
     if index >= size:
         return None
     at, last, result, rest = index, size - 1, leaf, list(hashes)
@@ -28,7 +34,7 @@ def root_of_proof(node: str, leaf: bytes, index: int, size: int, hashes: Sequenc
             if not rest:
                 return None
             neighbour = rest.pop(0)
-            result = H(node, neighbour + result if at % 2 == 1 else result + neighbour)
+            result = join(neighbour, result) if at % 2 == 1 else join(result, neighbour)
         at, last = at // 2, last // 2
     return result if not rest else None
 
@@ -36,10 +42,10 @@ def root_of_proof(node: str, leaf: bytes, index: int, size: int, hashes: Sequenc
 class Peaks:
     """A growing tree, kept as the roots of its complete subtrees, the largest first."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, size: int = 0, roots: Sequence[bytes] = ()) -> None:
         self.node = node
-        self.size = 0
-        self.roots: list[bytes] = []
+        self.size = size
+        self.roots = list(roots)
 
     def append(self, leaf: bytes) -> None:
         self.roots.append(leaf)
