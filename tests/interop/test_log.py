@@ -1,4 +1,5 @@
 import unittest
+from collections.abc import Callable
 from dataclasses import replace
 
 from cadastre.certificate import CertificateError, verify_revocations
@@ -65,7 +66,7 @@ class Log(unittest.TestCase):
     def test_bundles_that_do_not_hold(self) -> None:
         later = Revocations(1, 0, (Revoked(3, CERTIFICATE_ENDS_MS),))
         other = replace(BUNDLE, checkpoint=replace(BUNDLE.checkpoint, origin="another.example"))
-        for word, refused in (
+        cases: list[tuple[str, Callable[[], None]]] = [
             ("entry", lambda: check(match_id=bytes(32))),
             ("entry", lambda: check(name=bytes(32))),
             ("certificate", lambda: check(root_key=LOG_KEY.key)),
@@ -74,7 +75,8 @@ class Log(unittest.TestCase):
             ("inclusion", lambda: check(replace(BUNDLE, index=8))),
             ("revoked", lambda: check(revoked=later)),
             ("cosignatures", lambda: check(cosignatures_min=1)),
-        ):
+        ]
+        for word, refused in cases:
             with self.subTest(word), self.assertRaisesRegex(LogError, f"^{word}$"):
                 refused()
 

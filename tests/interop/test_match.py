@@ -22,15 +22,18 @@ from cadastre.messages import (
     BlockMessage,
     Create,
     Created,
+    Refused,
     RoomSpec,
     ServerMessage,
 )
 from cadastre.objects import (
     ByRules,
+    DoubleTransaction,
     DoubleTransactions,
     RandomnessMode,
     Reveal,
     Transaction,
+    TurnBody,
     TurnMode,
     Visibility,
     exclude_each_other,
@@ -43,6 +46,20 @@ BOUND_S = 120
 
 class Forgot(Exception):
     """A player's process that ended, with all that it knew."""
+
+
+class Cheat(Player):
+    """Signs two transactions for one turn."""
+
+    def _act(self, connection: Connection, match: Match) -> None:
+        super()._act(connection, match)
+        if match.chain.head.height >= 6 and match.signed and not cheats(self.signed):
+            session = self._session_key(match, match.epoch)
+            self._sign(connection, match, session, TurnBody(b"another"))
+
+    def _handle(self, connection: Connection, message: ServerMessage) -> None:
+        if not isinstance(message, Refused):
+            super()._handle(connection, message)
 
 
 class Matches(unittest.TestCase):
@@ -110,6 +127,16 @@ class Matches(unittest.TestCase):
         self.assertEqual(chain.server.revealed, chain.head.turn + 1)
         self.assertEqual(cheats(forgetful.signed + again.signed), [])
 
+    def test_two_transactions_for_one_turn_end_the_match(self) -> None:
+        self.create("double", "--double-transactions", "end-match")
+        honest, cheat = self.player("double", first), self.player("double", last, Cheat)
+        playing = [self.threads.submit(player.play) for player in (honest, cheat)]
+        one, other = (match.result(BOUND_S) for match in playing)
+        self.assertEqual(one.chain.head, other.chain.head)
+        self.assertEqual(one.chain.sealed, DoubleTransaction(other.seat))
+        self.assertEqual(len(cheats(cheat.signed)), 1)
+        self.check_audit("double", one.chain)
+
     def test_open_moves(self) -> None:
         self.create("open", "--visibility", "open", "--mode", "simultaneous", "--seats", "3")
         watcher, cutter, forgetful = (self.player("open", choose) for choose in (first, last, first))
@@ -156,9 +183,9 @@ class Matches(unittest.TestCase):
             connection.send(Create(room, RoomSpec("boxes", 5, seats, mode, None, None, False, *modes)))
             self.assertEqual(connection.receive(), Created(room))
 
-    def player(self, room: str, choose: Callable[[Boxes], int]) -> Player:
+    def player(self, room: str, choose: Callable[[Boxes], int], kind: type[Player] = Player) -> Player:
         identity = SigningKey(secrets.token_bytes(32))
-        return Player(self.authority, self.root_key, identity, room, choose.__name__, choose)
+        return kind(self.authority, self.root_key, identity, room, choose.__name__, choose)
 
     def check_match(self, room: str, matches: list[Match]) -> Chain:
         chain = matches[0].chain

@@ -25,23 +25,17 @@ class Boxes:
             raise ValueError("not a match of boxes, version 1")
         return cls(int.from_bytes(genesis.options, "little"), len(genesis.seats))
 
-    @classmethod
-    def from_chunks(cls, genesis: Genesis, chunks: Mapping[int, bytes]) -> "Boxes":
-        """The state in the middle of a match; `ValueError` if it is none of this game."""
-        game = cls.of(genesis)
-        summary, side = chunks.get(0, b""), game.size // SIDE + 1
-        game.mover = summary[3] if len(summary) > 3 else 0
+    def restore(self, chunks: Mapping[int, bytes]) -> None:
+        """Goes on from a state in the middle of a match; `ValueError` if it is none."""
+        summary, side = chunks.get(0, b""), self.size // SIDE + 1
+        self.mover = summary[3] if len(summary) > 3 else 0
         numbers = [int.from_bytes(summary[at : at + 2], "little") for at in range(4, 22, 2)]
-        game.edges_drawn, game.scores = numbers[0], numbers[1:]
-        for number in range(side * side):
-            dots = chunks.get(1 + number, b"").ljust(SIDE * SIDE, b"\0")
-            for y, x in itertools.product(range(SIDE), repeat=2):
-                row, column = number // side * SIDE + y, number % side * SIDE + x
-                if row <= game.size and column <= game.size:
-                    game.dots[row][column] = dots[y * SIDE + x]
-        if game.chunks() != chunks:
+        self.edges_drawn, self.scores = numbers[0], numbers[1:]
+        for y, x in itertools.product(range(self.size + 1), repeat=2):
+            dots = chunks.get(1 + y // SIDE * side + x // SIDE, b"").ljust(SIDE * SIDE, b"\0")
+            self.dots[y][x] = dots[y % SIDE * SIDE + x % SIDE]
+        if self.chunks() != chunks or self.mover >= self.seats:
             raise ValueError("not a state of this match")
-        return game
 
     def begin(self, _seed: bytes) -> None:
         """Nothing in this game is left to chance."""

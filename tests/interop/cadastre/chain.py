@@ -290,9 +290,7 @@ class Chain:
         mixing = drawn if drawn is not None and self._draws_from_chains(header) else bytes(32)
         return order_rank(header.prev_block, mixing, seat)
 
-    def _play(
-        self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None
-    ) -> None:
+    def _play(self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None) -> None:
         if drawn is None:
             return
         if isinstance(header.kind, Turn):
@@ -394,20 +392,17 @@ class Chain:
             require(len(ranks) == 1 or ranks[-2] < ranks[-1], "wrong-order")
 
     def _check_double(self, seat: int, header: Header, entries: list[tuple[Entry, Transaction]]) -> None:
-        """The two transactions for which a match ends, and before them the Delegate that is not yet in force."""
+        """The two transactions for which a match ends, and before them the Delegate not yet in force."""
         require(seat < len(self.lines) and len(entries) in (2, 3), "no-double-tx")
-        in_time = all(tx.seat == seat and entry.received <= header.server_time for entry, tx in entries)
-        require(in_time, "no-double-tx")
         session = self.lines[seat].session
         for entry, tx in entries[:-2]:
             require(isinstance(tx.body, Delegate), "no-double-tx")
             turn = self.open_turn()
-            try:
-                self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time)
-            except ChainError as error:
-                raise ChainError("no-double-tx") from error
+            self.check_transaction(entry.received, entry.transaction, tx, turn)
             advance(turn, entry.received, entry.transaction, tx)
             session = turn.lines[seat].session
+        in_time = all(tx.seat == seat and entry.received <= header.server_time for entry, tx in entries)
+        require(in_time, "no-double-tx")
         (first, one), (second, other) = entries[-2:]
         assert session is not None
         require(one.match_id == self.match_id and one.epoch == session.epoch, "no-double-tx")
@@ -445,7 +440,7 @@ class Chain:
         turn: OpenTurn,
         entries: list[tuple[Entry, Transaction]],
     ) -> None:
-        for _, tx in entries:
+        for _, tx in entries if not isinstance(header.kind, Seal) else []:
             seen = next(head for head in self.seen if head.height == tx.seen_height)
             if tx.seen_state_root != seen.state_root:
                 self.desynced.append((tx.turn, tx.seat))
@@ -511,9 +506,7 @@ class Chain:
         require(bool(seen), "tx-unknown-seen-block")
         check_element(line, tx)
         if isinstance(tx.body, Reveal):
-            shown = sealed_commands(
-                tx.match_id, tx.seat, tx.turn, tx.attempt, tx.body.salt, tx.body.commands
-            )
+            shown = sealed_commands(tx.match_id, tx.seat, tx.turn, tx.attempt, tx.body.salt, tx.body.commands)
             require(shown == line.commitment, "tx-wrong-reveal")
         earliest = max(seen[0].server_time, turn.last_received.get(tx.seat, 0))
         require(received >= earliest, "tx-early")

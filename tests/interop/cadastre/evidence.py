@@ -1,6 +1,6 @@
 """Judges evidence files. docs/protocol.md, "Evidence"."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar
@@ -153,6 +153,8 @@ class Core(Versioned):
 @dataclass(frozen=True)
 class Evidence:
     about: AboutMatch | AboutLog
+    genesis: Genesis | None
+    """Of the match that it is about."""
     chunks: Mapping[int, bytes]
 
     @classmethod
@@ -162,10 +164,13 @@ class Evidence:
         reader = Reader(data)
         require(reader.take(len(MAGIC)) == MAGIC, "magic")
         about = decode(Core, reader.take(reader.integer(4))).about
-        has_chunks = isinstance(about, AboutMatch) and isinstance(about.case, BadState) and reader.at < len(data)
+        has_chunks = (
+            isinstance(about, AboutMatch) and isinstance(about.case, BadState) and reader.at < len(data)
+        )
         chunks = read_chunks(reader) if has_chunks else {}
-        require(reader.at == len(data), "trailing bytes")
-        return cls(about, chunks)
+        require(reader.at == len(data) and (not has_chunks or bool(chunks)), "trailing bytes")
+        genesis = decode(Genesis, about.genesis) if isinstance(about, AboutMatch) else None
+        return cls(about, genesis, chunks)
 
 
 def read_chunks(reader: Reader) -> dict[int, bytes]:
@@ -241,8 +246,9 @@ def judge(evidence: Evidence, trusted_roots: set[bytes], revocations: Revocation
         if isinstance(about, AboutLog):
             service, charge = about.service, judge_log(about, revocations)
         else:
-            case = MatchCase(about, evidence.chunks, revocations)
-            service, charge = case.genesis.service, case.judge(about.case)
+            assert evidence.genesis is not None
+            case = MatchCase(about, evidence.genesis, evidence.chunks, revocations)
+            service, charge = evidence.genesis.service, case.judge(about.case)
         if not isinstance(charge.who, Player) and service not in trusted_roots:
             raise Undecidable("nobody trusts this service")
     except (NotProven, Refused, CertificateError, LogError) as error:
@@ -281,11 +287,15 @@ class Told:
 
 class MatchCase:
     def __init__(
-        self, about: AboutMatch, chunks: Mapping[int, bytes], revocations: Revocations | None
+        self,
+        about: AboutMatch,
+        genesis: Genesis,
+        chunks: Mapping[int, bytes],
+        revocations: Revocations | None,
     ) -> None:
-        self.genesis = decode(Genesis, about.genesis)
+        self.genesis = genesis
         self.match_id = match_id_of(about.genesis)
-        self.certificates = (self.genesis.signer, *about.certificates)
+        self.certificates = (genesis.signer, *about.certificates)
         self.chunks = chunks
         self.revocations = revocations
 
@@ -326,7 +336,9 @@ class MatchCase:
     def _check_proof(self, proof: ServerProof, leaf: bytes, at_ms: int) -> None:
         revoked = self.revocations is not None and self.revocations.revokes(proof.serial, at_ms)
         signers = [] if revoked else self._signer(proof.serial, at_ms)
-        holds(any(proof_holds(proof, leaf, signer.key) for signer in signers), "a server's proof does not hold")
+        holds(
+            any(proof_holds(proof, leaf, signer.key) for signer in signers), "a server's proof does not hold"
+        )
 
     def _header(self, encoded: bytes, proof: ServerProof) -> Told:
         header, name = decode(Header, encoded), block_name(encoded)
@@ -427,7 +439,8 @@ class MatchCase:
             holds(block.follows(before), "the two do not follow each other")
         match block.header.kind, before:
             case Start(), None:
-                right = self._game(Boxes.of).state_root()
+                holds(block.header.height == 1, "the blocks are others")
+                right = self._first_state().state_root()
             case Turn(), Told():
                 holds(state_root(self.chunks) == before.header.state_root, "the state is another")
                 right = self._execute(block)
@@ -438,16 +451,20 @@ class MatchCase:
         holds(block.header.state_root != right, "it is the state that it commits to")
         return block.charge()
 
-    def _execute(self, block: Told) -> bytes:
-        game = self._game(lambda genesis: Boxes.from_chunks(genesis, self.chunks))
-        game.execute(orders_of(block.entries), self._roll(block))
-        return game.state_root()
-
-    def _game(self, make: Callable[[Genesis], Boxes]) -> Boxes:
+    def _first_state(self) -> Boxes:
         try:
-            return make(self.genesis)
+            return Boxes.of(self.genesis)
         except ValueError as error:
             raise Undecidable(str(error)) from error
+
+    def _execute(self, block: Told) -> bytes:
+        game = self._first_state()
+        try:
+            game.restore(self.chunks)
+        except ValueError as error:
+            raise NotProven(str(error)) from error
+        game.execute(orders_of(block.entries), self._roll(block))
+        return game.state_root()
 
     def _roll(self, block: Told) -> bytes:
         where = block.header.turn, block.header.attempt
@@ -466,7 +483,7 @@ class MatchCase:
         return block.charge(seat=late[0])
 
     def _held(self, case: Held) -> Charge:
-        self._proven(case.head)
+        head = self._proven(case.head)
         for receipt in case.receipts:
-            self._receipt(receipt)
+            holds(self._receipt(receipt).turn == head.header.turn + 1, "a receipt of another turn")
         raise Undecidable("what it holds contradicts nothing by itself")

@@ -84,9 +84,7 @@ class Note:
 
     def is_signed_by(self, key: NoteKey) -> bool:
         """All lines of this name and id must hold, and there must be one."""
-        mine = [
-            data[4:] for name, data in self.signatures if (name, data[:4]) == (key.name, key.identifier)
-        ]
+        mine = [data[4:] for name, data in self.signatures if (name, data[:4]) == (key.name, key.identifier)]
         return bool(mine) and all(key.signed(self.text, signature) for signature in mine)
 
 
@@ -198,7 +196,9 @@ def verify_bundle(
 ) -> None:
     """`block_at` knows name and server time of each block of the match."""
     block = block_at(bundle.entry.height)
-    require(block is not None and (bundle.entry.match_id, bundle.entry.block) == (match_id, block[0]), "entry")
+    require(
+        block is not None and (bundle.entry.match_id, bundle.entry.block) == (match_id, block[0]), "entry"
+    )
     assert block is not None
     try:
         certificate = verify_certificate(bundle.certificate, root_key)

@@ -296,7 +296,7 @@ class Player:
         self._sign(connection, match, session, body)
 
     def _body(self, match: Match, line: SeatLine) -> Body | None:
-        """What the open turn, or half of one, asks of the seat; `None` if another process has hidden its commands."""
+        """What the open turn, or half of one, asks of the seat; `None` if another process hid others."""
         chain = match.chain
         if match.commands is None:
             match.commands = b""

@@ -72,7 +72,9 @@ def order_rank(opened: bytes, mixing: bytes, seat: int) -> bytes:
     return H("order", opened + mixing + bytes([seat]))
 
 
-def sealed_commands(match_id: bytes, seat: int, turn: int, attempt: int, salt: bytes, commands: bytes) -> bytes:
+def sealed_commands(
+    match_id: bytes, seat: int, turn: int, attempt: int, salt: bytes, commands: bytes
+) -> bytes:
     """What a Commit carries in place of the commands."""
     where = match_id + bytes([seat]) + integer(turn, 4) + integer(attempt, 4)
     return H("sealed commands", where + salt + commands)

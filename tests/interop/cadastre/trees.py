@@ -1,5 +1,5 @@
-"""The trees over blocks, bodies, batches and the log, and the tree of a game's state. docs/protocol.md, "Trees"
-and "State root"."""
+"""The trees over blocks, bodies, batches and the log, and the tree of a game's state. docs/protocol.md,
+"Trees" and "State root"."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
