@@ -15,6 +15,7 @@ from typing import Any
 
 from cadastre.boxes import Boxes
 from cadastre.chain import Chain
+from cadastre.codec import decode
 from cadastre.connection import Connection
 from cadastre.crypto import SigningKey
 from cadastre.handshake import HandshakeError
@@ -27,6 +28,9 @@ from cadastre.messages import (
     ServerMessage,
 )
 from cadastre.objects import (
+    Absence,
+    AbsenceReason,
+    Block,
     ByRules,
     DoubleTransaction,
     DoubleTransactions,
@@ -34,6 +38,7 @@ from cadastre.objects import (
     Reveal,
     Transaction,
     TurnBody,
+    TurnLimit,
     TurnMode,
     Visibility,
     exclude_each_other,
@@ -126,6 +131,27 @@ class Matches(unittest.TestCase):
         assert chain.server is not None
         self.assertEqual(chain.server.revealed, chain.head.turn + 1)
         self.assertEqual(cheats(forgetful.signed + again.signed), [])
+
+    def test_a_process_that_does_not_have_the_hidden_commands_reveals_nothing(self) -> None:
+        sealed = ("--visibility", "sealed", "--randomness", "commit-reveal", "--turns", "40")
+        self.create("missing", *sealed, "--deadline", "2000")
+        witness, forgetful = self.player("missing", first), self.player("missing", first)
+        again = forgetful.again()
+        again.choose = last
+        absences: list[Absence] = []
+
+        def note(_connection: Connection, _match: Match, message: ServerMessage) -> None:
+            if isinstance(message, BlockMessage):
+                absences.extend(decode(Block, message.block.block).absent)
+
+        one = self.threads.submit(witness.play, note)
+        other = self.threads.submit(play_and_forget, [forgetful, again], acts=forget_between_halves(10))
+        matches = [one.result(BOUND_S), other.result(BOUND_S)]
+        self.assertEqual(matches[0].chain.head, matches[1].chain.head)
+        self.assertEqual(matches[0].chain.sealed, TurnLimit())
+        self.assertIn(Absence(matches[1].seat, AbsenceReason.RevealMissing), absences)
+        self.assertEqual(cheats(forgetful.signed + again.signed), [])
+        self.check_audit("missing", matches[0].chain)
 
     def test_two_transactions_for_one_turn_end_the_match(self) -> None:
         self.create("double", "--double-transactions", "end-match")
