@@ -10,6 +10,7 @@ import threading
 import unittest
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from cadastre.chain import Chain
 from cadastre.codec import decode
 from cadastre.connection import Connection
 from cadastre.crypto import SigningKey
+from cadastre.evidence import Charge, Evidence, Outcome, Verdict, judge
+from cadastre.evidence import Player as Charged
 from cadastre.handshake import HandshakeError
 from cadastre.messages import (
     BlockMessage,
@@ -160,7 +163,10 @@ class Matches(unittest.TestCase):
         one, other = (match.result(BOUND_S) for match in playing)
         self.assertEqual(one.chain.head, other.chain.head)
         self.assertEqual(one.chain.sealed, DoubleTransaction(other.seat))
-        self.assertEqual(len(cheats(cheat.signed)), 1)
+        [(tx, _)] = cheats(cheat.signed)
+        file = self.get(f"/matches/{one.chain.match_id.hex()}/evidence/{other.seat}")
+        charge = Charge(Charged(other.seat, cheat.identity.public), tx.turn, None, other.seat)
+        self.assertEqual(judge(Evidence.parse(file), set()), Verdict(Outcome.Proven, charge))
         self.check_audit("double", one.chain)
 
     def test_open_moves(self) -> None:
@@ -208,6 +214,14 @@ class Matches(unittest.TestCase):
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing)
             connection.send(Create(room, RoomSpec("boxes", 5, seats, mode, None, None, False, *modes)))
             self.assertEqual(connection.receive(), Created(room))
+
+    def get(self, path: str) -> bytes:
+        connection = HTTPConnection(self.authority, timeout=BOUND_S)
+        self.addCleanup(connection.close)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        self.assertEqual(response.status, 200)
+        return response.read()
 
     def player(self, room: str, choose: Callable[[Boxes], int], kind: type[Player] = Player) -> Player:
         identity = SigningKey(secrets.token_bytes(32))
