@@ -119,6 +119,33 @@ class Matches(unittest.TestCase):
         self.assertGreaterEqual(sum(tx.turn == 10 for _, tx in signed), 5)
         self.assertEqual(cheats(signed), [])
 
+    def test_a_restart_after_a_commitment(self) -> None:
+        """Another process cannot know of it, and delegates once in this turn, not in both halves."""
+        modes = ("--mode", "simultaneous", "--visibility", "sealed", "--turns", "12")
+        self.create("committed", *modes, "--deadline", "5000")
+        waiting, restarted = self.player("committed", first), self.player("committed", last)
+        again = restarted.again()
+        acted_twice = threading.Event()
+
+        def wait(match: Match) -> bool:
+            return match.chain.head.height != 11 or acted_twice.wait(BOUND_S)
+
+        def forget(_connection: Connection, match: Match, _message: ServerMessage) -> None:
+            if match.chain.head.height == 11 and match.signed:
+                raise Forgot
+
+        def remain(_connection: Connection, match: Match, message: ServerMessage) -> None:
+            if isinstance(message, Refused) or match.chain.head.height > 11:
+                acted_twice.set()
+
+        one = self.threads.submit(waiting.play, acts=wait)
+        other = self.threads.submit(play_and_forget, [restarted, again], forget, at_last=remain)
+        matches = [one.result(BOUND_S), other.result(BOUND_S)]
+        self.assertEqual(matches[0].chain.head, matches[1].chain.head)
+        self.assertEqual(matches[0].chain.sealed, TurnLimit())
+        self.assertEqual(cheats(restarted.signed + again.signed), [])
+        self.assertGreater(len(again.signed), 2)
+
     def test_sealed_moves_and_common_randomness(self) -> None:
         """One player ends between the halves of a turn, and another process shows what it had hidden."""
         self.create("sealed", "--visibility", "sealed", "--randomness", "commit-reveal", "--turns", "100")

@@ -207,10 +207,7 @@ def verify_bundle(
     require(certificate.role is Role.Log and block[1] < certificate.valid_to, "certificate")
     require(bundle.checkpoint.is_signed_by(certificate.key), "signature")
     require(bundle.is_included(), "inclusion")
-    revoked = revocations is not None and any(
-        entry.serial == certificate.serial for entry in revocations.revoked
-    )
-    require(not revoked, "revoked")
+    require(revocations is None or not revocations.lists(certificate.serial), "revoked")
     require(bundle.checkpoint.cosignatures(witnesses) >= cosignatures_min, "cosignatures")
 
 
@@ -228,9 +225,8 @@ def statement(data: bytes, log: Certificate) -> tuple[Checkpoint, Bundle | None]
 
 def contradict(first: bytes, second: bytes, log: Certificate) -> bool:
     (one, here), (other, there) = statement(first, log), statement(second, log)
-    if one.origin != other.origin:
+    if one.origin != other.origin or (one.size == other.size and one.root != other.root):
         return True
-    if one.size == other.size and one.root != other.root:
-        return True
-    same_place = here is not None and there is not None and here.index == there.index
-    return same_place and here is not None and there is not None and here.entry != there.entry
+    if here is None or there is None:
+        return False
+    return here.index == there.index and here.entry != there.entry

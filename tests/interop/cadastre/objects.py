@@ -93,6 +93,10 @@ class Revocations(Versioned):
     def revokes(self, serial: int, at_ms: int) -> bool:
         return any(entry.serial == serial and at_ms >= entry.since for entry in self.revoked)
 
+    def lists(self, serial: int) -> bool:
+        """Whether it is revoked from some time on."""
+        return any(entry.serial == serial for entry in self.revoked)
+
 
 @dataclass(frozen=True)
 class SignedRevocations(Signed):

@@ -84,7 +84,7 @@ class Match:
     """What the others have done in the open turn, in an Open match."""
     epoch: int = 0
     delegated: bool = False
-    """In the open turn, or half of one."""
+    """In the open turn, in whichever half."""
     commands: bytes | None = None
     """To which this process has committed for the open turn."""
     caught_up: bool = True
@@ -249,9 +249,8 @@ class Player:
         match.signed.clear()
         match.receipts.clear()
         match.relayed = match.chain.open_turn()
-        match.delegated = False
         if not match.chain.revealing:
-            match.commands = None
+            match.commands, match.delegated = None, False
 
     def _receipt(self, match: Match, proven: ProvenReceipt) -> None:
         receipt = match.chain.check_receipt(proven)
@@ -290,6 +289,8 @@ class Player:
         match.epoch = line.session.epoch
         session = self._session_key(match, match.epoch)
         if session.public != line.session.key:
+            if match.delegated:
+                return  # In vain: another process was faster, and two Delegates for one turn look like cheating.
             match.epoch, match.delegated = match.epoch + 1, True
             session = self._session_key(match, match.epoch)
             self._sign(connection, match, session, Delegate(self._delegation(match, session)))
