@@ -95,14 +95,14 @@ class EvidenceVectors(unittest.TestCase):
             with self.subTest(case.name):
                 self.assertIs(judge(Evidence.parse(read(case.name)), set()).outcome, outcome)
 
-    def test_what_a_revoked_certificate_signed_does_not_count(self) -> None:
+    def test_what_a_revoked_certificate_signed_is_undecidable(self) -> None:
         revoked = Revocations(1, 0, (Revoked(1, 0), Revoked(7, 2**64 - 1)))
         for case in expected():
             if case.verdict.charge is None or isinstance(case.verdict.charge.who, Player):
                 continue
             with self.subTest(case.name):
                 verdict = judge(Evidence.parse(read(case.name)), {SERVICE}, revoked)
-                self.assertIs(verdict.outcome, Outcome.NotProven)
+                self.assertIs(verdict.outcome, Outcome.Undecidable)
 
     def test_no_bit_of_a_file_can_be_flipped(self) -> None:
         """Nobody can be charged with what he did not sign."""

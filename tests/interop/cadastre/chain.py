@@ -288,7 +288,7 @@ class Chain:
     def rank(self, header: Header, drawn: bytes | None, seat: int) -> bytes:
         """The place of a seat among the others in a block after the head."""
         mixing = drawn if drawn is not None and self._draws_from_chains(header) else bytes(32)
-        return order_rank(header.prev_block, mixing, seat)
+        return order_rank(self.seen[0].name, mixing, seat)
 
     def _play(self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None) -> None:
         if drawn is None:

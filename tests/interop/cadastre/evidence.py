@@ -41,12 +41,13 @@ from .objects import (
     exclude_each_other,
     match_id_of,
 )
-from .randomness import roll_of_turn, roll_without, seed_without
+from .randomness import roll_of_turn, roll_without, seed_of_start, seed_without
 from .trees import Peaks, root, root_of_proof, state_root
 
 MAGIC = b"\x89CADE\r\n\n"
 CORE_BYTES_MAX = 65_536
 CHUNK_BYTES_MAX = 8192
+STATEMENT_BYTES_MAX = 131_072
 FILE_BYTES_MAX = 33_554_432 + CORE_BYTES_MAX + 12
 
 
@@ -105,6 +106,7 @@ class Omission(Fields):
 @dataclass(frozen=True)
 class BadState(Fields):
     before: ProvenHeader | None
+    start: ProvenBlock | None
     block: ProvenBlock
 
 
@@ -140,8 +142,6 @@ class AboutMatch(Fields):
 class AboutLog(Fields):
     service: Key
     certificate: SignedCertificate
-    first: Bytes
-    second: Bytes
 
 
 @dataclass(frozen=True)
@@ -156,6 +156,8 @@ class Evidence:
     genesis: Genesis | None
     """Of the match that it is about."""
     chunks: Mapping[int, bytes]
+    statements: tuple[bytes, ...] = ()
+    """Of the log that it is about."""
 
     @classmethod
     def parse(cls, data: bytes) -> "Evidence":
@@ -164,13 +166,20 @@ class Evidence:
         reader = Reader(data)
         require(reader.take(len(MAGIC)) == MAGIC, "magic")
         about = decode(Core, reader.take(reader.integer(4))).about
-        has_chunks = (
-            isinstance(about, AboutMatch) and isinstance(about.case, BadState) and reader.at < len(data)
-        )
+        if isinstance(about, AboutLog):
+            statements = read_statement(reader), read_statement(reader)
+            require(reader.at == len(data), "trailing bytes")
+            return cls(about, None, {}, statements)
+        has_chunks = isinstance(about.case, BadState) and reader.at < len(data)
         chunks = read_chunks(reader) if has_chunks else {}
         require(reader.at == len(data) and (not has_chunks or bool(chunks)), "trailing bytes")
-        genesis = decode(Genesis, about.genesis) if isinstance(about, AboutMatch) else None
-        return cls(about, genesis, chunks)
+        return cls(about, decode(Genesis, about.genesis), chunks)
+
+
+def read_statement(reader: Reader) -> bytes:
+    length = reader.integer(4)
+    require(length <= STATEMENT_BYTES_MAX, "statement too long")
+    return reader.take(length)
 
 
 def read_chunks(reader: Reader) -> dict[int, bytes]:
@@ -244,7 +253,7 @@ def judge(evidence: Evidence, trusted_roots: set[bytes], revocations: Revocation
     about = evidence.about
     try:
         if isinstance(about, AboutLog):
-            service, charge = about.service, judge_log(about, revocations)
+            service, charge = about.service, judge_log(about, evidence.statements, revocations)
         else:
             assert evidence.genesis is not None
             case = MatchCase(about, evidence.genesis, evidence.chunks, revocations)
@@ -258,11 +267,13 @@ def judge(evidence: Evidence, trusted_roots: set[bytes], revocations: Revocation
     return Verdict(Outcome.Proven, charge)
 
 
-def judge_log(about: AboutLog, revocations: Revocations | None) -> Charge:
+def judge_log(about: AboutLog, statements: tuple[bytes, ...], revocations: Revocations | None) -> Charge:
     certificate = verify_certificate(about.certificate, about.service)
     holds(certificate.role is Role.Log, "the certificate is not for a log")
-    holds(revocations is None or not revocations.lists(certificate.serial), "the certificate is revoked")
-    holds(contradict(about.first, about.second, certificate), "the two do not contradict each other")
+    first, second = statements
+    holds(contradict(first, second, certificate), "the two do not contradict each other")
+    if revocations is not None and revocations.lists(certificate.serial):
+        raise Undecidable("the certificate is revoked")
     return Charge(LogSigner(certificate.serial))
 
 
@@ -280,6 +291,11 @@ class Told:
     def charge(self, turn: int | None = None, seat: int | None = None) -> Charge:
         turn = self.header.turn if turn is None else turn
         return Charge(BlockSigner(self.header.signer_serial), turn, self.header.height, seat)
+
+
+def elements_of(block: Told) -> dict[int, bytes]:
+    """What the seats reveal in a block."""
+    return {tx.seat: tx.chain_element for _, tx in block.entries if tx.chain_element is not None}
 
 
 class MatchCase:
@@ -331,11 +347,12 @@ class MatchCase:
         return counting
 
     def _check_proof(self, proof: ServerProof, leaf: bytes, at_ms: int) -> None:
-        revoked = self.revocations is not None and self.revocations.revokes(proof.serial, at_ms)
-        signers = [] if revoked else self._signer(proof.serial, at_ms)
+        signers = self._signer(proof.serial, at_ms)
         holds(
             any(proof_holds(proof, leaf, signer.key) for signer in signers), "a server's proof does not hold"
         )
+        if self.revocations is not None and self.revocations.revokes(proof.serial, at_ms):
+            raise Undecidable("the certificate is revoked")
 
     def _header(self, encoded: bytes, proof: ServerProof) -> Told:
         header, name = decode(Header, encoded), block_name(encoded)
@@ -440,7 +457,7 @@ class MatchCase:
                 right = self._first_state().state_root()
             case Turn(), Told():
                 holds(state_root(self.chunks) == before.header.state_root, "the state is another")
-                right = self._execute(block)
+                right = self._execute(block, self._seed(case.start))
             case (Start(), _) | (_, None):
                 raise NotProven("the blocks are others")
             case _:
@@ -454,26 +471,34 @@ class MatchCase:
         except ValueError as error:
             raise Undecidable(str(error)) from error
 
-    def _execute(self, block: Told) -> bytes:
+    def _execute(self, block: Told, seed: bytes) -> bytes:
         game = self._first_state()
         try:
             game.restore(self.chunks)
         except ValueError as error:
             raise NotProven(str(error)) from error
-        game.execute(orders_of(block.entries), self._roll(block))
+        game.execute(orders_of(block.entries), self._roll(block, seed))
         return game.state_root()
 
-    def _roll(self, block: Told) -> bytes:
+    def _seed(self, start: ProvenBlock | None) -> bytes:
+        without = self.genesis.randomness == NoRandomness()
+        holds((start is None) == without, "the Start belongs to hash chains")
+        if start is None:
+            return seed_without(self.match_id)
+        told = self._block(start)
+        holds(isinstance(told.header.kind, Start) and told.header.height == 1, "not the Start")
+        return seed_of_start(self.match_id, told.header.randomness, elements_of(told))
+
+    def _roll(self, block: Told, seed: bytes) -> bytes:
         where = block.header.turn, block.header.attempt
-        seed = seed_without(self.match_id)
         if self.genesis.randomness == NoRandomness():
             return roll_without(self.match_id, *where, seed)
-        elements = {tx.seat: tx.chain_element for _, tx in block.entries if tx.chain_element is not None}
-        return roll_of_turn(self.match_id, seed, *where, block.header.randomness, elements)
+        return roll_of_turn(self.match_id, seed, *where, block.header.randomness, elements_of(block))
 
     def _late_accept(self, case: LateAccept) -> Charge:
         before, block = self._proven(case.before), self._block(case.block)
         holds(block.follows(before), "the two do not follow each other")
+        holds(isinstance(block.header.kind, Start | Turn | CommitBlock), "not a block that closes a turn")
         deadline = before.header.deadline
         late = [tx.seat for entry, tx in block.entries if deadline is not None and entry.received > deadline]
         holds(bool(late), "nothing was received after the deadline")

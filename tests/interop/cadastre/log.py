@@ -229,4 +229,6 @@ def contradict(first: bytes, second: bytes, log: Certificate) -> bool:
         return True
     if here is None or there is None:
         return False
-    return here.index == there.index and here.entry != there.entry
+    head, rival = here.entry, there.entry
+    of_one_height = (head.match_id, head.height) == (rival.match_id, rival.height)
+    return (here.index == there.index and head != rival) or (of_one_height and head.block != rival.block)

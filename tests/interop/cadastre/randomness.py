@@ -64,7 +64,7 @@ def roll_of_turn(
 ) -> bytes:
     """Roll of a turn with CommitReveal. `seats` are those that reveal an element in its block."""
     elements = b"".join(bytes([seat]) + seats[seat] for seat in sorted(seats))
-    return H("roll", match_id + integer(turn, 4) + integer(attempt, 4) + server + elements)
+    return H("roll", match_id + integer(turn, 4) + integer(attempt, 4) + seed + server + elements)
 
 
 def order_rank(opened: bytes, mixing: bytes, seat: int) -> bytes:
