@@ -1,5 +1,5 @@
-//! The one rule for keys and signatures, against a second implementation: over the public set of Wycheproof,
-//! over every pair of edge cases of key and *R* as in the set of CCTV, and over random torsion.
+//! The one rule for keys and signatures, against a second implementation: over the public sets of Wycheproof
+//! and CCTV, over every pair of edge cases of key and *R*, and over random torsion.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -31,6 +31,27 @@ fn wycheproof_s_set_is_judged_as_it_says() {
         }
     }
     assert!(judged[&true] >= 80 && judged[&false] >= 60, "{judged:?}");
+}
+
+#[test]
+fn cctv_s_set_is_refused_but_for_what_has_no_flag() {
+    let mut flags_seen = 0;
+    let mut accepted = Vec::new();
+    for (number, line) in include_str!("vectors/cctv/ed25519.txt").lines().enumerate() {
+        let [key, signature, message, flags] = line.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let key = hex::decode(key).unwrap().try_into().unwrap();
+        let signature = hex::decode(signature).unwrap().try_into().unwrap();
+        let message = match message {
+            "-" => "ed25519vectors".to_owned(),
+            number => format!("ed25519vectors {number}"),
+        };
+        let flags = u8::from_str_radix(flags, 16).unwrap();
+        let holds = both(&key, message.as_bytes(), &signature);
+        assert_eq!(holds, flags == 0, "vector {number}");
+        flags_seen |= flags;
+        accepted.extend(holds.then_some(number));
+    }
+    assert_eq!((flags_seen, accepted.len()), (0xff, 1), "{accepted:?}");
 }
 
 #[test]
