@@ -399,7 +399,7 @@ impl HashChains {
             return None;
         }
         let turns = plan.turns_max.expect("a plan with commit and reveal has a last turn");
-        let server = ChainSecret::new(&[3; 32]).chain(NONCE, turns);
+        let server = chain_secret().chain(NONCE, turns);
         let nonces = (0..plan.seats).map(|seat| [seat; 32]);
         let seats: Vec<_> =
             nonces.clone().map(|nonce| identity_key(nonce[0]).seat_chain(nonce, turns)).collect();
@@ -416,6 +416,11 @@ pub fn root_key() -> SecretKey {
 /// The block signer with this serial.
 pub fn signer_key(serial: u32) -> SecretKey {
     key(1, serial)
+}
+
+/// What the server's hash chains come of.
+pub fn chain_secret() -> ChainSecret {
+    ChainSecret::new(&[3; 32])
 }
 
 /// The certificate of a block signer.

@@ -6,8 +6,8 @@ mod support;
 
 use cadastre_protocol::{
     AbsenceReason, Attempt, BlockKind, ChainSecret, ChainStart, EnterAs, GenesisError, Randomness,
-    RandomnessMode, RoomSpec, Seat, ServerMessage, SignedTransaction, Transaction, TransactionBody, Turn,
-    Visibility, sealed_commands,
+    RandomnessMode, Refusal, RoomSpec, Seat, ServerMessage, SignedTransaction, Transaction, TransactionBody,
+    TransactionError, Turn, Visibility, sealed_commands,
 };
 use cadastre_rooms::{GuestId, Host, Input, Room};
 use support::{
@@ -128,6 +128,37 @@ fn hash_chains_want_a_last_turn_that_they_reach() {
         |turns_max| Room::open(room_name(), host(), RoomSpec { turns_max, ..hash_chains() }).is_some();
     assert!(opened(Some(1)) && opened(Some(65_535)));
     assert!(!opened(None) && !opened(Some(65_536)));
+}
+
+#[test]
+fn a_join_with_a_wrong_element_begins_no_match() {
+    let mut shell = Shell::open(hash_chains());
+    shell.guests = vec![shell.enter(0), shell.enter(1)];
+    for (guest, index) in shell.guests.clone().into_iter().zip(0..) {
+        ready_with(&mut shell, guest, index, 0);
+    }
+    let join = |shell: &Shell, index: u8, chain_element| {
+        let join = join_of(shell.room.genesis().unwrap(), seat(index));
+        sign(&Transaction { chain_element, ..join })
+    };
+    let element = |player: u8, number| key(player).seat_chain([player; 32], 9).element(number);
+    let guests = shell.guests.clone();
+    let transaction = join(&shell, 1, element(1, 0));
+    shell.submit(guests[1], transaction);
+    shell.forget_told();
+    for (wrong, error) in [
+        (None, TransactionError::MissingChainElement),
+        (element(0, 1), TransactionError::WrongChainElement),
+        (element(1, 0), TransactionError::WrongChainElement),
+    ] {
+        let transaction = join(&shell, 0, wrong);
+        shell.submit(guests[0], transaction);
+        assert_eq!(shell.refusal(guests[0]), Refusal::Chain(error));
+        assert!(shell.room.chain().is_none(), "it has not begun");
+    }
+    let transaction = join(&shell, 0, element(0, 0));
+    shell.submit(guests[0], transaction);
+    assert!(shell.room.chain().is_some());
 }
 
 #[test]

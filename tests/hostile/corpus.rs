@@ -22,6 +22,12 @@ pub(crate) struct Case {
     /// What the server is handed, where a player or spectator can send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) submission: Option<Submission>,
+    /// What the client holds from before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) receipt: Option<String>,
+    /// What the auditor is told of certificates that no longer count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revocations: Option<String>,
     /// What the client is shown by a server that has put it in blocks all the same, and what a file holds.
     pub(crate) blocks: Vec<String>,
     pub(crate) verdict: Verdict,
@@ -34,7 +40,8 @@ pub(crate) struct Submission {
     pub(crate) from_seat: Option<u8>,
     /// Milliseconds after the turn was opened.
     pub(crate) received_ms: u64,
-    /// The verdict is that of the last one; those before it are accepted.
+    /// The verdict is that of the last one; those before it are accepted. If there is none, that is what comes:
+    /// the verdict is why the seat is absent.
     pub(crate) transactions: Vec<String>,
 }
 
@@ -63,11 +70,15 @@ impl Family {
 }
 
 pub(crate) fn blocks(hex: &[String]) -> Vec<ProvenBlock> {
-    hex.iter().map(|block| decode_exact(&hex::decode(block).unwrap()).unwrap()).collect()
+    hex.iter().map(|block| from_hex(block)).collect()
 }
 
 pub(crate) fn transactions(hex: &[String]) -> Vec<SignedTransaction> {
-    hex.iter().map(|transaction| decode_exact(&hex::decode(transaction).unwrap()).unwrap()).collect()
+    hex.iter().map(|transaction| from_hex(transaction)).collect()
+}
+
+pub(crate) fn from_hex<T: Wire>(hex: &str) -> T {
+    decode_exact(&hex::decode(hex).unwrap()).unwrap()
 }
 
 pub(crate) fn to_hex<T: Wire>(values: &[T]) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! Makes the corpus: a match between two, and what somebody could send in its third turn.
+//! Makes the corpus: a match between two, and what somebody could send in its third turn. [`hidden`] has the
+//! matches with hash chains and hidden moves.
 
 #![allow(clippy::needless_pass_by_value, reason = "the lists are made where they are handed over")]
 
@@ -6,8 +7,9 @@ use std::sync::LazyLock;
 
 use cadastre_protocol::{
     Absence, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, Context, Delegation, Digest,
-    Entry, Epoch, Header, Height, KeyRole, MatchId, Millis, ProvenBlock, PublicKey, ReopenReason, SealReason,
-    Seat, SecretKey, Signature, SignedCertificate, SignedDelegation, SignedTransaction, Standing, StateRoot,
+    Entry, Epoch, Header, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey, Receipt,
+    ReopenReason, Revocations, Revoked, SealReason, Seat, SecretKey, ServerProof, Signature,
+    SignedCertificate, SignedDelegation, SignedRevocations, SignedTransaction, Standing, StateRoot,
     Transaction, TransactionBody, Turn, TxHash, decode_exact, encode, hash,
 };
 use cadastre_replay::fixture::{
@@ -15,19 +17,31 @@ use cadastre_replay::fixture::{
 };
 use num_bigint::BigUint;
 
+mod hidden;
+
 use super::{
     corpus::{Case, Family, Submission, Verdict, to_hex},
     rule::{ORDER, Point},
 };
 
-type Make = fn() -> Vec<Case>;
+pub(crate) const FAMILIES: [(&str, fn() -> Family); 7] = [
+    ("turns", || after_two_turns(turns())),
+    ("signatures", || after_two_turns(signatures())),
+    ("blocks", || after_two_turns(blocks())),
+    ("start", hidden::start),
+    ("first_half", hidden::first_half),
+    ("second_half", hidden::second_half),
+    ("copies", hidden::copies),
+];
 
-pub(crate) const FAMILIES: [(&str, Make); 3] =
-    [("turns", turns), ("signatures", signatures), ("blocks", blocks)];
-
-pub(crate) fn family(cases: Vec<Case>) -> Family {
+fn after_two_turns(cases: Vec<Case>) -> Family {
     let played = two_turns();
-    Family { genesis: hex::encode(encode(played.chain().genesis())), played: to_hex(played.blocks()), cases }
+    family(&played, played.blocks(), cases)
+}
+
+/// Cases that begin after the first blocks of a match.
+fn family(whole: &Match, played: &[ProvenBlock], cases: Vec<Case>) -> Family {
+    Family { genesis: hex::encode(encode(whole.chain().genesis())), played: to_hex(played), cases }
 }
 
 /// Transactions that cannot come, or not like this.
@@ -235,6 +249,16 @@ fn signatures() -> Vec<Case> {
             vec![forged(&next, |header, _, _| header.signer_serial = 9)],
             "wrong-signer",
         ),
+        Case {
+            revocations: Some(revoked(1, Millis::new(0))),
+            ..shown("signer_with_a_revoked_certificate", vec![next.clone()], "accepted")
+        }
+        .auditor("revoked-signer"),
+        Case {
+            revocations: Some(revoked(1, header_of(&next).server_time.after(1))),
+            ..shown("signer_whose_certificate_was_revoked_later", vec![next.clone()], "accepted")
+        }
+        .auditor("valid"),
         shown("key_change_in_order", certified(&root, |_| {}), "accepted").auditor("valid"),
         shown("key_change_without_the_root", certified(&signer_key(1), |_| {}), "key-change"),
         shown("key_change_to_a_lower_serial", certified(&root, |body| body.serial = 1), "key-change"),
@@ -335,6 +359,7 @@ fn blocks() -> Vec<Case> {
             }),
             "wrong-absence",
         ),
+        dropped_with_receipt(),
         shown(
             "absent_and_present",
             bent(&|_, _, absents| absents.push(absent(0, AbsenceReason::Deadline))),
@@ -423,13 +448,24 @@ fn draft(played: &Match) -> Transaction {
 fn shown(name: &str, blocks: Vec<ProvenBlock>, verdict: &str) -> Case {
     let word = Some(verdict.to_owned());
     let verdict = Verdict { server: None, client: word.clone(), auditor: word };
-    Case { name: name.to_owned(), submission: None, blocks: to_hex(&blocks), verdict }
+    let (submission, receipt, revocations) = (None, None, None);
+    Case { name: name.to_owned(), submission, receipt, revocations, blocks: to_hex(&blocks), verdict }
 }
 
 /// Transactions that are handed in by the connection of seat 0 right after the turn was opened, and that a
 /// server puts in its block all the same. Without a verdict, they cannot stand in one.
 fn submitted(name: &str, transactions: Vec<SignedTransaction>, verdict: &str) -> Case {
     let blocks = if verdict.is_empty() { Vec::new() } else { vec![with_entries(&transactions, 1)] };
+    handed_in(name, transactions, blocks, verdict)
+}
+
+/// Transactions that are handed in by the connection of seat 0, and the blocks of a server that takes them up.
+fn handed_in(
+    name: &str,
+    transactions: Vec<SignedTransaction>,
+    blocks: Vec<ProvenBlock>,
+    verdict: &str,
+) -> Case {
     let submission = Submission { from_seat: Some(0), received_ms: 1, transactions: to_hex(&transactions) };
     let mut case = shown(name, blocks, verdict);
     if verdict.is_empty() {
@@ -487,12 +523,14 @@ impl Case {
 fn with_entries(transactions: &[SignedTransaction], received_ms: u64) -> ProvenBlock {
     let next = following(1).remove(0);
     let opened = two_turns().chain().head().server_time;
-    forged(&next, |_, entries, _| {
+    replaced(&next, transactions, opened.after(received_ms))
+}
+
+/// A block with other transactions of seat 0.
+fn replaced(block: &ProvenBlock, transactions: &[SignedTransaction], received: Millis) -> ProvenBlock {
+    forged(block, |_, entries, _| {
         let at = entries.iter().position(|entry| seat_of(entry) == seat(0)).unwrap();
-        let entry = |transaction: &SignedTransaction| Entry {
-            received: opened.after(received_ms),
-            transaction: transaction.clone(),
-        };
+        let entry = |transaction: &SignedTransaction| Entry { received, transaction: transaction.clone() };
         entries.splice(at..=at, transactions.iter().map(entry));
     })
 }
@@ -502,6 +540,42 @@ fn forged(
     change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
 ) -> ProvenBlock {
     two_turns().forge(block, change)
+}
+
+/// A block that follows from the chain, for whoever has not seen the receipt for what it leaves out.
+fn dropped_with_receipt() -> Case {
+    let promised = receipt_for(&by_session(&draft(&two_turns())), &two_turns());
+    let mut made = two_turns();
+    made.suggest(seat(1));
+    made.wait(u64::from(DEADLINE_MS));
+    made.close();
+    let block = made.blocks().last().unwrap().clone();
+    let case = shown("dropped_with_receipt", vec![block], "omission").auditor("valid");
+    Case { receipt: Some(promised), ..case }
+}
+
+/// What the server gives for a transaction of seat 0 that comes right after the turn was opened.
+fn receipt_for(transaction: &SignedTransaction, played: &Match) -> String {
+    let tx: Transaction = decode_exact(&transaction.body).unwrap();
+    let receipt = Receipt {
+        version: Receipt::VERSION,
+        match_id: tx.match_id,
+        seat: tx.seat,
+        seq: tx.seq,
+        transaction: transaction.hash(),
+        turn: tx.turn,
+        attempt: tx.attempt,
+        received: played.chain().head().server_time.after(1),
+    };
+    let proof = ServerProof::sign(&signer_key(1), 1, &[receipt.leaf()]).remove(0);
+    hex::encode(encode(&ProvenReceipt { receipt: encode(&receipt), proof }))
+}
+
+/// A list of the root that takes a certificate back.
+fn revoked(serial: u32, from: Millis) -> String {
+    let revocations =
+        Revocations { version: Revocations::VERSION, issued: from, revoked: vec![Revoked { serial, from }] };
+    hex::encode(encode(&SignedRevocations::issue(&root_key(), &revocations)))
 }
 
 /// The header of one block over the entries of another.
