@@ -117,6 +117,13 @@ fn seeds() -> Vec<(String, String, Vec<u8>)> {
         let (target, name) = name.split_once('/').unwrap();
         add(target, name, list);
     }
+    let evidence = Path::new(env!("CARGO_MANIFEST_DIR")).join("replay/tests/vectors/evidence");
+    for entry in fs::read_dir(evidence).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "cade") {
+            add("evidence", path.file_stem().unwrap().to_str().unwrap(), &fs::read(&path).unwrap());
+        }
+    }
     let mut made = Match::new(&Plan::SMALL);
     made.play(12);
     add("replay_file", "complete", &made.replay_with_keyframe_every(4).0);
@@ -161,6 +168,24 @@ const EDITS: &[(&str, &[u8])] = &[
     ("chain/takeback", &[1, 0, 3, 0, 0, 9, 3, 0, 0, 0, 0]),
     ("chain/delegation", &[4, 0, 3, 0, 0, 9, 5, 1, 9, 0, 0, 0]),
     ("chain/standings", &[7, 0, 2, 0, 7, 0, 0, 200, 2, 0]),
+    // Behind the eight blocks in the open: the Start, a Commit and its Turn, a Commit and a Turn with absences.
+    ("chain/seed", &[8, 0, 1, 3, 0, 2, 3]),
+    ("chain/no-element-of-the-server", &[8, 0, 1, 0, 0, 5, 0, 2]),
+    ("chain/element-of-another-turn", &[10, 0, 1, 8, 0, 4, 2]),
+    ("chain/turn-for-a-commit", &[9, 0, 2, 0, 1]),
+    ("chain/commit-for-a-turn", &[10, 0, 2, 0, 2]),
+    ("chain/element-of-nobody", &[10, 0, 3, 0, 0, 8, 0, 0, 5, 9]),
+    ("chain/another-commitment", &[9, 0, 3, 0, 0, 9, 1, 0, 0, 0]),
+    ("chain/another-salt", &[10, 0, 3, 0, 0, 9, 2, 1]),
+    ("chain/early-reveal", &[9, 0, 3, 0, 0, 9, 2, 9]),
+    ("chain/dropped-reveal", &[10, 0, 2, 3, 0, 0]),
+    ("chain/hidden-absence", &[13, 0, 2, 1]),
+    ("chain/false-reveal-missing", &[10, 0, 2, 2, 4, 0, 0]),
+    ("evidence_edited/signature", &[0, 0, 200, 1, 1]),
+    ("evidence_edited/genesis", &[2, 0, 40, 0, 1]),
+    ("evidence_edited/length", &[8, 0, 8, 0, 1]),
+    ("evidence_edited/state", &[8, 0, 0, 8, 1]),
+    ("evidence_edited/another-kind", &[14, 0, 16, 1, 1]),
     ("log_bundle_edited/index", &[70, 1, 1]),
     ("log_bundle_edited/signature", &[119, 2, 1]),
     ("log_growth/as-it-is", &[13, 0, 20, 0]),

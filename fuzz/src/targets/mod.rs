@@ -3,6 +3,7 @@
 mod chain;
 mod decoders;
 mod edits;
+mod evidence;
 mod games;
 mod handshake;
 mod log;
@@ -29,6 +30,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Target)> {
         ("city_commands", games::city_commands),
         ("city_snapshot", games::city_snapshot),
         ("chain", chain::chain),
+        ("evidence", evidence::evidence),
+        ("evidence_edited", evidence::evidence_edited),
         ("replay_file", replay::file),
         ("replay_records", replay::records),
         ("log_note", log::note),
