@@ -2,25 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "support/logs.rs"]
+mod logs;
 mod reference;
 
 use cadastre_protocol::{
-    BlockHash, Certificate, CertificateError, Digest, Height, KeyError, KeyRole, MatchId, Millis, SecretKey,
-    SignedCertificate, encode,
+    CertificateError, Digest, KeyError, KeyRole, Millis, SignedCertificate, encode,
     log::{
-        AddCheckpoint, AddCheckpointError, Checkpoint, CheckpointError, Contradiction, LogClaim, LogEntry,
-        LogForkError, LogKey, LogProof, LogProofError, LogSigner, LogTree, Note, NoteError, NoteSignature,
-        Origin, SIGNATURES_MAX, SignedCheckpoint, Tile, TileLevel, VerifiedCheckpoint, VerifierKeyError,
-        WitnessKey, WitnessRefusal, WitnessSigner, consistency_proof, growth_is_proved, inclusion_proof,
-        leaf_hash, log_fork, tree_root,
+        AddCheckpoint, AddCheckpointError, Checkpoint, CheckpointError, Contradiction, LogForkError, LogKey,
+        LogProof, LogProofError, LogSigner, LogTree, Note, NoteError, NoteSignature, Origin, SIGNATURES_MAX,
+        SignedCheckpoint, Tile, TileLevel, VerifiedCheckpoint, VerifierKeyError, WitnessKey, WitnessRefusal,
+        WitnessSigner, consistency_proof, growth_is_proved, inclusion_proof, leaf_hash, log_fork,
     },
     merkle::{self, NodeHash},
 };
+use logs::{
+    Log, Tree, bundle, bundle_of, certificate, claim, entry, forged, log_signer, origin, other_log, root,
+    secret, signed, the_log, witness,
+};
 use reference::assert_committed;
 use serde::Serialize;
-use tlog_tiles::{
-    Hash, HashReader, check_record, check_tree, prove_record, prove_tree, stored_hashes, tree_hash,
-};
+use tlog_tiles::{Hash, check_record, check_tree, prove_record, prove_tree, tree_hash};
 
 /// Largest tree that is compared, and some sizes beyond a tile.
 const SIZES: [u64; 12] = [1, 2, 3, 4, 5, 7, 8, 13, 64, 255, 256, 600];
@@ -451,127 +453,12 @@ struct LogVector {
     bundle: String,
 }
 
-/// The leaves of a log from a first entry on, with everything that is stored of them by either implementation.
-struct Tree {
-    leaves: Vec<Digest>,
-    oracle: Stored,
-}
-
-struct Stored(Vec<Hash>);
-
-impl HashReader for Stored {
-    fn read_hashes(&self, indexes: &[u64]) -> Result<Vec<Hash>, tlog_tiles::Error> {
-        Ok(indexes.iter().map(|index| self.0[usize::try_from(*index).unwrap()]).collect())
-    }
-}
-
-impl Tree {
-    fn of(size: u64) -> Self {
-        Self::from(0, size)
-    }
-
-    fn from(first: u64, size: u64) -> Self {
-        let mut oracle = Stored(Vec::new());
-        for index in 0..size {
-            let more = stored_hashes(index, &entry(first + index).to_bytes(), &oracle).unwrap();
-            oracle.0.extend(more);
-        }
-        Self { leaves: (0..size).map(|index| entry(first + index).leaf()).collect(), oracle }
-    }
-
-    /// Roots of complete subtrees, computed from the leaves by the project's other tree code.
-    fn reader(&self) -> impl FnMut(u8, u64) -> Result<Digest, std::convert::Infallible> {
-        |level, index| {
-            let (start, end) = (index << level, (index + 1) << level);
-            let leaves = &self.leaves[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()];
-            Ok(merkle::root(LogTree, leaves))
-        }
-    }
-
-    fn root(&self, size: u64) -> Digest {
-        tree_root(size, &mut self.reader()).unwrap()
-    }
-}
-
 fn hash(digest: Digest) -> Hash {
     Hash(*digest.as_bytes())
 }
 
 fn hashes(proof: &[Digest]) -> Vec<Hash> {
     proof.iter().copied().map(hash).collect()
-}
-
-fn entry(number: u64) -> LogEntry {
-    let digest = |salt: u64| leaf_hash(&(number * 2 + salt).to_le_bytes());
-    LogEntry {
-        match_id: MatchId::new(digest(0)),
-        height: Height::new(number),
-        block: BlockHash::new(digest(1)),
-    }
-}
-
-fn secret(byte: u8) -> SecretKey {
-    SecretKey::from_seed(&[byte; 32])
-}
-
-fn root() -> SecretKey {
-    secret(0x11)
-}
-
-fn origin() -> Origin {
-    Origin::new("log.example").unwrap()
-}
-
-/// A log, by its key and its first entry.
-struct Log {
-    secret: SecretKey,
-    first: u64,
-}
-
-fn the_log() -> Log {
-    Log { secret: secret(1), first: 0 }
-}
-
-fn other_log() -> Log {
-    Log { secret: secret(9), first: 0 }
-}
-
-fn log_signer() -> LogSigner {
-    LogSigner::new(&origin(), secret(1))
-}
-
-fn witness(byte: u8) -> WitnessSigner {
-    WitnessSigner::new(&format!("witness.example/{byte}"), secret(byte)).unwrap()
-}
-
-/// The checkpoint of the log at a size.
-fn signed(size: u64) -> VerifiedCheckpoint {
-    log_signer().sign(Checkpoint { origin: origin(), size, root: Tree::of(size).root(size) })
-}
-
-/// A checkpoint of another tree under the same key.
-fn forged(size: u64) -> VerifiedCheckpoint {
-    log_signer().sign(Checkpoint { origin: origin(), size, root: leaf_hash(b"another tree") })
-}
-
-fn certificate(role: KeyRole) -> SignedCertificate {
-    let certificate = Certificate {
-        version: Certificate::VERSION,
-        role,
-        key: secret(1).public(),
-        serial: 3,
-        valid_from: Millis::new(1_000),
-        valid_to: Millis::new(2_000),
-    };
-    SignedCertificate::issue(&root(), &certificate)
-}
-
-fn claim(index: u64, role: KeyRole) -> LogClaim {
-    LogClaim { entry: entry(index), certificate: certificate(role) }
-}
-
-fn bundle(index: u64, size: u64) -> LogProof {
-    bundle_of(&the_log(), index, size)
 }
 
 /// One log that has two blocks of one match at one height.
@@ -586,18 +473,6 @@ fn two_heads() -> [LogProof; 2] {
         hashes: vec![leaves[1 - index]],
         checkpoint: checkpoint.clone(),
     })
-}
-
-fn bundle_of(log: &Log, index: u64, size: u64) -> LogProof {
-    let tree = Tree::from(log.first, size);
-    let checkpoint = Checkpoint { origin: origin(), size, root: tree.root(size) };
-    let checkpoint = LogSigner::new(&origin(), log.secret.clone()).sign(checkpoint).to_string();
-    LogProof {
-        extra: claim(log.first + index, KeyRole::Log).to_bytes(),
-        index,
-        hashes: inclusion_proof(index, size, &mut tree.reader()).unwrap(),
-        checkpoint: SignedCheckpoint::parse(checkpoint.as_bytes()).unwrap(),
-    }
 }
 
 #[test]
