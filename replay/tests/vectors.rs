@@ -11,7 +11,9 @@ use cadastre_protocol::{
 };
 use cadastre_replay::{
     AuditError, AuditReport, Meta, Replay, Writer, audit,
-    fixture::{Match, Plan, join, log_proof, root_key, signer_key, split, with_blocks},
+    fixture::{
+        Match, Plan, RawRecord, finish, join, kind, log_proof, root_key, signer_key, split, with_blocks,
+    },
 };
 
 #[test]
@@ -107,7 +109,47 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ("lying-index.cadr", join(&lying)),
         ("cut.cadr", complete[..complete.len() - 300].to_vec()),
         ("flipped.cadr", flipped),
+        ("foreign-keyframe.cadr", foreign_keyframe(&complete)),
+        ("truncated-chain.cadr", truncated_chain(&complete)),
+        ("unknown-record.cadr", with_record(&complete, kind::BLOCKS, |record| record.kind = 7)),
+        ("unknown-codec.cadr", with_record(&complete, kind::BLOCKS, |record| record.codec = 2)),
+        ("reserved-bits.cadr", with_record(&complete, kind::BLOCKS, |record| record.reserved = 0x8000)),
+        ("four-gigabytes.cadr", with_record(&complete, kind::BLOCKS, |record| record.raw_len = u32::MAX)),
+        ("ratio-bomb.cadr", with_record(&complete, kind::KEYFRAME, bomb)),
     ]
+}
+
+/// The first record of a kind is another one.
+fn with_record(file: &[u8], kind: u8, change: impl FnOnce(&mut RawRecord)) -> Vec<u8> {
+    let mut records = split(file);
+    change(records.iter_mut().find(|record| record.kind == kind).unwrap());
+    join(&records)
+}
+
+/// 30 MiB, it says, in a hundred bytes.
+fn bomb(record: &mut RawRecord) {
+    let mut stored = vec![0x80, 0x80, 0x80, 0x0f];
+    stored.resize(100, 0xfe);
+    *record = RawRecord { codec: 1, raw_len: 30 << 20, stored, ..record.clone() };
+}
+
+/// The second keyframe in place of the first.
+fn foreign_keyframe(file: &[u8]) -> Vec<u8> {
+    let mut records = split(file);
+    records.truncate(records.len() - 2);
+    let places: Vec<_> = (0..records.len()).filter(|at| records[*at].kind == kind::KEYFRAME).collect();
+    records[places[0]] = records[places[0]].with(records[places[1]].content());
+    finish(records)
+}
+
+/// The last blocks are not there, and the trailer says complete.
+fn truncated_chain(file: &[u8]) -> Vec<u8> {
+    let mut records = split(file);
+    records.truncate(records.len() - 3);
+    let mut short = split(&finish(records));
+    let trailer = short.last_mut().unwrap();
+    trailer.stored[0] = 1;
+    join(&short)
 }
 
 fn desync() -> Vec<u8> {
