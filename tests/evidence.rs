@@ -6,17 +6,16 @@ mod support;
 
 use std::path::Path;
 
-use cadastre_client::{Config, Event, Session};
+use cadastre_client::Event;
 use cadastre_protocol::{
-    ClientMessage, DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, RoomName, SealReason, Seat,
-    ServerMessage, SignedTransaction, Transaction, TransactionBody,
+    ClientMessage, DoubleTransactionPolicy, EnterAs, Epoch, RoomSpec, SealReason, Seat, SignedTransaction,
 };
 use serde_json::{Value, json};
 use support::{
     Ran, Scene, Server, boxes,
+    cheat::Cheat,
     dishonest::{Dishonest, HEIGHT, Lie, TURN},
     identity,
-    peer::Peer,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,9 +64,9 @@ async fn a_client_that_is_ahead_of_the_server_stops_and_keeps_what_it_has() {
 async fn a_seat_that_signs_two_transactions_for_one_turn_is_proven_to() {
     let scene = Scene::new();
     let server = scene.serve().await;
-    let mut cheat = Cheat::sit_down(&server, "tavern", DoubleTransactionPolicy::KeepFirst).await;
+    let mut cheat = Cheat::sit_down(&server, "tavern", boxes(2, 4)).await;
     let opponent = tokio::spawn(play_on(server.client(61, "tavern", EnterAs::Player, None)));
-    let turn = cheat.sign_two().await;
+    let turn = sign_two(&mut cheat).await;
     cheat.play_to_the_end().await;
     assert!(matches!(opponent.await.unwrap(), SealReason::TurnLimit), "the first transaction counted");
 
@@ -85,9 +84,10 @@ async fn a_seat_that_signs_two_transactions_for_one_turn_is_proven_to() {
 async fn where_the_genesis_says_so_two_transactions_end_the_match() {
     let scene = Scene::new();
     let server = scene.serve().await;
-    let mut cheat = Cheat::sit_down(&server, "salon", DoubleTransactionPolicy::EndMatch).await;
+    let ends = RoomSpec { double_transactions: DoubleTransactionPolicy::EndMatch, ..boxes(2, 4) };
+    let mut cheat = Cheat::sit_down(&server, "salon", ends).await;
     let opponent = tokio::spawn(play_on(server.client(61, "salon", EnterAs::Player, None)));
-    cheat.sign_two().await;
+    sign_two(&mut cheat).await;
     let seat = Seat::new(0).unwrap();
     assert_eq!(opponent.await.unwrap(), SealReason::DoubleTransaction { seat });
 
@@ -175,90 +175,12 @@ async fn play_on(mut client: cadastre_client::Client) -> SealReason {
     }
 }
 
-/// A player who signs what it likes.
-struct Cheat {
-    peer: Peer,
-    session: Session,
-    server: cadastre_protocol::PublicKey,
-}
-
-impl Cheat {
-    async fn sit_down(server: &Server, room: &str, double_transactions: DoubleTransactionPolicy) -> Self {
-        let config = Config {
-            identity: identity(60),
-            process: identity(60),
-            room: RoomName::new(room).unwrap(),
-            enter_as: EnterAs::Player,
-            name: DisplayName::new("cheat").unwrap(),
-            open: Some(cadastre_protocol::RoomSpec { double_transactions, ..boxes(2, 4) }),
-        };
-        let mut session = Session::new(config);
-        session.connected(server.root);
-        let mut cheat = Self { peer: Peer::login(server, &identity(60)).await, session, server: server.root };
-        cheat.until(|event| matches!(event, Event::Lobby(_))).await;
-        cheat
-    }
-
-    /// In its first turn it hands in two transactions; gives the turn.
-    async fn sign_two(&mut self) -> u32 {
-        let Event::YourTurn { turn, .. } = self.until(|event| matches!(event, Event::YourTurn { .. })).await
-        else {
-            panic!()
-        };
-        let (follower, seat) = self.session.follower().zip(self.session.seat()).unwrap();
-        let (chain, head) = (follower.chain(), *follower.chain().head());
-        let next = chain.next_of(seat).unwrap();
-        let other = Transaction {
-            version: Transaction::VERSION,
-            match_id: chain.match_id(),
-            seat,
-            epoch: Epoch::FIRST,
-            seq: next.seq,
-            prev_tx: next.prev_tx,
-            turn,
-            attempt: head.attempt,
-            seen_height: head.height,
-            seen_block: head.block,
-            seen_state_root: head.state_root,
-            chain_element: None,
-            body: TransactionBody::Turn(Vec::new()),
-        };
-        let other = SignedTransaction::sign(&identity(60).session(other.match_id, Epoch::FIRST), &other);
-        let commands = follower.game().simulation().suggest(seat);
-        self.session.submit(commands).unwrap();
-        self.say_all().await;
-        self.peer.say(&ClientMessage::Submit(other)).await;
-        turn.get()
-    }
-
-    async fn play_to_the_end(&mut self) {
-        loop {
-            let ends = |event: &Event| matches!(event, Event::YourTurn { .. } | Event::Ended { .. });
-            if matches!(self.until(ends).await, Event::Ended { .. }) {
-                return;
-            }
-            let (follower, seat) = self.session.follower().zip(self.session.seat()).unwrap();
-            let commands = follower.game().simulation().suggest(seat);
-            self.session.submit(commands).unwrap();
-        }
-    }
-
-    async fn say_all(&mut self) {
-        while let Some(message) = self.session.poll_send() {
-            self.peer.say(&message).await;
-        }
-    }
-
-    async fn until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
-        loop {
-            while let Some(event) = self.session.poll_event() {
-                if is_it(&event) {
-                    return event;
-                }
-            }
-            self.say_all().await;
-            let message: ServerMessage = self.peer.hear().await.unwrap();
-            self.session.receive(message, self.server).unwrap();
-        }
-    }
+/// In its first turn a cheat hands in two transactions; gives the turn.
+async fn sign_two(cheat: &mut Cheat) -> u32 {
+    let turn = cheat.its_turn().await;
+    let other = cheat.draft();
+    let session = identity(60).session(other.match_id, Epoch::FIRST);
+    cheat.submit_as_suggested().await;
+    cheat.peer.say(&ClientMessage::Submit(SignedTransaction::sign(&session, &other))).await;
+    turn.get()
 }

@@ -5,16 +5,18 @@
 
 mod support;
 
-use cadastre_client::{Client, Config, Event, Session};
+use cadastre_client::{Client, Event};
 use cadastre_protocol::{
-    Attempt, BlockHash, BlockKind, Chain, ClientMessage, Digest, DisplayName, EnterAs, Epoch, Failure,
-    GoodbyeReason, Height, M1_BYTES, MatchId, ProvenBlock, PublicKey, RECORD_BYTES_MAX, Refusal, RoomName,
-    RoomSpec, Seat, Seq, ServerMessage, Signature, SignedTransaction, Transaction, TransactionBody,
-    TransactionError, Turn, TurnMode, TxHash, Wire as _, encode,
+    Attempt, BlockHash, BlockKind, ClientMessage, Digest, DisplayName, EnterAs, Epoch, Failure,
+    GoodbyeReason, Height, M1_BYTES, MatchId, ProvenBlock, RECORD_BYTES_MAX, Refusal, RoomName, RoomSpec,
+    Seat, Seq, ServerMessage, Signature, SignedTransaction, Transaction, TransactionBody, TransactionError,
+    Turn, TurnMode, TxHash, Wire as _, encode,
 };
 use cadastre_replay::Replay;
 use support::{
-    NO_DEADLINE_MS, Scene, Server, boxes, identity,
+    NO_DEADLINE_MS, Scene, Server, boxes,
+    cheat::{Cheat, draft_on},
+    identity,
     peer::{End, Peer, Wire},
     random::Random,
     soon,
@@ -355,11 +357,11 @@ async fn a_transaction_counts_only_from_the_player_whose_it_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_player_that_cheats_is_refused_and_can_still_play() {
     let mut attacked = Attacked::start(PATIENT).await;
-    let mut cheat = Cheat::sit_down(&attacked.server, "own").await;
+    let mut cheat = Cheat::sit_down(&attacked.server, "own", boxes(2, 3)).await;
     let (server, table) = (&attacked.server, &attacked.table);
     let fair = server.client(61, "own", EnterAs::Player, None);
     let mut fair = Player::new(fair);
-    tokio::join!(fair.play_until(|kind| *kind == BlockKind::Start), cheat.until_its_turn());
+    tokio::join!(fair.play_until(|kind| *kind == BlockKind::Start), cheat.its_turn());
 
     let good = cheat.draft();
     let chain = |error| Refusal::Chain(error);
@@ -649,90 +651,8 @@ fn draft(table: &Table, seat: Seat) -> Transaction {
     draft_on(table.chain(), seat)
 }
 
-fn draft_on(chain: &Chain, seat: Seat) -> Transaction {
-    let (head, next) = (chain.head(), chain.next_of(seat).unwrap());
-    Transaction {
-        version: Transaction::VERSION,
-        match_id: chain.match_id(),
-        seat,
-        epoch: next.epoch.unwrap(),
-        seq: next.seq,
-        prev_tx: next.prev_tx,
-        turn: chain.next_turn().unwrap(),
-        attempt: head.attempt,
-        seen_height: head.height,
-        seen_block: head.block,
-        seen_state_root: head.state_root,
-        chain_element: None,
-        body: TransactionBody::Turn(Vec::new()),
-    }
-}
-
 fn sign(transaction: &Transaction, who: u8) -> SignedTransaction {
     SignedTransaction::sign(&identity(who).session(transaction.match_id, Epoch::FIRST), transaction)
-}
-
-/// A player whose every message the test chooses.
-struct Cheat {
-    peer: Peer,
-    session: Session,
-    root: PublicKey,
-}
-
-impl Cheat {
-    /// The identity of number 60, in a room of its own.
-    async fn sit_down(server: &Server, room: &str) -> Self {
-        let config = Config {
-            identity: identity(60),
-            process: identity(60),
-            room: RoomName::new(room).unwrap(),
-            enter_as: EnterAs::Player,
-            name: DisplayName::new("cheat").unwrap(),
-            open: Some(boxes(2, 3)),
-        };
-        let (peer, root) = (Peer::login(server, &identity(60)).await, server.root);
-        let mut session = Session::new(config);
-        session.connected(root);
-        let mut cheat = Self { peer, session, root };
-        cheat.until(|event| matches!(event, Event::Lobby(_))).await;
-        cheat
-    }
-
-    async fn until_its_turn(&mut self) {
-        self.until(|event| matches!(event, Event::YourTurn { .. })).await;
-    }
-
-    /// Plays on as if nothing had been.
-    async fn play_to_the_end(&mut self) {
-        loop {
-            let ends = |event: &Event| matches!(event, Event::YourTurn { .. } | Event::Ended { .. });
-            if matches!(self.until(ends).await, Event::Ended { .. }) {
-                return;
-            }
-            let (follower, seat) = self.session.follower().zip(self.session.seat()).unwrap();
-            let commands = follower.game().simulation().suggest(seat);
-            self.session.submit(commands).unwrap();
-        }
-    }
-
-    fn draft(&self) -> Transaction {
-        draft_on(self.session.follower().unwrap().chain(), self.session.seat().unwrap())
-    }
-
-    async fn until(&mut self, is_it: impl Fn(&Event) -> bool) -> Event {
-        loop {
-            while let Some(event) = self.session.poll_event() {
-                if is_it(&event) {
-                    return event;
-                }
-            }
-            while let Some(message) = self.session.poll_send() {
-                self.peer.say(&message).await;
-            }
-            let message = self.peer.hear().await.unwrap();
-            self.session.receive(message, self.root).unwrap();
-        }
-    }
 }
 
 /// Follows a match to its end; gives the heights that it saw.

@@ -209,7 +209,7 @@ fn the_clock_never_goes_backwards() {
 }
 
 #[test]
-fn no_match_has_a_second_attempt_or_randomness_yet() {
+fn no_block_has_another_attempt_or_randomness_in_a_match_without() {
     let game = Match::started(2);
     let refused = refusal(&game, &game.full_turn(), |parts| parts.header.attempt = Attempt::new(1));
     assert_eq!(refused, BlockError::WrongAttempt);

@@ -10,7 +10,6 @@ mod logs;
 #[macro_use]
 #[path = "support/named.rs"]
 mod named;
-#[allow(dead_code, reason = "only the names of errors and the comparison are needed here")]
 mod reference;
 
 use cadastre_protocol::{
@@ -171,12 +170,12 @@ fn made() -> Vec<Case> {
     [checkpoints(), cosignatures(), growth(), bundles(), forks()].into_iter().flatten().collect()
 }
 
-fn case(before: Before, name: &str, input: impl ToString, verdict: &str) -> Case {
+fn case(before: Before, name: &str, input: &impl ToString, verdict: &str) -> Case {
     Case { name: name.to_owned(), before, input: input.to_string(), verdict: verdict.to_owned() }
 }
 
 fn checkpoints() -> Vec<Case> {
-    let shown = |name, input: String, verdict| case(Before::Client, name, input, verdict);
+    let shown = |name, input: String, verdict| case(Before::Client, name, &input, verdict);
     let good = signed(5).to_string();
     let lines: Vec<_> = good.lines().collect();
     let [_, _, leaves, _, signature] = lines[..] else { panic!("{good}") };
@@ -235,7 +234,7 @@ fn checkpoints() -> Vec<Case> {
 
 fn cosignatures() -> Vec<Case> {
     let shown =
-        |name, line: &str, verdict| case(Before::Client, name, format!("{}{line}\n", signed(5)), verdict);
+        |name, line: &str, verdict| case(Before::Client, name, &format!("{}{line}\n", signed(5)), verdict);
     let right = witness(2).cosign(&signed(5), 1_795_000_000).to_string();
     let of_another = witness(2).cosign(&signed(6), 1_795_000_000).to_string();
     let by_another = witness(3).cosign(&signed(5), 1_795_000_000).to_string();
@@ -255,7 +254,7 @@ fn growth() -> Vec<Case> {
     let proof = consistency_proof(10, 30, &mut Tree::of(30).reader()).unwrap();
     let asked = |name, old, proof: &[Digest], checkpoint: VerifiedCheckpoint, verdict| {
         let checkpoint = SignedCheckpoint::parse(checkpoint.to_string().as_bytes()).unwrap();
-        case(Before::Witness, name, AddCheckpoint { old, proof: proof.to_vec(), checkpoint }, verdict)
+        case(Before::Witness, name, &AddCheckpoint { old, proof: proof.to_vec(), checkpoint }, verdict)
     };
     let mut other = proof.clone();
     other[1] = Digest::ZERO;
@@ -285,7 +284,7 @@ fn bundles() -> Vec<Case> {
     let shown = |name, change: &dyn Fn(&mut LogProof), verdict| {
         let mut changed = bundle(7, 20);
         change(&mut changed);
-        case(Before::Holder, name, changed, verdict)
+        case(Before::Holder, name, &changed, verdict)
     };
     let version = bundle(7, 20).to_string().replace("@v1", "@v2");
     vec![
@@ -311,14 +310,14 @@ fn bundles() -> Vec<Case> {
             "Certificate.WrongRole",
         ),
         shown("bundle_without_a_claim", &|bundle| bundle.extra.clear(), "Claim"),
-        case(Before::Holder, "bundle_of_another_version", version, "Malformed"),
+        case(Before::Holder, "bundle_of_another_version", &version, "Malformed"),
     ]
 }
 
 fn forks() -> Vec<Case> {
     let shown = |name, a: &dyn ToString, b: &dyn ToString, verdict| {
         let both = [a.to_string(), b.to_string()].join(BETWEEN);
-        case(Before::Judge, name, both, verdict)
+        case(Before::Judge, name, &both, verdict)
     };
     let theirs = bundle_of(&logs::Log { first: 100, ..logs::the_log() }, 7, 25);
     let stranger = LogSigner::new(&origin(), secret(9)).sign(forged(5).get().clone());

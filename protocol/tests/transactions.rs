@@ -242,7 +242,7 @@ fn a_transaction_has_seen_a_block_of_its_turn() {
 }
 
 #[test]
-fn no_transaction_has_a_chain_element_yet() {
+fn no_transaction_has_a_chain_element_in_a_match_without() {
     let refused = transaction_refusal(|_, tx| tx.chain_element = Some(Digest::ZERO));
     assert_eq!(refused, TransactionError::UnexpectedChainElement);
 }

@@ -312,7 +312,7 @@ impl Match {
         let (head, executed) = (*self.chain.head(), self.game.executed());
         let reopen =
             self.chain.draft_reopen(ReopenReason::Restart, self.now).expect("the next block has a number");
-        let reopen = self.prove(reopen.finish(head.state_root).to_bytes(), &self.signer);
+        let reopen = Self::prove(reopen.finish(head.state_root).to_bytes(), &self.signer);
         let serial = self.chain.signer().serial() + 1;
         self.signer = signer_key(serial);
         let change = self.forge(&reopen, |header, _, _| {
@@ -333,7 +333,7 @@ impl Match {
         block: &ProvenBlock,
         change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
     ) -> ProvenBlock {
-        self.prove(Self::rewrite(block, change), &self.signer)
+        Self::prove(Self::rewrite(block, change), &self.signer)
     }
 
     /// The bytes of a block with other content and the roots that belong to it. They need not be a block.
@@ -352,7 +352,7 @@ impl Match {
     }
 
     /// Proves a block under any key.
-    pub fn prove(&self, block: Vec<u8>, signer: &SecretKey) -> ProvenBlock {
+    pub fn prove(block: Vec<u8>, signer: &SecretKey) -> ProvenBlock {
         let decoded: Block = decode_exact(&block).expect("a block of ours");
         let read = decoded.read().expect("a block of ours");
         let serial = read.header().signer_serial;
@@ -375,7 +375,7 @@ impl Match {
         }
         let executed = self.game.executed();
         let block = draft.finish(executed.state_root);
-        self.blocks.push(self.prove(block.to_bytes(), &self.signer));
+        self.blocks.push(Self::prove(block.to_bytes(), &self.signer));
         let checked = self.chain.check(block).expect("the draft is good");
         let closes_turn = checked.block().header().kind.closes_turn();
         self.chain.append(checked, executed).expect("the state is the executed one");

@@ -318,7 +318,7 @@ fn cases() -> Vec<(&'static str, Evidence)> {
     let (at_start, after_turn_1) = (state_after(&made, 0), state_after(&made, 1));
     let fork =
         |second: &ProvenBlock| of(Case::ServerFork { first: header(&blocks[2]), second: header(second) });
-    let stranger = made.prove(other_root.block.clone(), &signer_key(2));
+    let stranger = Match::prove(other_root.block.clone(), &signer_key(2));
     let other_match = forge(2, &|h| h.match_id = MatchId::new(Digest::ZERO));
 
     let last = made.transaction(seat, TransactionBody::Turn(Vec::new()));

@@ -30,10 +30,10 @@ fn blocks_of_another_signer_are_found() {
     let made = made();
     for at in 0..made.blocks().len() {
         let mut blocks = made.blocks().to_vec();
-        blocks[at] = made.prove(blocks[at].block.clone(), &signer_key(2));
+        blocks[at] = Match::prove(blocks[at].block.clone(), &signer_key(2));
         stopped(&forged(&blocks), ("bad-proof", at, None));
     }
-    let all: Vec<_> = made.blocks().iter().map(|b| made.prove(b.block.clone(), &signer_key(2))).collect();
+    let all: Vec<_> = made.blocks().iter().map(|b| Match::prove(b.block.clone(), &signer_key(2))).collect();
     stopped(&forged(&all), ("bad-proof", 0, None));
 }
 

@@ -105,7 +105,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
             "wrong-state.cadr",
             changed(5, made.forge(&blocks[5], |h, _, _| h.state_root = StateRoot::new(Digest::ZERO))),
         ),
-        ("wrong-signer.cadr", changed(2, made.prove(blocks[2].block.clone(), &signer_key(2)))),
+        ("wrong-signer.cadr", changed(2, Match::prove(blocks[2].block.clone(), &signer_key(2)))),
         ("lying-index.cadr", join(&lying)),
         ("cut.cadr", complete[..complete.len() - 300].to_vec()),
         ("flipped.cadr", flipped),

@@ -24,7 +24,9 @@ use super::{
     rule::{ORDER, Point},
 };
 
-pub(crate) const FAMILIES: [(&str, fn() -> Family); 7] = [
+type Make = fn() -> Family;
+
+pub(crate) const FAMILIES: [(&str, Make); 7] = [
     ("turns", || after_two_turns(turns())),
     ("signatures", || after_two_turns(signatures())),
     ("blocks", || after_two_turns(blocks())),
@@ -242,8 +244,8 @@ fn signatures() -> Vec<Case> {
         shown("proof_with_a_bit_flip", proof_with(|s| flipped(s, 9)), "bad-proof"),
         shown("proof_with_s_plus_the_order", proof_with(s_plus_order), "bad-proof"),
         shown("proof_with_torsion_in_r", proof_with(r_with_torsion), "bad-proof"),
-        shown("proof_of_another_signer", vec![played.prove(next.block.clone(), &signer_key(2))], "bad-proof"),
-        shown("proof_of_the_root_key", vec![played.prove(next.block.clone(), &root)], "bad-proof"),
+        shown("proof_of_another_signer", vec![Match::prove(next.block.clone(), &signer_key(2))], "bad-proof"),
+        shown("proof_of_the_root_key", vec![Match::prove(next.block.clone(), &root)], "bad-proof"),
         shown(
             "signer_of_an_unknown_serial",
             vec![forged(&next, |header, _, _| header.signer_serial = 9)],
@@ -582,7 +584,7 @@ fn revoked(serial: u32, from: Millis) -> String {
 fn with_another_body(block: &ProvenBlock) -> ProvenBlock {
     let mut bent: Block = decode_exact(&block.block).unwrap();
     bent.entries.pop();
-    two_turns().prove(encode(&bent), &signer_key(1))
+    Match::prove(encode(&bent), &signer_key(1))
 }
 
 fn key_change(played: &Match, certificate: SignedCertificate, serial: u32) -> ProvenBlock {
@@ -593,7 +595,7 @@ fn key_change(played: &Match, certificate: SignedCertificate, serial: u32) -> Pr
         (header.turn, header.deadline, header.state_root) = (head.turn, head.deadline, head.state_root);
         (*entries, *absent) = (Vec::new(), Vec::new());
     });
-    played.prove(block, &signer_key(2))
+    Match::prove(block, &signer_key(2))
 }
 
 fn seal_for(played: &Match, reason: SealReason, extra: i64) -> BlockKind {

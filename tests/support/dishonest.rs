@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use cadastre_client::SUBPROTOCOL;
 use cadastre_protocol::{
-    Absence, Block, Certificate, ChainSecret, ClientMessage, CompareAnswer, Context, Digest, Entry, Failure,
-    Header, Height, KeyRole, Limits, Millis, Padding, ProvenBlock, ProvenReceipt, PublicKey, Receipt,
-    SecretKey, ServerHandshake, ServerIdentity, ServerMessage, ServerProof, ServerSession, SignedCertificate,
-    SignedTransaction, StateRoot, Turn, block_leaf, decode_exact, encode, hash, merkle,
+    Absence, Certificate, ChainSecret, ClientMessage, CompareAnswer, Digest, Entry, Failure, Header, Height,
+    KeyRole, Limits, Millis, Padding, ProvenBlock, ProvenReceipt, PublicKey, Receipt, SecretKey,
+    ServerHandshake, ServerIdentity, ServerMessage, ServerProof, ServerSession, SignedCertificate,
+    SignedTransaction, StateRoot, Turn, decode_exact, encode,
 };
+use cadastre_replay::fixture::{Match, header_of};
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Room};
 use futures_util::{SinkExt, StreamExt};
 use rand_core::UnwrapErr;
@@ -402,10 +403,6 @@ fn promise(transaction: &SignedTransaction, received: Millis) -> ProvenReceipt {
     ProvenReceipt { receipt: encode(&receipt), proof }
 }
 
-fn header_of(block: &ProvenBlock) -> Header {
-    block.clone().read().unwrap().block().header().clone()
-}
-
 fn height_of(block: &ProvenBlock) -> u64 {
     header_of(block).height.get()
 }
@@ -415,20 +412,5 @@ fn changed(
     block: &ProvenBlock,
     change: impl FnOnce(&mut Header, &mut Vec<Entry>, &mut Vec<Absence>),
 ) -> ProvenBlock {
-    let mut block: Block = decode_exact(&block.block).unwrap();
-    let mut header: Header = decode_exact(&block.header).unwrap();
-    change(&mut header, &mut block.entries, &mut block.absent);
-    let leaves: Vec<_> = block.entries.iter().map(leaf).collect();
-    header.body_root = merkle::root(Context::BodyNode, &leaves);
-    header.absent_root = hash(Context::Absent, &[&encode(&block.absent)]);
-    block.header = encode(&header);
-    let hash = cadastre_protocol::BlockHash::new(hash(Context::Block, &[&block.header]));
-    let proof = ServerProof::sign(&block_key(), SERIAL, &[block_leaf(hash)]).remove(0);
-    ProvenBlock { block: encode(&block), proof }
-}
-
-fn leaf(entry: &Entry) -> Digest {
-    let Entry { received, transaction } = entry;
-    let received = received.get().to_le_bytes();
-    hash(Context::BodyLeaf, &[&received, &transaction.body, transaction.signature.as_bytes()])
+    Match::prove(Match::rewrite(block, change), &block_key())
 }

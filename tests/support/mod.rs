@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
 
+pub(crate) mod cheat;
 pub(crate) mod dishonest;
 pub(crate) mod peer;
 pub(crate) mod random;

@@ -62,7 +62,7 @@ fn judge(made: &Made, at: usize, numbers: &mut Numbers<'_>) {
     if !decode_exact::<Block>(&bytes).is_ok_and(|block| block.read().is_ok()) {
         return;
     }
-    let bad = made.whole.prove(bytes, &signer_key(header_of(good).signer_serial));
+    let bad = Match::prove(bytes, &signer_key(header_of(good).signer_serial));
     let mut follower = follower_at(made, at);
     let before = *follower.chain().head();
     let refused = follower.follow(bad.clone()).err();
