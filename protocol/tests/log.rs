@@ -9,10 +9,11 @@ mod reference;
 use cadastre_protocol::{
     CertificateError, Digest, KeyError, KeyRole, Millis, SignedCertificate, encode,
     log::{
-        AddCheckpoint, AddCheckpointError, Checkpoint, CheckpointError, Contradiction, LogForkError, LogKey,
-        LogProof, LogProofError, LogSigner, LogTree, Note, NoteError, NoteSignature, Origin, SIGNATURES_MAX,
-        SignedCheckpoint, Tile, TileLevel, VerifiedCheckpoint, VerifierKeyError, WitnessKey, WitnessRefusal,
-        WitnessSigner, consistency_proof, growth_is_proved, inclusion_proof, leaf_hash, log_fork,
+        AddCheckpoint, AddCheckpointError, Checkpoint, CheckpointError, Contradiction, LogClaim, LogEntry,
+        LogForkError, LogKey, LogProof, LogProofError, LogSigner, LogTree, Note, NoteError, NoteSignature,
+        Origin, SIGNATURES_MAX, SignedCheckpoint, Tile, TileLevel, VerifiedCheckpoint, VerifierKeyError,
+        WitnessKey, WitnessRefusal, WitnessSigner, consistency_proof, growth_is_proved, inclusion_proof,
+        leaf_hash, log_fork,
     },
     merkle::{self, NodeHash},
 };
