@@ -378,9 +378,10 @@ impl<'r> Signers<'r> {
             BlockKind::Turn => {
                 let mut tree = StateTree::new();
                 tree.update(chunks.iter().map(|(id, chunk)| (*id, Some(chunk.as_slice()))));
-                let right = tree.root() == before.header.state_root;
-                let seed = self.seed(start)?;
-                if right { Ok(Claim::state(block, seed)) } else { Err(Refuted::OtherState.into()) }
+                if tree.root() != before.header.state_root {
+                    return Err(Refuted::OtherState.into());
+                }
+                Ok(Claim::state(block, self.seed(start)?))
             }
             // These execute nothing.
             BlockKind::Commit
