@@ -2,15 +2,12 @@
 
 use cadastre_protocol::{
     Case, Epoch, Evidence, Genesis, Height, MatchId, Millis, ReadTransaction, RoomName, Seat,
-    SignedDelegation, SpectatorPolicy, TransactionBody, decode_exact,
+    SignedDelegation, SpectatorPolicy, TransactionBody, decode_exact, log::LogProof,
 };
 use cadastre_replay::{Meta, WriteError, Writer};
 use serde::Serialize;
 
-use crate::{
-    log::Log,
-    store::{ReadError, Store},
-};
+use crate::store::{ReadError, Store};
 
 /// A match in a list.
 #[derive(Clone, Debug, Serialize)]
@@ -79,18 +76,18 @@ pub(crate) fn newest_of_room(store: &Store, room: &RoomName) -> Result<Option<Ma
 }
 
 /// The replay file of a match, finished or not; `None` for a match that the store does not have. Every block
-/// is verified and executed on the way, and what the log has of it is proved.
+/// is verified and executed on the way. What the log has of the match was `logged` before: it must not be ahead
+/// of what is exported.
 ///
 /// # Errors
 ///
 /// Nobody may watch the match, and it is not over; the store cannot be read, or what it has does not pass the
 /// chain verifier.
-pub(crate) fn replay(store: &Store, log: &Log, match_id: MatchId) -> Result<Option<Vec<u8>>, ExportError> {
-    // Before the mark: what is logged must not be ahead of what is exported.
-    let logged = log.prove(match_id).unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "cannot prove what is logged");
-        None
-    });
+pub fn replay(
+    store: &Store,
+    logged: Option<&LogProof>,
+    match_id: MatchId,
+) -> Result<Option<Vec<u8>>, ExportError> {
     let (Some(record), Some(mark)) = (store.match_record(match_id)?, store.mark(match_id)?) else {
         return Ok(None);
     };
@@ -103,7 +100,7 @@ pub(crate) fn replay(store: &Store, log: &Log, match_id: MatchId) -> Result<Opti
     for height in 1..=mark.height.get() {
         writer.push(store.block(match_id, Height::new(height))?)?;
     }
-    if let Some(logged) = &logged {
+    if let Some(logged) = logged {
         writer.add_log_proof(logged);
     }
     let (bytes, _) = writer.finish()?;
@@ -184,7 +181,7 @@ fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Opt
 
 /// Why a match cannot be exported.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ExportError {
+pub enum ExportError {
     /// Nobody may watch this match as long as it runs.
     #[error("nobody may watch this match; it can be had when it is over")]
     Unwatched,

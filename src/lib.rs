@@ -7,7 +7,7 @@ pub mod config;
 mod desyncs;
 mod durable;
 mod edge;
-mod export;
+pub mod export;
 pub mod key_file;
 mod log;
 pub mod metrics;

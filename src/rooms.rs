@@ -2,8 +2,6 @@
 
 mod task;
 
-pub(crate) use task::is_known;
-
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},

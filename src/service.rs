@@ -193,9 +193,7 @@ fn resume_matches(store: &Store, rooms: &Arc<Rooms>) -> Result<usize, ServiceErr
         {
             Ok(true) => resumed += 1,
             Ok(false) => {}
-            Err(ResumeError::Read(error @ (ReadError::Sled(_) | ReadError::Io(_)))) => {
-                return Err(error.into());
-            }
+            Err(ResumeError::Read(error @ ReadError::Disk(_))) => return Err(error.into()),
             Err(error) => error!(error = &error as &dyn std::error::Error, "a match cannot be resumed"),
         }
     }

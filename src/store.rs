@@ -10,6 +10,7 @@
 //!
 //! - Secrecy: whoever can read the folder can read the matches.
 
+mod disk;
 mod heads;
 mod keys;
 mod recovery;
@@ -29,10 +30,12 @@ use cadastre_protocol::{
 };
 use cadastre_simulations::Snapshot;
 
+use disk::SledDisk;
+pub use disk::{Batch, Change, Disk, DiskError, Entry};
 pub use heads::Heads;
 use keys::{Key, Tag};
 pub use recovery::{RecoveryError, recover};
-pub use writer::{Commit, CommitError, Writer};
+pub use writer::{Commit, CommitError, SignError, Signer, Writer};
 
 /// Longest value in the tree; larger ones are cut into parts.
 const PART_BYTES_MAX: usize = 4096;
@@ -40,9 +43,9 @@ const PART_BYTES_MAX: usize = 4096;
 /// The store, open for reading. Writing is for the [`Writer`] alone.
 #[derive(Clone, Debug)]
 pub struct Store {
-    db: sled::Db,
-    tree: sled::Tree,
-    folder: PathBuf,
+    /// The generation and the log's key.
+    settings: Arc<dyn Disk>,
+    matches: Arc<dyn Disk>,
     heads: Arc<Heads>,
 }
 
@@ -152,7 +155,13 @@ impl Store {
             db.open_tree("matches").map_err(|source| StoreError::Sled { path: folder.to_owned(), source })?;
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(at)?;
         crate::key_file::sync_parent(folder).map_err(at)?;
-        Ok(Self { db, tree, folder: folder.to_owned(), heads: Arc::default() })
+        let disk = |tree| Arc::new(SledDisk { tree, folder: folder.to_owned() });
+        Ok(Self::on(disk((*db).clone()), disk(tree)))
+    }
+
+    /// The store on two disks: one for what concerns the service, one for the matches.
+    pub fn on(settings: Arc<dyn Disk>, matches: Arc<dyn Disk>) -> Self {
+        Self { settings, matches, heads: Arc::default() }
     }
 
     /// The generation in which the store was left.
@@ -161,9 +170,9 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn generation(&self) -> Result<Option<u64>, ReadError> {
-        let value = self.db.get(b"generation")?;
+        let value = self.settings.get(b"generation")?;
         value
-            .map(|bytes| bytes.as_ref().try_into().map(u64::from_le_bytes).map_err(|_| ReadError::Damaged))
+            .map(|bytes| bytes.try_into().map(u64::from_le_bytes).map_err(|_| ReadError::Damaged))
             .transpose()
     }
 
@@ -173,10 +182,7 @@ impl Store {
     ///
     /// The store cannot be written.
     pub fn set_generation(&self, generation: u64) -> Result<(), ReadError> {
-        self.db.insert(b"generation", &generation.to_le_bytes())?;
-        self.db.flush()?;
-        self.sync_file()?;
-        Ok(())
+        self.set(b"generation", &generation.to_le_bytes())
     }
 
     /// Key of the last transparency log of this service.
@@ -185,10 +191,8 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn log_key(&self) -> Result<Option<PublicKey>, ReadError> {
-        let value = self.db.get(b"log-key")?;
-        value
-            .map(|bytes| bytes.as_ref().try_into().map(PublicKey::new).map_err(|_| ReadError::Damaged))
-            .transpose()
+        let value = self.settings.get(b"log-key")?;
+        value.map(|bytes| bytes.try_into().map(PublicKey::new).map_err(|_| ReadError::Damaged)).transpose()
     }
 
     /// Remembers the key of a log that was begun. Durable when this returns.
@@ -197,10 +201,14 @@ impl Store {
     ///
     /// The store cannot be written.
     pub fn set_log_key(&self, key: PublicKey) -> Result<(), ReadError> {
-        self.db.insert(b"log-key", key.as_bytes())?;
-        self.db.flush()?;
-        self.sync_file()?;
-        Ok(())
+        self.set(b"log-key", key.as_bytes())
+    }
+
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<(), ReadError> {
+        let mut batch = Batch::default();
+        batch.insert(key, value);
+        self.settings.apply(batch)?;
+        Ok(self.settings.flush()?)
     }
 
     /// What has moved since it was last asked.
@@ -210,7 +218,7 @@ impl Store {
 
     /// Every match there is, in no order that means anything.
     pub fn matches(&self) -> impl Iterator<Item = Result<(MatchId, MatchRecord), ReadError>> + use<> {
-        self.tree.scan_prefix([Tag::Match as u8]).map(|entry| {
+        self.matches.scan(&[Tag::Match as u8]).map(|entry| {
             let (key, value) = entry?;
             let match_id = Key::match_id(&key).ok_or(ReadError::Damaged)?;
             Ok((match_id, decode_exact(&value)?))
@@ -245,6 +253,22 @@ impl Store {
         Ok(decode_exact(&bytes)?)
     }
 
+    /// Is `block` the stored block at `height`, or the genesis?
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn is_known(&self, match_id: MatchId, height: Height, block: BlockHash) -> Result<bool, ReadError> {
+        if height == Height::GENESIS {
+            return Ok(block == match_id.as_block());
+        }
+        match self.block(match_id, height) {
+            Ok(proven) => Ok(proven.read()?.block().hash() == block),
+            Err(ReadError::Missing) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The accepted transactions of the open turn, those of a seat in their order.
     ///
     /// # Errors
@@ -253,7 +277,7 @@ impl Store {
     pub fn accepted(&self, match_id: MatchId) -> Result<Vec<AcceptedRecord>, ReadError> {
         let mut accepted = Vec::new();
         let mut bytes = Vec::new();
-        for entry in self.tree.scan_prefix(Key::prefix(Tag::Accepted, match_id)) {
+        for entry in self.matches.scan(&Key::prefix(Tag::Accepted, match_id)) {
             let (key, value) = entry?;
             if Key::part(&key) == Some(0) && !bytes.is_empty() {
                 accepted.push(decode_exact(&std::mem::take(&mut bytes))?);
@@ -274,12 +298,12 @@ impl Store {
     pub fn keyframe(&self, match_id: MatchId) -> Result<Option<(ChainState, Snapshot)>, ReadError> {
         let Some(state) = self.parts(Key::of(Tag::KeyframeState, match_id, 0))? else { return Ok(None) };
         let mut snapshot = Snapshot::new();
-        for entry in self.tree.scan_prefix(Key::prefix(Tag::KeyframeChunk, match_id)) {
+        for entry in self.matches.scan(&Key::prefix(Tag::KeyframeChunk, match_id)) {
             let (key, value) = entry?;
             let id = Key::chunk(&key).ok_or(ReadError::Damaged)?;
             match snapshot.last_mut() {
                 Some((last, bytes)) if *last == id => bytes.extend_from_slice(&value),
-                _ => snapshot.push((id, value.to_vec())),
+                _ => snapshot.push((id, value)),
             }
         }
         Ok(Some((decode_exact(&state)?, snapshot)))
@@ -291,8 +315,8 @@ impl Store {
     ///
     /// The store cannot be read.
     pub fn doubles(&self, match_id: MatchId) -> Result<SeatSet, ReadError> {
-        let keys = self.tree.scan_prefix(Key::prefix(Tag::Double, match_id)).keys();
-        keys.map(|key| Key::seat(&key?).ok_or(ReadError::Damaged)).collect()
+        let entries = self.matches.scan(&Key::prefix(Tag::Double, match_id));
+        entries.map(|entry| Key::seat(&entry?.0).ok_or(ReadError::Damaged)).collect()
     }
 
     /// What `seat` signed twice; `None` when it did not.
@@ -306,27 +330,21 @@ impl Store {
     }
 
     fn value<T: Wire>(&self, key: Key) -> Result<Option<T>, ReadError> {
-        self.tree.get(key)?.map(|bytes| Ok(decode_exact(&bytes)?)).transpose()
+        self.matches.get(key.as_ref())?.map(|bytes| Ok(decode_exact(&bytes)?)).transpose()
     }
 
     /// A value that may have been cut into parts.
     fn parts(&self, key: Key) -> Result<Option<Vec<u8>>, ReadError> {
-        let Some(first) = self.tree.get(key)? else { return Ok(None) };
-        let mut bytes = first.to_vec();
+        let Some(mut bytes) = self.matches.get(key.as_ref())? else { return Ok(None) };
         let mut next = key;
         while bytes.len().is_multiple_of(PART_BYTES_MAX) {
             next = next.next_part();
-            match self.tree.get(next)? {
+            match self.matches.get(next.as_ref())? {
                 Some(part) => bytes.extend_from_slice(&part),
                 None => break,
             }
         }
         Ok(Some(bytes))
-    }
-
-    /// sled's own flush survives a killed process; this survives a power cut.
-    fn sync_file(&self) -> io::Result<()> {
-        File::open(self.folder.join("db"))?.sync_data()
     }
 }
 
@@ -388,12 +406,9 @@ pub enum StoreError {
 /// Why something cannot be read from the store.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The database fails.
-    #[error("the store fails")]
-    Sled(#[from] sled::Error),
     /// The disk fails.
-    #[error("the disk fails")]
-    Io(#[from] io::Error),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A value is not what was once written.
     #[error("a stored value is malformed")]
     Encoding(#[from] CodecError),

@@ -398,9 +398,7 @@ impl Client {
         if !mark.sealed {
             return Err(Ended::Goodbye(GoodbyeReason::Shutdown));
         }
-        if after > mark.height
-            || !crate::rooms::is_known(store, match_id, after, block).map_err(unreadable)?
-        {
+        if after > mark.height || !store.is_known(match_id, after, block).map_err(unreadable)? {
             return self.fail(Failure::UnknownHead).await;
         }
         self.send_blocks(match_id, after, mark.height).await

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use cadastre_protocol::{BlockHash, GoodbyeReason, Height, MatchId, Millis, RoomName, encode};
+use cadastre_protocol::{GoodbyeReason, Millis, RoomName, encode};
 use cadastre_rooms::{Event, GuestId, Input, Output, Records, Room};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -19,7 +19,7 @@ use crate::{
     clock,
     desyncs::{Bundle, DesyncOf},
     metrics::Reason,
-    store::{Commit, ReadError, Store},
+    store::Commit,
 };
 
 /// Time that the room of a match that is over stays open.
@@ -158,7 +158,7 @@ impl RoomTask {
             }
             ToRoom::Resume { guest, outbox, identity, enter_as, height, block } => {
                 let store = &self.rooms.shared().store;
-                let known = self.room.match_id().map_or(Ok(false), |id| is_known(store, id, height, block));
+                let known = self.room.match_id().map_or(Ok(false), |id| store.is_known(id, height, block));
                 let Ok(known) = known else {
                     // Not to be taken for a history that was lost.
                     let _ = outbox.try_send(ToGuest::Dismissed(GoodbyeReason::Shutdown));
@@ -348,23 +348,6 @@ fn update(info: &mut RoomInfo, room: &Room, guests: usize) {
     info.spectators = guests.saturating_sub(info.taken);
     info.turn = turn.get();
     info.height = height.get();
-}
-
-/// Is `block` the stored block at `height`, or the genesis?
-pub(crate) fn is_known(
-    store: &Store,
-    match_id: MatchId,
-    height: Height,
-    block: BlockHash,
-) -> Result<bool, ReadError> {
-    if height == Height::GENESIS {
-        return Ok(block == match_id.as_block());
-    }
-    match store.block(match_id, height) {
-        Ok(proven) => Ok(proven.read()?.block().hash() == block),
-        Err(ReadError::Missing) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 async fn front(

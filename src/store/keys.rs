@@ -79,9 +79,3 @@ impl AsRef<[u8]> for Key {
         &self.0
     }
 }
-
-impl From<Key> for sled::IVec {
-    fn from(key: Key) -> Self {
-        Self::from(&key.0[..])
-    }
-}

@@ -18,7 +18,9 @@ use cadastre_protocol::{
 use cadastre_rooms::{Record, Records};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AcceptedRecord, DoubleRecord, Key, Mark, MatchRecord, PART_BYTES_MAX, ReadError, Store, Tag};
+use super::{
+    AcceptedRecord, Batch, DoubleRecord, Key, Mark, MatchRecord, PART_BYTES_MAX, ReadError, Store, Tag,
+};
 use crate::metrics::Metrics;
 
 /// Most commits in one group.
@@ -62,7 +64,7 @@ impl Writer {
     ) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
         let (queue, mut waiting) = mpsc::channel(commits_max);
         let healthy = Arc::new(AtomicBool::new(true));
-        let signer = Signer { store, key, serial };
+        let signer = Signer::new(store, key, serial);
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
             let healthy = healthy.clone();
             move || {
@@ -128,21 +130,32 @@ impl Drop for ClearedOnDrop {
 #[error("the store cannot be written")]
 pub struct CommitError;
 
-struct Signer {
+/// What the writer's thread does: signs groups of commits, and brings them to disk.
+#[derive(Debug)]
+pub struct Signer {
     store: Store,
     key: SecretKey,
     serial: u32,
 }
 
 impl Signer {
-    /// Signs and writes a group; gives the proofs of each commit.
-    fn write(&self, group: &[Commit]) -> Result<Vec<Vec<ServerProof>>, WriteError> {
+    /// The signer of a store, with the block key of `serial`. There must be no other one.
+    pub const fn new(store: Store, key: SecretKey, serial: u32) -> Self {
+        Self { store, key, serial }
+    }
+
+    /// Signs and writes a group; gives the proofs of each commit. Durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// Nothing may be told of the group, and nothing more be written: some of it may be on disk.
+    pub fn write(&self, group: &[Commit]) -> Result<Vec<Vec<ServerProof>>, SignError> {
         let records = || group.iter().flat_map(|commit| &commit.records.records);
         let leaves: Vec<Digest> = records().filter_map(Record::leaf).collect();
         debug_assert!(leaves.len() <= BATCH_OBJECTS_MAX);
         let mut proofs = ServerProof::sign(&self.key, self.serial, &leaves).into_iter();
 
-        let mut batch = sled::Batch::default();
+        let mut batch = Batch::default();
         let mut marks = BTreeMap::new();
         let closed = closed_in(group);
         let mut answers = Vec::with_capacity(group.len());
@@ -164,9 +177,8 @@ impl Signer {
         for (match_id, mark) in &marks {
             batch.insert(Key::of(Tag::Mark, *match_id, 0), encode(mark));
         }
-        self.store.tree.apply_batch(batch).map_err(ReadError::Sled)?;
-        self.store.db.flush().map_err(ReadError::Sled)?;
-        self.store.sync_file().map_err(ReadError::Io)?;
+        self.store.matches.apply(batch).map_err(ReadError::Disk)?;
+        self.store.matches.flush().map_err(ReadError::Disk)?;
         for (match_id, mark) in marks {
             self.store.heads.note(match_id, mark);
         }
@@ -175,12 +187,12 @@ impl Signer {
 
     fn add(
         &self,
-        batch: &mut sled::Batch,
+        batch: &mut Batch,
         marks: &mut BTreeMap<MatchId, Mark>,
         match_id: MatchId,
         record: &Record,
         proof: Option<&ServerProof>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), SignError> {
         match (record, proof) {
             (Record::Begin { genesis, room, names }, _) => {
                 let record =
@@ -211,7 +223,7 @@ impl Signer {
             }
             (Record::Double { seat, transactions }, _) => {
                 let key = Key::of(Tag::Double, match_id, u64::from(seat.get()));
-                if !self.store.tree.contains_key(key).map_err(ReadError::Sled)? {
+                if self.store.matches.get(key.as_ref()).map_err(ReadError::Disk)?.is_none() {
                     insert_parts(batch, key, &encode(&DoubleRecord { transactions: transactions.clone() }));
                 }
             }
@@ -225,7 +237,7 @@ impl Signer {
                     insert_parts(batch, key, chunk);
                 }
             }
-            (Record::Accepted { .. } | Record::Block { .. }, None) => return Err(WriteError::NoProof),
+            (Record::Accepted { .. } | Record::Block { .. }, None) => return Err(SignError::NoProof),
         }
         Ok(())
     }
@@ -238,24 +250,25 @@ impl Signer {
         match_id: MatchId,
         height: Height,
         signer: u32,
-    ) -> Result<(), WriteError> {
+    ) -> Result<(), SignError> {
         let mark = match marks.get(&match_id) {
             Some(mark) => Some(*mark),
             None => self.store.mark(match_id)?,
         };
         let expected = mark.map_or(Height::GENESIS, |mark| mark.height).next();
         if mark.is_some_and(|mark| mark.sealed) || expected != Some(height) {
-            return Err(WriteError::SecondBlock { match_id, height });
+            return Err(SignError::SecondBlock { match_id, height });
         }
         if signer != self.serial || mark.is_some_and(|mark| mark.signer > signer) {
-            return Err(WriteError::OtherSigner { match_id, height, signer });
+            return Err(SignError::OtherSigner { match_id, height, signer });
         }
         Ok(())
     }
 
-    fn forget(&self, batch: &mut sled::Batch, tag: Tag, match_id: MatchId) -> Result<(), WriteError> {
-        for key in self.store.tree.scan_prefix(Key::prefix(tag, match_id)).keys() {
-            batch.remove(key.map_err(ReadError::Sled)?);
+    fn forget(&self, batch: &mut Batch, tag: Tag, match_id: MatchId) -> Result<(), SignError> {
+        for entry in self.store.matches.scan(&Key::prefix(tag, match_id)) {
+            let (key, _) = entry.map_err(ReadError::Disk)?;
+            batch.remove(key);
         }
         Ok(())
     }
@@ -274,7 +287,7 @@ fn closed_in(group: &[Commit]) -> BTreeMap<MatchId, (usize, usize)> {
     closed
 }
 
-fn insert_parts(batch: &mut sled::Batch, first: Key, value: &[u8]) {
+fn insert_parts(batch: &mut Batch, first: Key, value: &[u8]) {
     let mut key = first;
     for part in value.chunks(PART_BYTES_MAX) {
         batch.insert(key, part);
@@ -282,17 +295,33 @@ fn insert_parts(batch: &mut sled::Batch, first: Key, value: &[u8]) {
     }
 }
 
-/// Why a group was not written. The writer stops.
+/// Why a group was not written, as far as anybody knows. The writer stops.
 #[derive(Debug, thiserror::Error)]
-enum WriteError {
+pub enum SignError {
+    /// The disk fails.
     #[error(transparent)]
     Store(#[from] ReadError),
+    /// There would be two blocks at a height, or a gap.
     #[error("a room asked for block {height} of match {match_id}, which is not the next")]
-    SecondBlock { match_id: MatchId, height: Height },
+    SecondBlock {
+        /// Of which match.
+        match_id: MatchId,
+        /// At which height.
+        height: Height,
+    },
+    /// The block would have to be signed with another key than the writer's.
     #[error(
         "a room asked for block {height} of match {match_id} under serial {signer}, which is not in force"
     )]
-    OtherSigner { match_id: MatchId, height: Height, signer: u32 },
+    OtherSigner {
+        /// Of which match.
+        match_id: MatchId,
+        /// At which height.
+        height: Height,
+        /// Under which serial.
+        signer: u32,
+    },
+    /// A defect of this program.
     #[error("a provable record has no proof")]
     NoProof,
 }
@@ -308,7 +337,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lock = StoreLock::take(folder.path()).unwrap();
         let store = Store::open(&lock, folder.path()).unwrap();
-        let signer = Signer { store: store.clone(), key: SecretKey::from_seed(&[1; 32]), serial: 1 };
+        let signer = Signer::new(store.clone(), SecretKey::from_seed(&[1; 32]), 1);
         let accepted = || store.accepted(match_id()).unwrap().len();
 
         assert_eq!(signer.write(&[commit(accept(0)), commit(accept(1)), commit(block(1))]).unwrap().len(), 3);
@@ -327,7 +356,7 @@ mod tests {
         let lock = StoreLock::take(folder.path()).unwrap();
         let store = Store::open(&lock, folder.path()).unwrap();
         let try_to_sign = |serial, height, under| {
-            let signer = Signer { store: store.clone(), key: SecretKey::from_seed(&[1; 32]), serial };
+            let signer = Signer::new(store.clone(), SecretKey::from_seed(&[1; 32]), serial);
             let Record::Block { hash, block, leaf, closes_turn, seals, .. } = block(height) else {
                 unreachable!()
             };
@@ -356,8 +385,8 @@ mod tests {
                     assert!(is_next && own == under && own >= newest, "step {step}");
                     (height, newest) = (height + 1, own);
                 }
-                Err(WriteError::SecondBlock { .. }) => assert!(!is_next, "step {step}"),
-                Err(WriteError::OtherSigner { .. }) => {
+                Err(SignError::SecondBlock { .. }) => assert!(!is_next, "step {step}"),
+                Err(SignError::OtherSigner { .. }) => {
                     assert!(is_next && (own != under || own < newest), "step {step}");
                 }
                 Err(error) => panic!("step {step}: {error}"),
