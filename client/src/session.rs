@@ -19,7 +19,7 @@ use crate::{
     witness::Witness,
 };
 
-/// Relays that are held back while states are compared: more than one turn has.
+/// Relays and receipts that are held back while states are compared: more than one turn has.
 const UNSEEN_MAX: usize = 64;
 
 /// Who takes part, where, and as what.
@@ -132,8 +132,8 @@ pub struct Session {
     commitments: Commitments,
     /// What others do in the open turn, in a match with open moves.
     relayed: Option<OpenTurn>,
-    /// What others did while the own state was not the right one.
-    unseen: VecDeque<Relay>,
+    /// What came while the own state was not the right one, and needs blocks that wait for it.
+    unseen: VecDeque<Unseen>,
     witness: Witness,
     caught_up: bool,
     /// The server does not know the own head. Its blocks are only looked at for what contradicts it.
@@ -143,6 +143,13 @@ pub struct Session {
     events: VecDeque<Event>,
     #[cfg(feature = "faults")]
     fault: Option<crate::Fault>,
+}
+
+/// Something that the open turn has to be known for.
+#[derive(Debug)]
+enum Unseen {
+    Relay(Relay),
+    Receipt(ProvenReceipt),
 }
 
 impl Session {
@@ -547,7 +554,7 @@ impl Session {
         while let Some(block) = self.follower.as_mut().and_then(Follower::take_held) {
             self.block(&block)?;
         }
-        self.see_relayed()
+        self.see_unseen()
     }
 
     /// The own state was put right.
@@ -653,7 +660,14 @@ impl Session {
 
     fn receipt(&mut self, proven: &ProvenReceipt) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        let receipt = follower.verify_receipt(proven).map_err(SessionError::Receipt)?;
+        let receipt = match follower.verify_receipt(proven) {
+            // Of a signer that a block puts in force which waits for the own state.
+            Err(ReceiptError::WrongSigner) if follower.is_diverged() => {
+                self.hold_back(Unseen::Receipt(proven.clone()));
+                return Ok(());
+            }
+            verified => verified.map_err(SessionError::Receipt)?,
+        };
         if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
             return Err(SessionError::Unexpected);
         }
@@ -667,29 +681,38 @@ impl Session {
         Ok(())
     }
 
-    /// Takes what came while the own state was put right, and is of the turn that is open now.
-    fn see_relayed(&mut self) -> Result<(), SessionError> {
+    /// Takes what came while the own state was put right; of the relays, those of the turn that is open now.
+    fn see_unseen(&mut self) -> Result<(), SessionError> {
         if self.follower.as_ref().is_some_and(Follower::is_diverged) {
             return Ok(());
         }
-        for relay in std::mem::take(&mut self.unseen) {
-            let open = self.follower.as_ref().and_then(|follower| follower.chain().next_turn());
-            let turn = relay.transaction.clone().read().ok().map(|read| read.get().turn);
-            if turn.is_some() && turn == open {
-                self.relay(relay)?;
+        for unseen in std::mem::take(&mut self.unseen) {
+            match unseen {
+                Unseen::Receipt(receipt) => self.receipt(&receipt)?,
+                Unseen::Relay(relay) => {
+                    let open = self.follower.as_ref().and_then(|follower| follower.chain().next_turn());
+                    let turn = relay.transaction.clone().read().ok().map(|read| read.get().turn);
+                    if turn.is_some() && turn == open {
+                        self.relay(relay)?;
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    fn hold_back(&mut self, unseen: Unseen) {
+        if self.unseen.len() == UNSEEN_MAX {
+            self.unseen.pop_front();
+        }
+        self.unseen.push_back(unseen);
     }
 
     /// Checks what another seat does as the verifier will when it stands in a block.
     fn relay(&mut self, Relay { transaction, receipt }: Relay) -> Result<(), SessionError> {
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
         if follower.is_diverged() {
-            if self.unseen.len() == UNSEEN_MAX {
-                self.unseen.pop_front();
-            }
-            self.unseen.push_back(Relay { transaction, receipt });
+            self.hold_back(Unseen::Relay(Relay { transaction, receipt }));
             return Ok(());
         }
         let said = follower.verify_receipt(&receipt).map_err(SessionError::Receipt)?;

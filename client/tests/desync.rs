@@ -114,6 +114,28 @@ fn a_connection_that_is_lost_meanwhile_costs_nothing() {
 }
 
 #[test]
+fn a_receipt_of_a_signer_that_is_not_known_yet_waits_for_the_state() {
+    let game = city(2);
+    let mut direct = Direct::new([player(0, &game), player(1, &game)]);
+    turns(&mut direct, 1);
+    direct.clients[1].session.inject(fault(2));
+    direct.clients[1].is_held = true;
+    turns(&mut direct, 1);
+    direct.server.store.rotations += 1;
+    direct.restart();
+    direct.connect(0);
+    let other = direct.add_process(1);
+    direct.act(other);
+    // It goes astray before the KeyChange, and is told what its other process was promised after it.
+    direct.connect(1);
+    let events = direct.events(1);
+    let healed = events.iter().position(|event| matches!(event, Event::Desync(desync) if desync.healed));
+    let promised = events.iter().rposition(|event| matches!(event, Event::Receipt(_)));
+    assert!(healed.is_some() && healed < promised, "{events:?}");
+    assert_same_head(&direct);
+}
+
+#[test]
 fn nobody_is_answered_twice_or_told_what_is_not_on_disk() {
     let game = city(2);
     let mut direct = Direct::new([player(0, &game), player(1, &game)]);
