@@ -17,10 +17,11 @@ mod recovery;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use bincode::{Decode, Encode};
@@ -47,6 +48,8 @@ pub struct Store {
     settings: Arc<dyn Disk>,
     matches: Arc<dyn Disk>,
     heads: Arc<Heads>,
+    /// Marks of the matches that a batch changes, as they were before it, while the batch is not durable.
+    before: Arc<RwLock<BTreeMap<MatchId, Option<Mark>>>>,
 }
 
 /// Holds the store's folder for this process; another one is refused until it is dropped.
@@ -161,7 +164,7 @@ impl Store {
 
     /// The store on two disks: one for what concerns the service, one for the matches.
     pub fn on(settings: Arc<dyn Disk>, matches: Arc<dyn Disk>) -> Self {
-        Self { settings, matches, heads: Arc::default() }
+        Self { settings, matches, heads: Arc::default(), before: Arc::default() }
     }
 
     /// The generation in which the store was left.
@@ -234,13 +237,29 @@ impl Store {
         self.value(Key::of(Tag::Match, match_id, 0))
     }
 
-    /// A match's newest block; `None` for a match that the store does not have.
+    /// A match's newest block that is durable; `None` for a match that the store does not have.
     ///
     /// # Errors
     ///
     /// The store cannot be read.
     pub fn mark(&self, match_id: MatchId) -> Result<Option<Mark>, ReadError> {
-        self.value(Key::of(Tag::Mark, match_id, 0))
+        // Held until the mark is read: no batch is applied meanwhile.
+        let before = self.before.read().unwrap_or_else(PoisonError::into_inner);
+        match before.get(&match_id) {
+            Some(mark) => Ok(*mark),
+            None => self.value(Key::of(Tag::Mark, match_id, 0)),
+        }
+    }
+
+    /// Makes a batch durable that brings matches new marks. Until then, and for ever when that fails, everybody
+    /// reads the marks before it.
+    fn write(&self, batch: Batch, marks: &BTreeMap<MatchId, Mark>) -> Result<(), ReadError> {
+        let before = marks.keys().map(|id| Ok((*id, self.mark(*id)?))).collect::<Result<_, ReadError>>()?;
+        *self.before.write().unwrap_or_else(PoisonError::into_inner) = before;
+        self.matches.apply(batch)?;
+        self.matches.flush()?;
+        self.before.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     /// The block of a match at a height.

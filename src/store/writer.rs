@@ -177,8 +177,7 @@ impl Signer {
         for (match_id, mark) in &marks {
             batch.insert(Key::of(Tag::Mark, *match_id, 0), encode(mark));
         }
-        self.store.matches.apply(batch).map_err(ReadError::Disk)?;
-        self.store.matches.flush().map_err(ReadError::Disk)?;
+        self.store.write(batch, &marks)?;
         for (match_id, mark) in marks {
             self.store.heads.note(match_id, mark);
         }
