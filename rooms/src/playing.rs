@@ -395,9 +395,9 @@ impl Playing {
         }
     }
 
-    /// Do all see at once what a seat does?
+    /// Do all see at once what a seat does? Not once the match is over: nothing of the open turn has an effect.
     fn is_open_for_all(&self) -> bool {
-        self.chain.genesis().visibility == Visibility::Open
+        self.chain.genesis().visibility == Visibility::Open && self.chain.sealed().is_none()
     }
 
     /// What is told again of the open turn to somebody who comes: to a seat its receipts, and with open moves

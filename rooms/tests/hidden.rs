@@ -39,6 +39,17 @@ fn an_open_move_is_shown_to_all_others_once_it_is_on_disk() {
 }
 
 #[test]
+fn an_open_move_is_shown_no_more_when_the_match_is_over() {
+    let mut shell = Shell::playing(RoomSpec { visibility: Visibility::Open, ..spec(2) });
+    shell.act(seat(0), edge(0));
+    let before = shell.watch(7);
+    assert_eq!(relays(&mut shell, before).len(), 1, "whoever comes is told the open turn");
+    shell.feed(Input::End);
+    let after = shell.watch(8);
+    assert_eq!(relays(&mut shell, after).len(), 0);
+}
+
+#[test]
 fn a_held_move_is_shown_to_nobody() {
     let mut shell = Shell::playing(spec(3));
     shell.act(seat(0), edge(1));
