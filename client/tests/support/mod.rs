@@ -1,14 +1,11 @@
-//! A server and its clients in one process and in virtual time, with a network, a disk and processes that fail
-//! when told to.
+//! A server and its clients in one process and in virtual time, without a network between them.
 
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, reason = "only in tests")]
 
 pub(crate) mod direct;
-mod random;
 pub(crate) mod server;
 pub(crate) mod store;
-pub(crate) mod world;
 
 use cadastre_client::Config;
 use cadastre_protocol::{

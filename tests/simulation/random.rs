@@ -1,6 +1,8 @@
 //! Randomness that is the same every time: SplitMix64.
 
-use std::ops::Range;
+use std::{convert::Infallible, ops::Range};
+
+use rand_core::{TryCryptoRng, TryRng};
 
 pub(crate) struct Random(u64);
 
@@ -33,3 +35,23 @@ impl Random {
         bytes
     }
 }
+
+impl TryRng for Random {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(u32::try_from(self.next() >> 32).unwrap())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.next())
+    }
+
+    fn try_fill_bytes(&mut self, to: &mut [u8]) -> Result<(), Infallible> {
+        to.fill_with(|| self.next().to_le_bytes()[0]);
+        Ok(())
+    }
+}
+
+/// Only so that a handshake takes it: whoever knows the seed knows all keys.
+impl TryCryptoRng for Random {}

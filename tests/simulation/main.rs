@@ -1,0 +1,173 @@
+//! Whole matches over a network, a disk and processes that fail: the sessions of players and spectators, sealed
+//! connections, rooms, and the store with its signer, from the empty lobby to the audit of the exported file. All
+//! in one thread and in virtual time.
+//!
+//! Whatever fails on the way, a match goes on by itself, all end with the same head, nothing that anybody was
+//! shown is taken back, every receipt is kept, nobody acts twice, nobody honest is charged with anything, and the
+//! file is valid. A number says all that happens in a match; that of one that goes wrong is printed. One variable
+//! plays it again, or others than usual, and `scripts/simulate` many of them:
+//!
+//! ```text
+//! CADASTRE_SEED=17 cargo nextest run --features faults --test simulation
+//! scripts/simulate 1000 500
+//! ```
+
+#![allow(clippy::unwrap_used, reason = "only in tests")]
+
+mod disk;
+mod link;
+mod random;
+mod server;
+mod witness;
+mod world;
+
+use cadastre_protocol::{DoubleTransactionPolicy, RandomnessMode, RoomSpec, TurnMode, Visibility};
+use world::{Faults, World};
+
+/// Seeds that are played unless others are asked for.
+const SEEDS: u64 = 480;
+
+/// What fails is decided by the remainder of the seed.
+const KINDS: u64 = 8;
+
+#[test]
+fn nothing_fails() {
+    play(0);
+}
+
+#[test]
+fn connections_are_cut() {
+    play(1);
+}
+
+#[test]
+fn servers_die_or_stop_and_come_back() {
+    play(2);
+}
+
+#[test]
+fn disks_fail() {
+    play(3);
+}
+
+#[test]
+fn players_die_give_up_or_are_there_twice() {
+    play(4);
+}
+
+#[test]
+fn tiles_change_in_the_memory_of_everybody() {
+    play(5);
+}
+
+#[test]
+fn everything_fails() {
+    play(6);
+}
+
+#[test]
+fn everything_fails_and_the_operator_ends_it() {
+    play(7);
+}
+
+#[test]
+fn one_seed_is_one_match() {
+    for seed in 0..KINDS {
+        assert!(play_one(seed) == play_one(seed), "seed {seed}");
+    }
+}
+
+fn faults(seed: u64) -> Faults {
+    let none = Faults { exports: 2, ..Faults::default() };
+    let everything = Faults {
+        cuts: 6,
+        partitions: 2,
+        crashes: 2,
+        stops: 1,
+        disk_faults: 2,
+        slow: 2,
+        deaths: 3,
+        twins: 2,
+        lapses: 3,
+        resignations: 1,
+        desyncs: 2,
+        ..none
+    };
+    match seed % KINDS {
+        0 => none,
+        1 => Faults { cuts: 10, partitions: 3, slow: 3, lapses: 3, ..none },
+        2 => Faults { crashes: 3, stops: 2, lapses: 3, ..none },
+        3 => Faults { crashes: 1, disk_faults: 5, exports: 20, ..none },
+        4 => Faults { deaths: 6, twins: 3, resignations: 1, ..none },
+        5 => Faults { desyncs: 9, ..none },
+        6 => everything,
+        _ => Faults { ends: 1, ..everything },
+    }
+}
+
+/// What is played: one room, sometimes two.
+fn specs(seed: u64) -> Vec<RoomSpec> {
+    let variant = seed / KINDS;
+    if variant % 5 == 4 { vec![spec(variant), spec(variant / 5)] } else { vec![spec(variant)] }
+}
+
+fn spec(variant: u64) -> RoomSpec {
+    let mode = if variant.is_multiple_of(2) { TurnMode::Simultaneous } else { TurnMode::Alternating };
+    let visibility = match variant % 3 {
+        0 => Visibility::Held,
+        1 => Visibility::Sealed,
+        _ => Visibility::Open,
+    };
+    let is_random = variant / 6 % 2 == 1;
+    let (rules, size, turns_max) = match variant % 8 {
+        3 => ("city", 64, Some(8)),
+        // Long enough for a keyframe.
+        5 => ("boxes", 6, is_random.then_some(100)),
+        _ => ("boxes", 3, is_random.then_some(40)),
+    };
+    RoomSpec {
+        rules: rules.into(),
+        size: Some(size),
+        seats: u8::try_from(2 + variant / 2 % 3).unwrap(),
+        mode,
+        turns_max,
+        deadline_ms: Some(5_000),
+        spectators: true,
+        double_transactions: DoubleTransactionPolicy::EndMatch,
+        visibility,
+        randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
+    }
+}
+
+/// Plays the seeds of a kind.
+fn play(kind: u64) {
+    for seed in seeds().filter(|seed| seed % KINDS == kind) {
+        let announced = Announced(seed);
+        play_one(seed);
+        std::mem::forget(announced);
+    }
+}
+
+/// Plays a seed, and gives the files of its matches.
+fn play_one(seed: u64) -> Vec<Vec<u8>> {
+    let played = World::new(seed, &specs(seed), faults(seed)).run();
+    played.into_iter().map(|stored| stored.bytes).collect()
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(asked) = std::env::var("CADASTRE_SEED") else { return 0..SEEDS };
+    let number = |text: &str| text.parse::<u64>().expect("CADASTRE_SEED is a number, or two with .. between");
+    match asked.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => number(&asked)..number(&asked) + 1,
+    }
+}
+
+/// Prints the seed of a match that goes wrong.
+struct Announced(u64);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        eprintln!("CADASTRE_SEED={} plays this match again", self.0);
+    }
+}

@@ -1,0 +1,407 @@
+//! The server: its rooms, the store and its signer, and the edge that stands before them. What `src/rooms.rs`,
+//! `src/rooms/task.rs`, `src/store/writer.rs` and `src/edge/socket.rs` do with tasks and queues, in one thread.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use cadastre::store::{Commit, SignError, Signer, Store, recover};
+use cadastre_protocol::{
+    BlockHash, Certificate, ChainSecret, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, MatchId,
+    Millis, PublicKey, RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof, SignedCertificate,
+};
+use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room};
+use tokio::sync::oneshot;
+
+use super::{disk::MemoryDisk, random::Random};
+
+/// Serial of the first block signer.
+pub(crate) const FIRST_SERIAL: u32 = 2;
+
+/// Everything outside the network and the disk, from a start to a crash.
+pub(crate) struct Server {
+    store: Store,
+    signer: Signer,
+    serial: u32,
+    rooms: BTreeMap<u64, OpenRoom>,
+    names: BTreeMap<RoomName, u64>,
+    matches: BTreeMap<MatchId, u64>,
+    /// Links that a room has let in, and the number of the room.
+    inside: BTreeMap<u64, u64>,
+    /// Commits that the signer has not taken up, with the numbers of their rooms.
+    waiting: VecDeque<(u64, Records)>,
+    /// Commits that are on disk, and of which the room has not heard.
+    written: VecDeque<(u64, Vec<ServerProof>)>,
+    /// A write failed: nothing is accepted any more.
+    has_failed: bool,
+    /// Makes the match ids of each life other ones.
+    random: Random,
+    rooms_opened: u64,
+    effects: Vec<Effect>,
+}
+
+struct OpenRoom {
+    name: RoomName,
+    room: Room,
+    wake: Option<Millis>,
+}
+
+/// What the server does to the world.
+pub(crate) enum Effect {
+    Send {
+        link: u64,
+        message: ServerMessage,
+    },
+    /// After all that was sent on it.
+    Close {
+        link: u64,
+    },
+    /// Something waits to be written.
+    Commit,
+    /// A room wants to be woken.
+    WakeAt {
+        room: u64,
+        at: Millis,
+    },
+}
+
+impl Server {
+    /// Starts the server on what the disk has: every match goes on that is not over.
+    pub(crate) fn start(disk: &Arc<MemoryDisk>, serial: u32, seed: u64, now: Millis) -> Self {
+        let store = store_on(disk);
+        let mut server = Self {
+            signer: Signer::new(store.clone(), signer_key(serial), serial),
+            store,
+            serial,
+            rooms: BTreeMap::new(),
+            names: BTreeMap::new(),
+            matches: BTreeMap::new(),
+            inside: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            written: VecDeque::new(),
+            has_failed: false,
+            random: Random::seeded(seed),
+            rooms_opened: 0,
+            effects: Vec::new(),
+        };
+        let store = server.store.clone();
+        for entry in store.matches() {
+            let (match_id, record) = entry.unwrap();
+            if !store.mark(match_id).unwrap().is_some_and(|mark| mark.sealed) {
+                let name = record.room.clone();
+                let restored = recover(&store, match_id, record).unwrap();
+                let room = Room::restore(name.clone(), server.host(), restored, now).unwrap();
+                let number = server.open(name, room);
+                server.matches.insert(match_id, number);
+                server.carry_out(number);
+            }
+        }
+        server
+    }
+
+    /// What there is to do since the last call.
+    pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Rooms with a match or a lobby.
+    pub(crate) fn has_room(&self, name: &RoomName) -> bool {
+        self.names.contains_key(name)
+    }
+
+    pub(crate) fn receive(&mut self, now: Millis, link: u64, identity: PublicKey, message: ClientMessage) {
+        let guest = GuestId::new(link);
+        match message {
+            ClientMessage::Create { .. } | ClientMessage::Enter { .. } if self.has_failed => {
+                self.part_with(link, GoodbyeReason::Shutdown);
+            }
+            ClientMessage::Create { room, spec } => self.create(link, room, spec),
+            ClientMessage::Enter { room, enter_as, name } => match self.names.get(&room) {
+                Some(&room) => self.enter(now, link, room, Input::Enter { guest, identity, enter_as, name }),
+                None => self.fail(link, Failure::NoSuchRoom),
+            },
+            ClientMessage::Resume { match_id, enter_as, height, block } => {
+                match self.matches.get(&match_id) {
+                    Some(&room) => {
+                        let known = self.store.is_known(match_id, height, block).unwrap();
+                        self.enter(
+                            now,
+                            link,
+                            room,
+                            Input::Resume { guest, identity, enter_as, height, known },
+                        );
+                    }
+                    None => self.resume_from_store(link, match_id, height, block),
+                }
+            }
+            ClientMessage::Ready { ready, chain } => {
+                self.say(now, link, Input::Ready { guest, ready, chain });
+            }
+            ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
+            ClientMessage::Compare(request) => self.say(now, link, Input::Compare { guest, request }),
+            ClientMessage::Leave => self.lost(now, link),
+            ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn lost(&mut self, now: Millis, link: u64) {
+        if let Some(room) = self.inside.remove(&link) {
+            self.feed(now, room, Input::Leave { guest: GuestId::new(link) });
+        }
+    }
+
+    /// A client does not read as fast as its room speaks.
+    pub(crate) fn drop_slow(&mut self, now: Millis, link: u64) {
+        if self.inside.contains_key(&link) {
+            self.lost(now, link);
+            self.part_with(link, GoodbyeReason::TooSlow);
+        }
+    }
+
+    pub(crate) fn wake(&mut self, now: Millis, room: u64, at: Millis) {
+        let due = self.rooms.get_mut(&room).and_then(|open| open.wake.take_if(|wake| *wake == at));
+        if due.is_some() {
+            self.feed(now, room, Input::Timeout);
+        }
+    }
+
+    /// The operator ends whatever is played.
+    pub(crate) fn end_matches(&mut self, now: Millis) {
+        for room in self.rooms.keys().copied().collect::<Vec<_>>() {
+            self.feed(now, room, Input::End);
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Signs and writes the oldest `count` commits that wait as one group, to be answered later. When that fails,
+    /// the server goes on as one that has no store; gives whether it does not fail.
+    pub(crate) fn write(&mut self, now: Millis, count: usize) -> bool {
+        let (rooms, group): (Vec<_>, Vec<_>) =
+            self.waiting.drain(..count).map(|(room, records)| (room, commit_of(records))).unzip();
+        match self.signer.write(&group) {
+            Ok(proofs) => self.written.extend(rooms.into_iter().zip(proofs)),
+            Err(error) => {
+                assert!(matches!(error, SignError::Store(_)), "{error}");
+                self.stand_still(now);
+            }
+        }
+        !self.has_failed
+    }
+
+    /// The store answers the oldest commit that it has written.
+    pub(crate) fn answer(&mut self, now: Millis) {
+        if let Some((room, proofs)) = self.written.pop_front() {
+            self.feed(now, room, Input::Committed { proofs });
+        }
+    }
+
+    /// Brings to disk what is under way, and tells everybody.
+    pub(crate) fn shut_down(&mut self, now: Millis) {
+        if !self.waiting.is_empty() {
+            self.write(now, self.waiting.len());
+        }
+        if !self.has_failed {
+            self.stand_still(now);
+        }
+    }
+
+    /// The rooms of matches that are over and on disk are closed.
+    pub(crate) fn close_idle(&mut self) {
+        let over: BTreeSet<_> =
+            self.rooms.iter().filter(|(_, open)| open.room.is_over()).map(|(n, _)| *n).collect();
+        for room in over {
+            self.rooms.remove(&room);
+            self.names.retain(|_, of| *of != room);
+            self.matches.retain(|_, of| *of != room);
+            self.dismiss_all(|of| of == room, GoodbyeReason::RoomClosed);
+        }
+    }
+
+    /// Ends all rooms, after they have heard of what is on disk.
+    fn stand_still(&mut self, now: Millis) {
+        while !self.written.is_empty() {
+            self.answer(now);
+        }
+        self.has_failed = true;
+        self.waiting.clear();
+        self.rooms.clear();
+        self.names.clear();
+        self.matches.clear();
+        self.dismiss_all(|_| true, GoodbyeReason::Shutdown);
+    }
+
+    fn dismiss_all(&mut self, is_concerned: impl Fn(u64) -> bool, reason: GoodbyeReason) {
+        let links: Vec<_> =
+            self.inside.iter().filter(|(_, room)| is_concerned(**room)).map(|(l, _)| *l).collect();
+        links.into_iter().for_each(|link| self.part_with(link, reason));
+    }
+
+    fn create(&mut self, link: u64, name: RoomName, spec: RoomSpec) {
+        if let Some(&there) = self.names.get(&name) {
+            let ended = self.rooms[&there].room.chain().is_some_and(|chain| chain.sealed().is_some());
+            if !ended {
+                return self.fail(link, Failure::RoomExists);
+            }
+            self.matches.retain(|_, of| *of != there);
+        }
+        let room = Room::open(name.clone(), self.host(), spec).unwrap();
+        self.open(name.clone(), room);
+        self.send(link, ServerMessage::Created { room: name });
+    }
+
+    fn open(&mut self, name: RoomName, room: Room) -> u64 {
+        self.rooms_opened += 1;
+        self.names.insert(name.clone(), self.rooms_opened);
+        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None });
+        self.rooms_opened
+    }
+
+    fn enter(&mut self, now: Millis, link: u64, room: u64, input: Input) {
+        assert!(self.inside.insert(link, room).is_none(), "a session enters once");
+        self.feed(now, room, input);
+    }
+
+    fn resume_from_store(&mut self, link: u64, match_id: MatchId, after: Height, block: BlockHash) {
+        let Some(mark) = self.store.mark(match_id).unwrap() else {
+            return self.fail(link, Failure::NoSuchMatch);
+        };
+        if !mark.sealed {
+            return self.part_with(link, GoodbyeReason::Shutdown);
+        }
+        if after > mark.height || !self.store.is_known(match_id, after, block).unwrap() {
+            return self.fail(link, Failure::UnknownHead);
+        }
+        self.send_blocks(link, match_id, after, mark.height);
+    }
+
+    /// Says something to the room that the link is in.
+    fn say(&mut self, now: Millis, link: u64, input: Input) {
+        match self.inside.get(&link) {
+            Some(&room) => self.feed(now, room, input),
+            None => self.fail(link, Failure::WrongState),
+        }
+    }
+
+    fn feed(&mut self, now: Millis, room: u64, input: Input) {
+        if let Some(open) = self.rooms.get_mut(&room) {
+            open.room.handle(now, input);
+            self.carry_out(room);
+        }
+    }
+
+    fn carry_out(&mut self, number: u64) {
+        while let Some(output) = self.rooms.get_mut(&number).and_then(|open| open.room.poll()) {
+            match output {
+                Output::Commit(records) => {
+                    self.waiting.push_back((number, records));
+                    self.effects.push(Effect::Commit);
+                }
+                Output::Send { to, message } => self.send(to.get(), message),
+                Output::Broadcast { to, message } => {
+                    to.into_iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                }
+                Output::CatchUp { guest, after, to } => {
+                    let match_id = self.rooms[&number].room.match_id().unwrap();
+                    self.send_blocks(guest.get(), match_id, after, to);
+                }
+                Output::Refuse { guest, failure } => {
+                    self.inside.remove(&guest.get());
+                    self.fail(guest.get(), failure);
+                }
+                Output::Dismiss { guest, reason } => self.part_with(guest.get(), reason),
+                Output::WakeAt(at) => {
+                    if let Some(open) = self.rooms.get_mut(&number) {
+                        open.wake = Some(at);
+                    }
+                    self.effects.push(Effect::WakeAt { room: number, at });
+                }
+                Output::Observed(event) => self.observe(number, &event),
+            }
+        }
+    }
+
+    fn observe(&mut self, number: u64, event: &Event) {
+        match event {
+            Event::Started { match_id } => {
+                self.matches.insert(*match_id, number);
+            }
+            Event::Broken { .. } | Event::Double { .. } => {
+                panic!("{event:?} in room {}", self.rooms[&number].name)
+            }
+            Event::TurnClosed { .. }
+            | Event::Diverged { .. }
+            | Event::Refused { .. }
+            | Event::Ended { .. } => {}
+        }
+    }
+
+    fn send_blocks(&mut self, link: u64, match_id: MatchId, after: Height, to: Height) {
+        for height in after.get() + 1..=to.get() {
+            let block = self.store.block(match_id, Height::new(height)).unwrap();
+            self.send(link, ServerMessage::Block(block));
+        }
+        self.send(link, ServerMessage::CaughtUp { height: to });
+    }
+
+    fn part_with(&mut self, link: u64, reason: GoodbyeReason) {
+        self.inside.remove(&link);
+        self.send(link, ServerMessage::Goodbye { reason, retry_after_ms: 500 });
+        self.effects.push(Effect::Close { link });
+    }
+
+    fn fail(&mut self, link: u64, failure: Failure) {
+        self.send(link, ServerMessage::Failed(failure));
+    }
+
+    fn send(&mut self, link: u64, message: ServerMessage) {
+        self.effects.push(Effect::Send { link, message });
+    }
+
+    fn host(&mut self) -> Host {
+        Host {
+            root: root_key().public(),
+            signer: certificate(KeyRole::Block, signer_key(self.serial).public(), self.serial),
+            entropy: self.random.bytes(),
+            deadline_ms: 1_000,
+            spectators_max: 4,
+            chain_secret: ChainSecret::new(&[77; 32]),
+        }
+    }
+}
+
+/// The store on a disk. What concerns the service as a whole is no part of the simulation.
+pub(crate) fn store_on(disk: &Arc<MemoryDisk>) -> Store {
+    Store::on(Arc::new(MemoryDisk::default()), disk.clone())
+}
+
+pub(crate) fn root_key() -> SecretKey {
+    SecretKey::from_seed(&[100; 32])
+}
+
+pub(crate) fn certificate(role: KeyRole, key: PublicKey, serial: u32) -> SignedCertificate {
+    let (valid_from, valid_to) = (Millis::new(0), Millis::new(u64::MAX));
+    let certificate = Certificate { version: Certificate::VERSION, role, key, serial, valid_from, valid_to };
+    SignedCertificate::issue(&root_key(), &certificate)
+}
+
+/// The block key of a serial.
+fn signer_key(serial: u32) -> SecretKey {
+    let mut seed = [101; 32];
+    seed[..4].copy_from_slice(&serial.to_le_bytes());
+    SecretKey::from_seed(&seed)
+}
+
+/// The proofs are what [`Signer::write`] gives.
+fn commit_of(records: Records) -> Commit {
+    let (done, _) = oneshot::channel();
+    Commit { records, done }
+}

@@ -1,0 +1,210 @@
+//! What anybody was shown, which must hold for ever; what anybody signed; and how a match must look at its end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cadastre::{
+    export,
+    store::{Store, recover},
+};
+use cadastre_protocol::{
+    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Height, MatchId, Millis, ReadBlock, Receipt,
+    RoomName, SealReason, Seat, Seq, SignedTransaction, TransactionBody, Turn, TxHash, Visibility,
+};
+use cadastre_replay::{Replay, Violation, audit};
+
+use super::server::root_key;
+
+/// In turns that are opened after this time without a fault everybody acts in time.
+const CALM_MS: u64 = 1_500;
+
+#[derive(Default)]
+pub(crate) struct Witness {
+    blocks: BTreeMap<(MatchId, Height), BlockHash>,
+    receipts: Vec<Receipt>,
+    signed: BTreeMap<Slot, TxHash>,
+    /// When each block was on disk for all anybody knows, from height 1.
+    written: BTreeMap<MatchId, Vec<Millis>>,
+    /// When the last thing went wrong, or was made good.
+    disturbed: Millis,
+    /// Has a player died, who can show nothing of what was sealed before?
+    pub(crate) has_died: bool,
+    /// Seats that signed on a state that was not the right one.
+    pub(crate) astray: BTreeSet<(MatchId, Seat)>,
+}
+
+/// What a process signs once only.
+type Slot = (u64, MatchId, Epoch, Turn, Attempt, u8);
+
+/// A match as the store has it at the end.
+pub(crate) struct Stored {
+    match_id: MatchId,
+    pub(crate) head: Head,
+    pub(crate) reason: SealReason,
+    /// Of the exported file.
+    pub(crate) bytes: Vec<u8>,
+    sealed_moves: bool,
+    blocks: Vec<ReadBlock>,
+}
+
+impl Witness {
+    pub(crate) fn disturb(&mut self, until: Millis) {
+        self.disturbed = self.disturbed.max(until);
+    }
+
+    /// Notes what is on disk.
+    pub(crate) fn note_written(&mut self, store: &Store, now: Millis) {
+        for entry in store.matches() {
+            let (match_id, _) = entry.unwrap();
+            let height = store.mark(match_id).unwrap().map_or(0, |mark| mark.height.get());
+            let written = self.written.entry(match_id).or_default();
+            let before = written.len();
+            written.resize(before.max(usize::try_from(height).unwrap()), now);
+        }
+    }
+
+    /// Somebody was shown a block.
+    pub(crate) fn see(&mut self, match_id: MatchId, height: Height, block: BlockHash) {
+        let before = self.blocks.insert((match_id, height), block);
+        assert!(before.is_none_or(|before| before == block), "a second block at height {height}");
+    }
+
+    /// Somebody asks for the files of all matches.
+    pub(crate) fn see_files(&mut self, store: &Store) {
+        for entry in store.matches() {
+            let (match_id, _) = entry.unwrap();
+            let file = export::replay(store, None, match_id).unwrap();
+            if let Some(file) = file {
+                let replay = Replay::open(&file).unwrap();
+                for block in replay.blocks() {
+                    let block = block.unwrap().read().unwrap();
+                    self.see(match_id, block.block().header().height, block.block().hash());
+                }
+            }
+        }
+    }
+
+    /// Somebody was promised something.
+    pub(crate) fn promise(&mut self, receipt: Receipt) {
+        self.receipts.push(receipt);
+    }
+
+    /// A process signs something, for the first time or again.
+    pub(crate) fn sign(&mut self, process: u64, transaction: &SignedTransaction) {
+        let read = transaction.clone().read().unwrap();
+        let tx = read.get();
+        let kind = match tx.body {
+            TransactionBody::Join(_) => 0,
+            TransactionBody::Delegate(_) => 1,
+            TransactionBody::Commit(_) => 2,
+            TransactionBody::Turn(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Takeback { .. }
+            | TransactionBody::Resign => 3,
+        };
+        let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
+        let before = self.signed.insert(slot, read.hash());
+        assert!(before.is_none_or(|before| before == read.hash()), "two bodies for one turn: {tx:?}");
+    }
+
+    /// Judges the one match of a room, which is over.
+    pub(crate) fn judge(&self, store: &Store, room: &RoomName) -> Stored {
+        let stored = Stored::of(store, room, &self.astray);
+        for ((match_id, height), hash) in &self.blocks {
+            if *match_id == stored.match_id {
+                let block = &stored.blocks[usize::try_from(height.get()).unwrap() - 1];
+                assert_eq!(block.hash(), *hash, "a block that was shown is still there");
+            }
+        }
+        for receipt in self.receipts.iter().filter(|receipt| receipt.match_id == stored.match_id) {
+            assert!(stored.keeps(receipt), "a promise is kept: {receipt:?}");
+        }
+        stored.check_order();
+        self.check_absences(&stored);
+        stored
+    }
+
+    /// Who is alive, and undisturbed, is not late.
+    fn check_absences(&self, stored: &Stored) {
+        let written = &self.written[&stored.match_id];
+        for (index, block) in stored.blocks.iter().enumerate().skip(1) {
+            let opened_in_calm = written[index - 1] > self.disturbed.after(CALM_MS);
+            // Who has not committed stands in the first half already.
+            let second_half = stored.sealed_moves && block.header().kind == BlockKind::Turn;
+            let reason = if second_half { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline };
+            let excused = second_half && self.has_died;
+            let late = block.absent().iter().find(|absence| absence.reason == reason && !excused);
+            assert!(!opened_in_calm || late.is_none(), "{late:?} at height {}", index + 1);
+        }
+    }
+}
+
+impl Stored {
+    /// Reads the one match of a room, and has it audited.
+    fn of(store: &Store, room: &RoomName, astray: &BTreeSet<(MatchId, Seat)>) -> Self {
+        let matches = store.matches().map(Result::unwrap);
+        let mut of_room = matches.filter(|(_, record)| record.room == *room);
+        let (match_id, record) = of_room.next().expect("the match is on disk");
+        assert!(of_room.next().is_none(), "one match is played in a room");
+        let bytes = export::replay(store, None, match_id).unwrap().unwrap();
+        let report = audit(&bytes, Some(root_key().public())).unwrap();
+        let excused = |violation: &Violation| {
+            let was_astray = violation.seat.is_some_and(|seat| astray.contains(&(match_id, seat)));
+            violation.kind == "desync" && was_astray
+        };
+        assert!(report.complete && report.pinned && report.violations.iter().all(excused), "{report:?}");
+
+        let restored = recover(store, match_id, record).unwrap();
+        let head = *restored.chain.head();
+        assert_eq!((report.height, report.head), (head.height, head.block));
+        let replay = Replay::open(&bytes).unwrap();
+        let blocks = replay.blocks().map(|block| block.unwrap().read().unwrap().block().clone());
+        Self {
+            match_id,
+            head,
+            reason: restored.chain.sealed().expect("the match is over"),
+            sealed_moves: restored.chain.genesis().visibility == Visibility::Sealed,
+            blocks: blocks.collect(),
+            bytes,
+        }
+    }
+
+    fn keeps(&self, receipt: &Receipt) -> bool {
+        let cut_short = matches!(self.reason, SealReason::Operator) && receipt.turn > self.head.turn;
+        let stands = self.blocks.iter().any(|block| {
+            let turn = match block.header().kind {
+                // It stands before the turn that it is a half of.
+                BlockKind::Commit => block.header().turn.next(),
+                BlockKind::Start
+                | BlockKind::Turn
+                | BlockKind::Reopen { .. }
+                | BlockKind::Takeback { .. }
+                | BlockKind::KeyChange { .. }
+                | BlockKind::Seal { .. } => Some(block.header().turn),
+            };
+            let mut entries = block.entries().iter();
+            turn == Some(receipt.turn)
+                && entries.any(|entry| {
+                    (entry.transaction.hash(), entry.received) == (receipt.transaction, receipt.received)
+                })
+        });
+        stands || cut_short
+    }
+
+    /// The transactions of a seat are numbered without gaps, and in a block it acts once.
+    fn check_order(&self) {
+        let mut last: BTreeMap<Seat, Seq> = BTreeMap::new();
+        for block in &self.blocks {
+            let mut acted: BTreeMap<Seat, TxHash> = BTreeMap::new();
+            for entry in block.entries() {
+                let tx = entry.transaction.get();
+                let before = last.insert(tx.seat, tx.seq);
+                let expected = before.map_or(Some(Seq::JOIN), Seq::next);
+                assert_eq!(Some(tx.seq), expected, "seat {} at height {}", tx.seat, block.header().height);
+                if !matches!(tx.body, TransactionBody::Delegate(_)) {
+                    let twice = acted.insert(tx.seat, entry.transaction.hash());
+                    assert_eq!(twice, None, "seat {} acts twice", tx.seat);
+                }
+            }
+        }
+    }
+}
