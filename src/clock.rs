@@ -8,7 +8,7 @@ use std::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use cadastre_protocol::Millis;
@@ -46,6 +46,18 @@ pub(crate) fn advance_to(time: Millis) -> bool {
         );
     }
     true
+}
+
+/// The same clock for token buckets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServiceClock;
+
+impl governor::clock::Clock for ServiceClock {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(now().get())
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -11,10 +12,14 @@ use cadastre_protocol::{
     DEADLINE_MS_MAX, DEADLINE_MS_MIN,
     log::{Origin, WitnessKey},
 };
+use governor::Quota;
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// Largest limit that counts something: what is reserved for it must fit in memory.
 const COUNT_MAX: u64 = 1_000_000;
+
+/// Least room for what waits on one connection: the longest message of a server fits in it.
+const QUEUE_BYTES_MIN: u64 = 1024 * 1024;
 
 /// Largest limit of a time: a day in milliseconds.
 const MILLIS_MAX: u64 = 24 * 60 * 60 * 1000;
@@ -30,6 +35,8 @@ pub struct Config {
     /// Further `host:port` names under which clients reach this service. The listen address, and for
     /// loopback and unspecified addresses the loopback names, need not be listed.
     pub authorities: Vec<String>,
+    /// Proxies whose word counts for who asks.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Deadline of turns in rooms whose settings have none, in milliseconds.
     pub deadline_ms: u32,
     /// The transparency log.
@@ -120,12 +127,44 @@ fn witness_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WitnessKey,
 pub struct Limits {
     /// Open connections. One more is closed at once.
     pub connections_max: usize,
+    /// Open connections of one address. One more is closed at once.
+    pub connections_per_address_max: usize,
+    /// Connections of one identity. One more is sent away.
+    pub connections_per_identity_max: usize,
     /// Handshakes under way. One more waits its turn within `handshake_ms_max`.
     pub handshakes_max: usize,
+    /// Handshakes of one address that are not completed. One more is refused.
+    pub handshakes_per_address_max: usize,
+    /// How often an address may begin a handshake.
+    pub handshakes_per_address_rate: Rate,
+    /// How often an address may ask for a page.
+    pub requests_per_address_rate: Rate,
+    /// How often an address may ask for a replay, evidence, or the list of matches.
+    pub exports_per_address_rate: Rate,
+    /// How many messages may come from an address.
+    pub messages_per_address_rate: Rate,
+    /// How often rooms may be opened from an address.
+    pub creates_per_address_rate: Rate,
+    /// How often an identity may open rooms.
+    pub creates_per_identity_rate: Rate,
+    /// How often an identity may enter rooms and come back to matches.
+    pub enters_per_identity_rate: Rate,
+    /// How often an identity may hand in transactions.
+    pub submits_per_identity_rate: Rate,
+    /// How often an identity may say something to compare states.
+    pub compares_per_identity_rate: Rate,
+    /// How often an identity may say anything else.
+    pub others_per_identity_rate: Rate,
+    /// Addresses, or identities, of which a rate remembers what they did. Further ones share one bucket.
+    pub buckets_max: usize,
     /// Time from the first byte of a request to the end of the handshake, in milliseconds.
     pub handshake_ms_max: u64,
     /// Rooms, those of running matches among them. One more is refused.
     pub rooms_max: usize,
+    /// Rooms that an identity opened and whose match is not over. One more is refused.
+    pub rooms_per_identity_max: usize,
+    /// The same for an address.
+    pub rooms_per_address_max: usize,
     /// Spectators of one room. One more is refused.
     pub spectators_max: usize,
     /// Messages that one connection may send within a second; key updates, and each part of a message, count
@@ -134,6 +173,9 @@ pub struct Limits {
     /// Messages that wait to be sent on one connection. When there are more, the client is dropped and may
     /// come back.
     pub queue_messages_max: usize,
+    /// Bytes that wait to be sent on one connection. When there are more, the client is dropped and may come
+    /// back.
+    pub queue_bytes_max: usize,
     /// Time that sending one message may take, in milliseconds. Then the connection is closed.
     pub write_ms_max: u64,
     /// Silence after which a client sends a sign of life, in milliseconds; after three times as long the
@@ -147,12 +189,47 @@ pub struct Limits {
     pub desyncs_max: usize,
 }
 
+impl Limits {
+    fn rates(&self) -> [(&'static str, Rate); 10] {
+        [
+            ("limits.handshakes_per_address_rate", self.handshakes_per_address_rate),
+            ("limits.requests_per_address_rate", self.requests_per_address_rate),
+            ("limits.exports_per_address_rate", self.exports_per_address_rate),
+            ("limits.messages_per_address_rate", self.messages_per_address_rate),
+            ("limits.creates_per_address_rate", self.creates_per_address_rate),
+            ("limits.creates_per_identity_rate", self.creates_per_identity_rate),
+            ("limits.enters_per_identity_rate", self.enters_per_identity_rate),
+            ("limits.submits_per_identity_rate", self.submits_per_identity_rate),
+            ("limits.compares_per_identity_rate", self.compares_per_identity_rate),
+            ("limits.others_per_identity_rate", self.others_per_identity_rate),
+        ]
+    }
+}
+
+/// How often something may be done: at once, and in the long run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// How often at once.
+    pub burst: u32,
+    /// How often in a minute from then on, evenly.
+    pub per_min: u32,
+}
+
+impl Rate {
+    pub(crate) fn quota(self) -> Quota {
+        let positive = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Quota::per_minute(positive(self.per_min)).allow_burst(positive(self.burst))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 7777)),
             data: PathBuf::from("cadastre-data"),
             authorities: Vec::new(),
+            trusted_proxies: Vec::new(),
             deadline_ms: 30_000,
             log: LogConfig::default(),
             limits: Limits::default(),
@@ -171,11 +248,28 @@ impl Default for Limits {
         Self {
             connections_max: 20_000,
             handshakes_max: 256,
+            connections_per_address_max: 512,
+            connections_per_identity_max: 32,
+            handshakes_per_address_max: 128,
+            handshakes_per_address_rate: Rate { burst: 600, per_min: 1_200 },
+            requests_per_address_rate: Rate { burst: 1_000, per_min: 3_000 },
+            exports_per_address_rate: Rate { burst: 64, per_min: 60 },
+            messages_per_address_rate: Rate { burst: 20_000, per_min: 600_000 },
+            creates_per_address_rate: Rate { burst: 200, per_min: 120 },
+            creates_per_identity_rate: Rate { burst: 20, per_min: 20 },
+            enters_per_identity_rate: Rate { burst: 120, per_min: 240 },
+            submits_per_identity_rate: Rate { burst: 2_000, per_min: 30_000 },
+            compares_per_identity_rate: Rate { burst: 1_000, per_min: 3_000 },
+            others_per_identity_rate: Rate { burst: 600, per_min: 6_000 },
+            buckets_max: 100_000,
             handshake_ms_max: 10_000,
+            rooms_per_identity_max: 16,
+            rooms_per_address_max: 256,
             rooms_max: 5_000,
             spectators_max: 256,
             messages_per_s_max: 1_000,
             queue_messages_max: 256,
+            queue_bytes_max: 4 * 1024 * 1024,
             write_ms_max: 10_000,
             heartbeat_ms: 15_000,
             exports_max: 1,
@@ -217,6 +311,13 @@ impl Config {
             ("log.witness_ms_max", self.log.witness_ms_max, millis.clone()),
             ("limits.connections_max", count(limits.connections_max), at_least(1)),
             ("limits.handshakes_max", count(limits.handshakes_max), at_least(1)),
+            ("limits.connections_per_address_max", count(limits.connections_per_address_max), at_least(1)),
+            ("limits.connections_per_identity_max", count(limits.connections_per_identity_max), at_least(1)),
+            ("limits.handshakes_per_address_max", count(limits.handshakes_per_address_max), at_least(1)),
+            ("limits.buckets_max", count(limits.buckets_max), at_least(1)),
+            ("limits.rooms_per_identity_max", count(limits.rooms_per_identity_max), at_least(1)),
+            ("limits.rooms_per_address_max", count(limits.rooms_per_address_max), at_least(1)),
+            ("limits.queue_bytes_max", count(limits.queue_bytes_max), QUEUE_BYTES_MIN..=u64::from(u32::MAX)),
             ("limits.handshake_ms_max", limits.handshake_ms_max, millis.clone()),
             ("limits.rooms_max", count(limits.rooms_max), at_least(1)),
             ("limits.spectators_max", count(limits.spectators_max), at_least(0)),
@@ -228,7 +329,10 @@ impl Config {
             ("limits.commits_max", count(limits.commits_max), at_least(1)),
             ("limits.desyncs_max", count(limits.desyncs_max), at_least(0)),
         ];
-        match checks.into_iter().find(|(_, value, range)| !range.contains(value)) {
+        let rates = limits.rates().into_iter().flat_map(|(name, rate)| {
+            [rate.burst, rate.per_min].map(|number| (name, u64::from(number), at_least(1)))
+        });
+        match checks.into_iter().chain(rates).find(|(_, value, range)| !range.contains(value)) {
             None => Ok(()),
             Some((name, _, range)) => Err(ConfigError::OutOfRange { name, range }),
         }

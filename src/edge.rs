@@ -10,7 +10,8 @@ mod socket;
 
 use std::{
     error::Error,
-    net::SocketAddr,
+    io::Write,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use cadastre_client::LIMIT_HEADER;
 use cadastre_protocol::ServerIdentity;
 use hyper::server::conn::http1;
 use hyper_util::{
@@ -31,7 +33,11 @@ use tokio::{
 };
 use tracing::{Instrument, debug, info_span, warn};
 
-use crate::{log::Log, rooms::Rooms};
+use crate::{
+    limiter::{Address, Limiter, Over},
+    log::Log,
+    rooms::Rooms,
+};
 use impatient::Impatient;
 
 /// Longest head of a request, in bytes.
@@ -39,6 +45,9 @@ const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 
 /// Pause after the system refused to hand out a connection (too many open files).
 const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// Whoever finds all places of the service taken is told to come again after this time.
+const REFUSED_RETRY_MS: u32 = 2_000;
 
 /// Time that connections have to end in good order when the service closes. Then they are cut.
 const CLOSE_MS_MAX: u64 = 5_000;
@@ -52,6 +61,7 @@ pub(crate) struct Edge {
     pub(crate) authorities: Vec<String>,
     pub(crate) handshakes: Semaphore,
     pub(crate) exports: Arc<Semaphore>,
+    pub(crate) limiter: Limiter,
     pub(crate) closing: watch::Receiver<bool>,
     next_connection: AtomicU64,
 }
@@ -69,6 +79,7 @@ impl Edge {
             authorities: config.authorities_at(listen),
             handshakes: Semaphore::new(config.limits.handshakes_max),
             exports: Arc::new(Semaphore::new(config.limits.exports_max)),
+            limiter: Limiter::new(&config, rooms.shared().metrics.clone()),
             rooms,
             log,
             identity,
@@ -105,7 +116,20 @@ pub(crate) async fn serve(listener: TcpListener, edge: Arc<Edge>) {
         };
         let Ok(place) = places.clone().try_acquire_owned() else {
             metrics.count_closed("connections-max");
+            metrics.count_limited("connections_max");
+            refuse(tcp, Over { limit: "connections_max", retry_after_ms: REFUSED_RETRY_MS });
             continue;
+        };
+        // Those that come through a proxy are counted when they say for whom.
+        let is_proxy = edge.limiter.is_proxy(peer.ip());
+        let of_address = (!is_proxy).then(|| edge.limiter.connection(Address::of(peer.ip()))).transpose();
+        let of_address = match of_address {
+            Ok(of_address) => of_address,
+            Err(over) => {
+                metrics.count_closed("connections-per-address-max");
+                refuse(tcp, over);
+                continue;
+            }
         };
         let connection = edge.number();
         let edge = edge.clone();
@@ -113,9 +137,9 @@ pub(crate) async fn serve(listener: TcpListener, edge: Arc<Edge>) {
         connections.spawn(
             async move {
                 metrics.connections.inc();
-                handle(tcp, edge, connection).await;
+                handle(tcp, peer.ip(), edge, connection).await;
                 metrics.connections.dec();
-                drop(place);
+                drop((place, of_address));
             }
             .instrument(info_span!("connection", connection, %peer)),
         );
@@ -129,17 +153,30 @@ pub(crate) async fn serve(listener: TcpListener, edge: Arc<Edge>) {
     }
 }
 
+/// Says why a connection is closed at once, if that can be said without waiting.
+fn refuse(tcp: TcpStream, over: Over<&'static str>) {
+    let (body, seconds) = (http::reason(over), over.retry_after_s());
+    let answer = format!(
+        "HTTP/1.1 429 Too Many Requests\r\nretry-after: {seconds}\r\n{LIMIT_HEADER}: {}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        over.limit,
+        body.len(),
+    );
+    // Not blocking: what does not fit into an empty buffer is not worth a wait.
+    let _ = tcp.into_std().and_then(|mut tcp| tcp.write_all(answer.as_bytes()));
+}
+
 /// Speaks HTTP on a connection, and the game protocol if it is upgraded.
-async fn handle(tcp: TcpStream, edge: Arc<Edge>, connection: u64) {
+async fn handle(tcp: TcpStream, peer: IpAddr, edge: Arc<Edge>, connection: u64) {
     // Boxed, so that a game connection does not carry the HTTP one's state to its end.
-    let upgrade = Box::pin(serve_http(tcp, edge.clone())).await;
+    let upgrade = Box::pin(serve_http(tcp, peer, edge.clone())).await;
     if let Some(upgrade) = upgrade {
         Box::pin(socket::run(upgrade, edge, connection)).await;
     }
 }
 
 /// Answers requests until the connection ends, or is upgraded to the game.
-async fn serve_http(tcp: TcpStream, edge: Arc<Edge>) -> Option<http::Upgrade> {
+async fn serve_http(tcp: TcpStream, peer: IpAddr, edge: Arc<Edge>) -> Option<http::Upgrade> {
     if let Err(error) = tcp.set_nodelay(true) {
         debug!(%error, "connection is gone");
         return None;
@@ -148,13 +185,14 @@ async fn serve_http(tcp: TcpStream, edge: Arc<Edge>) -> Option<http::Upgrade> {
     let io = Impatient::new(tcp, Duration::from_millis(limits.write_ms_max));
     // The upgraded connection is handed over here, so that it is counted and ended as this one.
     let (upgraded, mut handed_over) = oneshot::channel();
-    let routes = http::routes(edge.clone(), upgraded);
+    let routes = TowerToHyperService::new(warp::service(http::routes(edge.clone(), upgraded, peer)));
+    let service = http::Limited::new(routes, edge.clone(), peer);
     let mut serving = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(Duration::from_millis(limits.handshake_ms_max))
             .max_buf_size(REQUEST_HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(io), TowerToHyperService::new(warp::service(routes)))
+            .serve_connection(TokioIo::new(io), service)
             .with_upgrades()
     );
     let mut closing = edge.closing.clone();

@@ -9,6 +9,7 @@ mod durable;
 mod edge;
 pub mod export;
 pub mod key_file;
+mod limiter;
 mod log;
 pub mod metrics;
 pub mod passphrase;

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub refused: Family<Reason, Counter>,
     /// Other requests that could not be done, by reason.
     pub failed: Family<Reason, Counter>,
+    /// What was refused, ended or dropped because of a limit, by limit.
+    pub limited: Family<LimitName, Counter>,
     /// Bytes of sealed records, sent.
     pub bytes_sent: Counter<u64, AtomicU64>,
     /// Bytes of sealed records, received.
@@ -66,6 +68,13 @@ pub struct Reason {
     pub reason: &'static str,
 }
 
+/// Which limit was reached.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct LimitName {
+    /// Its name in the configuration, without `limits.`.
+    pub limit: &'static str,
+}
+
 impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
@@ -85,6 +94,7 @@ impl Metrics {
             desyncs_not_kept: Counter::default(),
             refused: Family::default(),
             failed: Family::default(),
+            limited: Family::default(),
             bytes_sent: Counter::default(),
             bytes_received: Counter::default(),
             certificates_expire_seconds: Gauge::default(),
@@ -119,6 +129,7 @@ impl Metrics {
             "When the first certificate expires, in seconds since 1970",
             m.certificates_expire_seconds.clone(),
         );
+        r.register("limited", "What was refused, ended or dropped by a limit", m.limited.clone());
         r.register("sent_bytes", "Bytes of sealed records sent", m.bytes_sent.clone());
         r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
         r.register("log_size", "Entries of the transparency log", m.log_size.clone());
@@ -140,6 +151,10 @@ impl Metrics {
 
     pub(crate) fn count_failed(&self, reason: &'static str) {
         self.failed.get_or_create(&Reason { reason }).inc();
+    }
+
+    pub(crate) fn count_limited(&self, limit: &'static str) {
+        self.limited.get_or_create(&LimitName { limit }).inc();
     }
 
     /// The text that Prometheus reads.

@@ -1,6 +1,9 @@
 //! The rooms that are open: their names, their matches, and the task that runs each.
 
+mod outbox;
 mod task;
+
+pub(crate) use outbox::{Inbox, Outbox, outbox};
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +25,7 @@ use crate::{
     clock,
     config::Config,
     desyncs::DesyncFolder,
+    limiter::RoomPlace,
     metrics::Metrics,
     store::{Store, Writer},
 };
@@ -86,14 +90,14 @@ pub(crate) struct RoomInfo {
 pub(crate) enum ToRoom {
     Enter {
         guest: GuestId,
-        outbox: mpsc::Sender<ToGuest>,
+        outbox: Outbox,
         identity: PublicKey,
         enter_as: EnterAs,
         name: DisplayName,
     },
     Resume {
         guest: GuestId,
-        outbox: mpsc::Sender<ToGuest>,
+        outbox: Outbox,
         identity: PublicKey,
         enter_as: EnterAs,
         height: Height,
@@ -148,8 +152,13 @@ impl Rooms {
         &self.shared
     }
 
-    /// Opens a new room.
-    pub(crate) fn create(self: &Arc<Self>, name: RoomName, spec: RoomSpec) -> Result<(), Failure> {
+    /// Opens a new room, which counts for whoever has the `place`.
+    pub(crate) fn create(
+        self: &Arc<Self>,
+        name: RoomName,
+        spec: RoomSpec,
+        place: RoomPlace,
+    ) -> Result<(), Failure> {
         let mut open = self.lock();
         if !self.is_serving() {
             return Err(Failure::Unavailable);
@@ -162,11 +171,12 @@ impl Rooms {
             open.forget(&name);
         }
         if open.rooms.len() >= self.shared.config.limits.rooms_max {
+            self.shared.metrics.count_limited("rooms_max");
             return Err(Failure::TooManyRooms);
         }
         let host = self.host().ok_or(Failure::Unavailable)?;
         let room = Room::open(name.clone(), host, spec).ok_or(Failure::BadSpec)?;
-        self.start(&mut open, name, room);
+        self.start(&mut open, name, room, Some(place));
         Ok(())
     }
 
@@ -180,16 +190,17 @@ impl Rooms {
             return Err(RestoreError::TwoMatches);
         }
         open.matches.insert(match_id, name.clone());
-        self.start(&mut open, name, room);
+        // Who opened it is not stored.
+        self.start(&mut open, name, room, None);
         Ok(())
     }
 
-    fn start(self: &Arc<Self>, open: &mut Open, name: RoomName, room: Room) {
+    fn start(self: &Arc<Self>, open: &mut Open, name: RoomName, room: Room, place: Option<RoomPlace>) {
         let (inputs, received) = mpsc::channel(ROOM_INPUTS_MAX);
         let (info_sender, info) = watch::channel(task::info_of(&name, &room));
         open.serial += 1;
         let serial = open.serial;
-        let task = task::RoomTask::new(name.clone(), serial, room, self.clone(), info_sender);
+        let task = task::RoomTask::new(name.clone(), serial, room, place, self.clone(), info_sender);
         let closing = self.closing.subscribe();
         open.tasks.spawn(task.run(received, closing));
         open.rooms.insert(name, RoomHandle { serial, inputs, info });

@@ -286,7 +286,8 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::Lost { .. }
             | Event::CaughtUp
             | Event::Relayed(_)
-            | Event::Goodbye { .. } => {
+            | Event::Goodbye { .. }
+            | Event::Limited { .. } => {
                 continue;
             }
             refused @ (Event::Refused { .. } | Event::Evidence(_) | Event::Failed(_) | Event::Desync(_)) => {

@@ -538,7 +538,9 @@ async fn one_connection_too_many_is_closed_at_once() {
     }
     for _ in 0..20 {
         let mut tcp = TcpStream::connect(attacked.server.listen).await.unwrap();
-        assert_eq!(read_to_end(&mut tcp).await, b"", "nothing is said to it");
+        let refusal = String::from_utf8(read_to_end(&mut tcp).await).unwrap();
+        assert!(refusal.starts_with("HTTP/1.1 429 "), "{refusal:?}");
+        assert!(refusal.ends_with("limit `connections_max` is reached; come again in 2 s"), "{refusal:?}");
     }
     attacked.goes_on().await;
     drop(places);

@@ -4,12 +4,20 @@
 
 mod support;
 
-use cadastre_client::Event;
+use std::net::IpAddr;
+
+use cadastre_client::{Client, Event};
 use cadastre_protocol::{
-    ClientMessage, DisplayName, EnterAs, Failure, GoodbyeReason, RoomName, RoomSpec, ServerMessage,
+    ClientMessage, CompareRequest, Context, Digest, DisplayName, EnterAs, Failure, GoodbyeReason, Limit,
+    RoomName, RoomSpec, ServerMessage, SignedTransaction,
 };
-use support::{Scene, boxes, fields, identity, peer::Peer, soon, table::Table};
-use tokio::task::JoinSet;
+use support::{
+    Scene, Server, boxes, fields, identity,
+    peer::{Peer, Wire},
+    soon,
+    table::Table,
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, task::JoinSet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_room_too_many_is_refused() {
@@ -164,6 +172,242 @@ async fn what_only_waits_at_its_limit_is_done_in_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_too_many_of_an_address_is_told_so_and_closed() {
+    let scene = Scene::new();
+    let server = scene.serve_configured("[limits]\nconnections_per_address_max = 2\n").await;
+    let places = [Wire::dial(&server).await, Wire::dial(&server).await];
+    for _ in 0..3 {
+        let mut tcp = soon("a connection", TcpStream::connect(server.listen)).await.unwrap();
+        let mut refusal = String::new();
+        soon("a refusal", tcp.read_to_string(&mut refusal)).await.unwrap();
+        assert_refusal(&refusal, "connections_per_address_max");
+    }
+    let refused = scene.run(&format!("room create a {}", server.arguments())).await;
+    assert!(refused.refused(3).contains("limit `connections_per_address_max` is reached; come again in 2 s"));
+    drop(places);
+    let counted = "cadastre_limited_total{limit=\"connections_per_address_max\"} ";
+    let free = async {
+        loop {
+            // One that is refused may be reset before its refusal is read.
+            if let Ok(answer) = server.try_raw(&get(&server, "/metrics", "")).await
+                && answer.starts_with("HTTP/1.1 200 ")
+            {
+                break answer;
+            }
+        }
+    };
+    let metrics = soon("a free place", free).await;
+    let count = metrics.lines().find_map(|line| line.strip_prefix(counted)?.parse::<u64>().ok());
+    assert!(count.is_some_and(|count| count >= 4), "{metrics}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_connection_too_many_of_an_identity_is_told_so_and_comes_back_by_itself() {
+    let scene = Scene::new();
+    let server = scene.serve_configured("[limits]\nconnections_per_identity_max = 1\n").await;
+    let first = Peer::login(&server, &identity(50)).await;
+    let _another = Peer::login(&server, &identity(51)).await;
+    let mut second = Peer::login(&server, &identity(50)).await;
+    let limited = ServerMessage::Limited { limit: Limit::ConnectionsPerIdentity, retry_after_ms: 2_000 };
+    assert_eq!(second.hear().await, Ok(limited));
+    let goodbye = ServerMessage::Goodbye { reason: GoodbyeReason::TooFast, retry_after_ms: 2_000 };
+    assert_eq!(second.hear().await, Ok(goodbye));
+    second.end().await;
+    let counted = "cadastre_limited_total{limit=\"connections_per_identity_max\"}";
+    assert_eq!(server.metric(counted).await, 1);
+    server.await_metric("cadastre_connections_closed_total{reason=\"limited\"}", 1).await;
+
+    let mut client = server.client(50, "room", EnterAs::Player, Some(boxes(2, 4)));
+    let told = until(&mut client, |event| matches!(event, Event::Limited { .. } | Event::Lobby(_))).await;
+    assert_eq!(told, Event::Limited { limit: Limit::ConnectionsPerIdentity, retry_after_ms: 2_000 });
+    let lost = until(&mut client, |event| matches!(event, Event::Lost { .. })).await;
+    let sentence = "the server's limit `connections_per_identity_max` is reached; come again in 2 s";
+    assert_eq!(lost, Event::Lost { reason: sentence.into() });
+    first.end_by_itself().await;
+    until(&mut client, |event| matches!(event, Event::Lobby(_))).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_handshake_too_many_of_an_address_is_refused_and_comes_back_by_itself() {
+    let scene = Scene::new();
+    let server = scene.serve_configured("[limits]\nhandshakes_per_address_max = 1\n").await;
+    let unfinished = Wire::dial(&server).await;
+    assert_refusal(&server.raw(&upgrade(&server)).await, "handshakes_per_address_max");
+    let refused = scene.run(&format!("room create a {}", server.arguments())).await;
+    assert!(refused.refused(3).contains("limit `handshakes_per_address_max` is reached; come again in 2 s"));
+    let mut client = server.client(50, "room", EnterAs::Player, Some(boxes(2, 4)));
+    let lost = until(&mut client, |_| true).await;
+    let sentence = "the server's limit `handshakes_per_address_max` is reached; come again in 2 s";
+    assert_eq!(lost, Event::Lost { reason: sentence.into() });
+    let counted = "cadastre_limited_total{limit=\"handshakes_per_address_max\"}";
+    assert_eq!(server.metric(counted).await, 3);
+    // A handshake that is completed counts no longer.
+    let _peer = Peer::login_on(unfinished, &server, &identity(51)).await;
+    until(&mut client, |event| matches!(event, Event::Lobby(_))).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_begins_too_many_handshakes_is_refused() {
+    let scene = Scene::new();
+    let limits = "[limits]\nhandshakes_per_address_rate = { burst = 2, per_min = 1 }\n";
+    let server = scene.serve_configured(limits).await;
+    let _logged_in = Peer::login(&server, &identity(50)).await;
+    let refused = async {
+        loop {
+            let ran = scene.run(&format!("room create a {}", server.arguments())).await;
+            if ran.stderr.contains("`handshakes_per_address_rate`") {
+                return ran;
+            }
+        }
+    };
+    soon("it is refused", refused).await.refused(3);
+    assert_refusal(&server.raw(&upgrade(&server)).await, "handshakes_per_address_rate");
+    assert!(server.metric("cadastre_limited_total{limit=\"handshakes_per_address_rate\"}").await >= 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_room_too_many_of_an_identity_or_an_address_is_refused() {
+    let scene = Scene::new();
+    let limits = "[limits]\nrooms_per_identity_max = 1\nrooms_per_address_max = 2\n";
+    let server = scene.serve_configured(limits).await;
+    let mut peer = Peer::login(&server, &identity(50)).await;
+    let limited = |limit| ServerMessage::Limited { limit, retry_after_ms: 30_000 };
+    assert!(matches!(peer.create("first").await, ServerMessage::Created { .. }));
+    for _ in 0..3 {
+        assert_eq!(peer.create("second").await, limited(Limit::RoomsPerIdentity));
+    }
+    assert_eq!(peer.create("first").await, limited(Limit::RoomsPerIdentity));
+    // Its first player opens it.
+    let mut table = Table::open(&server, "second", boxes(2, 4)).await;
+    let mut another = Peer::login(&server, &identity(52)).await;
+    assert_eq!(another.create("third").await, limited(Limit::RoomsPerAddress));
+    let refused = scene.run(&format!("room create third {}", server.arguments())).await;
+    assert!(refused.refused(3).contains("limit `rooms_per_address_max` is reached; come again in 30 s"));
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"rooms_per_identity_max\"}").await, 4);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"rooms_per_address_max\"}").await, 2);
+    // The room of a match that is over counts no longer.
+    table.finish().await;
+    let over = async { while server.get_json("/rooms").await["rooms"][1]["phase"] != "ended" {} };
+    soon("the match is over", over).await;
+    assert!(matches!(another.create("third").await, ServerMessage::Created { .. }));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_that_says_too_much_of_a_kind_is_told_which() {
+    let scene = Scene::new();
+    let kinds = ["creates", "enters", "submits", "compares", "others"];
+    let rates = kinds.map(|kind| format!("{kind}_per_identity_rate = {{ burst = 3, per_min = 1 }}\n"));
+    let server = scene.serve_configured(&format!("[limits]\n{}", rates.concat())).await;
+    let (room, name) = (RoomName::new("nowhere").unwrap(), DisplayName::new("peer").unwrap());
+    // Refused for another reason, as long as it is not too often.
+    let create = ClientMessage::Create { room: room.clone(), spec: RoomSpec { seats: 0, ..boxes(2, 4) } };
+    let enter = ClientMessage::Enter { room, enter_as: EnterAs::Player, name };
+    let signature = identity(50).sign(Context::Transaction, Digest::ZERO);
+    let submit = ClientMessage::Submit(SignedTransaction { body: Vec::new(), signature });
+    let compare = ClientMessage::Compare(CompareRequest::Nodes { level: 16, indices: vec![0] });
+    let cases = [
+        (create, Limit::CreatesPerIdentity, true),
+        (enter, Limit::EntersPerIdentity, true),
+        (submit, Limit::SubmitsPerIdentity, false),
+        (compare, Limit::ComparesPerIdentity, false),
+        (ClientMessage::Ping(1), Limit::OthersPerIdentity, false),
+    ];
+    for (number, (message, expected, goes_on)) in (50..).zip(cases) {
+        let mut peer = Peer::login(&server, &identity(number)).await;
+        let (limit, retry_after_ms, done) = peer.say_until_limited(&message).await;
+        assert_eq!(limit, expected);
+        assert!((1..=60_001).contains(&retry_after_ms), "{expected}: {retry_after_ms}");
+        assert!(done >= 3, "{expected}: {done}");
+        assert_eq!(server.metric(&format!("cadastre_limited_total{{limit=\"{expected}\"}}")).await, 1);
+        if goes_on {
+            peer.say(&ClientMessage::Ping(2)).await;
+            assert_eq!(peer.hear().await, Ok(ServerMessage::Pong(2)));
+        } else {
+            let goodbye = ServerMessage::Goodbye { reason: GoodbyeReason::TooFast, retry_after_ms };
+            assert_eq!(peer.hear().await, Ok(goodbye));
+            peer.end().await;
+        }
+        // It is the identity that has said too much, not the connection.
+        let mut again = Peer::login(&server, &identity(number)).await;
+        assert_eq!(again.say_until_limited(&message).await.0, expected);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn identities_of_one_address_share_what_may_come_from_it() {
+    let scene = Scene::new();
+    let limits = "creates_per_address_rate = { burst = 4, per_min = 1 }\n\
+                  messages_per_address_rate = { burst = 40, per_min = 1 }\n";
+    let server = scene.serve_configured(&format!("[limits]\n{limits}")).await;
+    let room = RoomName::new("nowhere").unwrap();
+    let create = ClientMessage::Create { room, spec: RoomSpec { seats: 0, ..boxes(2, 4) } };
+    let mut first = Peer::login(&server, &identity(50)).await;
+    assert_eq!(first.say_until_limited(&create).await.0, Limit::CreatesPerAddress);
+    let mut second = Peer::login(&server, &identity(51)).await;
+    assert_eq!(second.say_until_limited(&create).await.0, Limit::CreatesPerAddress);
+    assert_eq!(second.say_until_limited(&ClientMessage::Ping(1)).await.0, Limit::MessagesPerAddress);
+    assert_eq!(first.say_until_limited(&ClientMessage::Ping(1)).await.0, Limit::MessagesPerAddress);
+    for limit in [Limit::CreatesPerAddress, Limit::MessagesPerAddress] {
+        assert_eq!(server.metric(&format!("cadastre_limited_total{{limit=\"{limit}\"}}")).await, 2);
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_asks_for_too_many_pages_is_refused() {
+    let scene = Scene::new();
+    let limits = "requests_per_address_rate = { burst = 20, per_min = 1 }\n\
+                  exports_per_address_rate = { burst = 3, per_min = 1 }\n";
+    let server = scene.serve_configured(&format!("[limits]\n{limits}")).await;
+    for path in ["/matches", "/rooms/none/replay", "/matches/00/evidence/0"] {
+        let answer = until_refused(&server, path, "").await;
+        assert_refusal(&answer, "exports_per_address_rate");
+    }
+    let export = format!("export --room none --out none.cadr {}", server.arguments());
+    let refused = scene.run(&export).await;
+    assert!(refused.refused(3).contains("limit `exports_per_address_rate` is reached; come again in "));
+    assert_eq!(server.get("/rooms").await.0, 200);
+    assert_refusal(&until_refused(&server, "/rooms", "").await, "requests_per_address_rate");
+    // What an operator looks at is there all the time.
+    assert_eq!(server.get("/health").await.0, 200);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"exports_per_address_rate\"}").await, 4);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"requests_per_address_rate\"}").await, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_trusted_proxy_everybody_has_an_address() {
+    let scene = Scene::new();
+    let limits = "[limits]\nrequests_per_address_rate = { burst = 2, per_min = 1 }\n\
+                  connections_per_address_max = 1\n";
+    let server = scene.serve_configured(&format!("trusted_proxies = [\"127.0.0.1\"]\n{limits}")).await;
+    let of = |ip: &str| format!("X-Forwarded-For: {}\r\n", ip.parse::<IpAddr>().unwrap());
+    let of_the_same_network = of("2001:db8:0:1::2");
+    until_refused(&server, "/rooms", &of("192.0.2.1")).await;
+    until_refused(&server, "/rooms", &of("2001:db8:0:1::1")).await;
+    let refused = server.raw(&get(&server, "/rooms", &of_the_same_network)).await;
+    assert_refusal(&refused, "requests_per_address_rate");
+    let other = server.raw(&get(&server, "/rooms", &of("192.0.2.2"))).await;
+    assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
+    // The proxy opens as many connections as it likes; those behind it do not.
+    let _wire = Wire::dial(&server).await;
+    assert_refusal(&server.raw(&upgrade(&server)).await, "connections_per_address_max");
+    server.stop().await;
+
+    let server = scene.serve_configured(limits).await;
+    until_refused(&server, "/rooms", &of("192.0.2.1")).await;
+    let refused = server.raw(&get(&server, "/rooms", &of("192.0.2.2"))).await;
+    assert_refusal(&refused, "requests_per_address_rate");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_say_what_there_is() {
     let scene = Scene::new();
     let server = scene.serve().await;
@@ -226,4 +470,54 @@ async fn pages_say_what_there_is() {
     }
     playing.finish().await;
     server.stop().await;
+}
+
+/// A response that names the limit and says when to come again.
+fn assert_refusal(answer: &str, limit: &str) {
+    assert!(answer.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{answer:?}");
+    assert!(answer.contains(&format!("\r\ncadastre-limit: {limit}\r\n")), "{answer:?}");
+    let after = answer.split("\r\nretry-after: ").nth(1).and_then(|rest| rest.split("\r\n").next()).unwrap();
+    assert!((1..=61).contains(&after.parse::<u32>().unwrap()), "{answer:?}");
+    let reason = format!("\r\n\r\nlimit `{limit}` is reached; come again in {after} s");
+    assert!(answer.ends_with(&reason), "{answer:?}");
+}
+
+fn get(server: &Server, path: &str, header: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{header}\r\n", server.listen)
+}
+
+/// A request for the game that ends its connection if it is refused.
+fn upgrade(server: &Server) -> String {
+    format!(
+        "GET /ws HTTP/1.1\r\nHost: {}\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+         Sec-WebSocket-Protocol: cadastre.v1\r\n\r\n",
+        server.listen
+    )
+}
+
+/// Asks for a page until that is too much.
+async fn until_refused(server: &Server, path: &str, header: &str) -> String {
+    let refused = async {
+        loop {
+            let answer = server.raw(&get(server, path, header)).await;
+            if answer.starts_with("HTTP/1.1 429 ") {
+                return answer;
+            }
+        }
+    };
+    soon(path, refused).await
+}
+
+/// Goes on until there is such an event.
+async fn until(client: &mut Client, is_it: impl Fn(&Event) -> bool) -> Event {
+    let event = async {
+        loop {
+            let event = client.next().await.unwrap();
+            if is_it(&event) {
+                return event;
+            }
+        }
+    };
+    soon("an event", event).await
 }

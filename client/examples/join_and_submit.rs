@@ -78,7 +78,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Desync(_)
-            | Event::Goodbye { .. } => {}
+            | Event::Goodbye { .. }
+            | Event::Limited { .. } => {}
         }
     }
 }

@@ -24,4 +24,4 @@ pub use follower::{FollowError, Followed, Follower};
 pub use heal::{Cause, Desync, HealError};
 pub use session::{Config, Event, Session, SessionError, SubmitError};
 #[cfg(feature = "transport")]
-pub use transport::{Client, ClientError, ServerUrl, UrlError, create_room};
+pub use transport::{Client, ClientError, LIMIT_HEADER, Limited, ServerUrl, UrlError, create_room};

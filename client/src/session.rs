@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     BlockKind, ClientMessage, CompareAnswer, Delegation, Digest, DisplayName, EnterAs, Epoch, Evidence,
-    Failure, GoodbyeReason, Head, Height, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
+    Failure, GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
     ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
     SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation, SignedTransaction, Standing,
     Transaction, TransactionBody, TransactionError, Turn, TxHash, Visibility,
@@ -113,6 +113,14 @@ pub enum Event {
     Goodbye {
         /// Why.
         reason: GoodbyeReason,
+        /// Not to come back before, in milliseconds.
+        retry_after_ms: u32,
+    },
+    /// What was said last is beyond a limit of the server. End the connection; the session says it again on the
+    /// next one.
+    Limited {
+        /// Which limit.
+        limit: Limit,
         /// Not to come back before, in milliseconds.
         retry_after_ms: u32,
     },
@@ -267,6 +275,9 @@ impl Session {
             ServerMessage::Pong(_) => {}
             ServerMessage::Goodbye { reason, retry_after_ms } => {
                 self.events.push_back(Event::Goodbye { reason, retry_after_ms });
+            }
+            ServerMessage::Limited { limit, retry_after_ms } => {
+                self.events.push_back(Event::Limited { limit, retry_after_ms });
             }
         }
         Ok(())

@@ -13,7 +13,10 @@ use tokio_tungstenite::{
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
-        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+        http::{
+            HeaderValue, Response, StatusCode,
+            header::{RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL},
+        },
         protocol::WebSocketConfig,
     },
 };
@@ -34,6 +37,9 @@ const BACKOFF_MS_MAX: u64 = 5_000;
 
 /// Time after which a client that was logged in once gives the server up.
 const RETRY_MS_MAX: u64 = 15 * 60 * 1000;
+
+/// Header of a response with status 429: the name of the limit.
+pub const LIMIT_HEADER: &str = "cadastre-limit";
 
 /// How long a traffic key may be in use.
 const KEY_MS_MAX: u64 = cadastre_protocol::EPOCH_MS_MAX;
@@ -164,6 +170,10 @@ impl Client {
                         return Err(ClientError::Replaced);
                     }
                     Event::Goodbye { retry_after_ms, .. } => self.retry_after_ms = u64::from(retry_after_ms),
+                    Event::Limited { limit, retry_after_ms } => {
+                        self.retry_after_ms = u64::from(retry_after_ms);
+                        self.lose(Limited { limit: limit.name().into(), retry_after_ms }.to_string());
+                    }
                     Event::Connected { .. }
                     | Event::Lost { .. }
                     | Event::Lobby(_)
@@ -191,18 +201,22 @@ impl Client {
             match link.step(&mut self.session).await {
                 Ok(()) => {}
                 Err(StepError::Session(error)) => self.failed = Some(error),
-                Err(StepError::Lost(reason)) => {
-                    self.link = None;
-                    self.lost = Some((Instant::now(), 0));
-                    self.session.disconnected(reason);
-                }
+                Err(StepError::Lost(reason)) => self.lose(reason),
             }
         }
     }
 
+    fn lose(&mut self, reason: String) {
+        self.link = None;
+        self.lost = Some((Instant::now(), 0));
+        self.session.disconnected(reason);
+    }
+
     async fn connect(&mut self) -> Result<(), ClientError> {
         if let Some((since, attempts)) = &mut self.lost {
-            let pause = backoff_ms(*attempts).max(std::mem::take(&mut self.retry_after_ms));
+            // Added, so that those who were told the same time do not come at the same time.
+            let asked = std::mem::take(&mut self.retry_after_ms).min(RETRY_MS_MAX);
+            let pause = asked + backoff_ms(*attempts);
             *attempts = attempts.saturating_add(1);
             if since.elapsed() > Duration::from_millis(RETRY_MS_MAX) {
                 return Err(ClientError::Unreachable("no answer for a quarter of an hour".into()));
@@ -221,6 +235,12 @@ impl Client {
                 Ok(())
             }
             Err(OpenError::WrongRoot { pinned, got }) => Err(ClientError::WrongRoot { pinned, got }),
+            Err(OpenError::Limited(limited)) => {
+                self.retry_after_ms = u64::from(limited.retry_after_ms);
+                self.lost.get_or_insert((Instant::now(), 0));
+                self.session.disconnected(limited.to_string());
+                Ok(())
+            }
             Err(OpenError::Failed(reason)) if self.lost.is_none() => Err(ClientError::Unreachable(reason)),
             Err(OpenError::Failed(_)) => Ok(()),
         }
@@ -253,7 +273,7 @@ impl Link {
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         let (mut socket, _) = client_async_with_config(request, tcp, Some(websocket_config()))
             .await
-            .map_err(|e| failed(e.to_string()))?;
+            .map_err(|error| OpenError::of_upgrade(&error))?;
 
         let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
         let (mut connection, m1) = Connection::start(url.authority(), trust, identity, &mut rng);
@@ -348,6 +368,7 @@ pub async fn create_room(
     let opened = tokio::time::timeout(limit, Link::open(url, trust, identity)).await.map_err(timed_out)?;
     let mut link = opened.map_err(|error| match error {
         OpenError::WrongRoot { pinned, got } => ClientError::WrongRoot { pinned, got },
+        OpenError::Limited(limited) => ClientError::Limited(limited),
         OpenError::Failed(reason) => lost(reason),
     })?;
     link.send(ClientMessage::Create { room: room.clone(), spec }).await.map_err(lost)?;
@@ -357,6 +378,9 @@ pub async fn create_room(
         let answer = match received.map_err(|error| lost(describe(&error)))? {
             Received::Message(ServerMessage::Created { .. }) => Ok(()),
             Received::Message(ServerMessage::Failed(failure)) => Err(failure),
+            Received::Message(ServerMessage::Limited { limit, retry_after_ms }) => {
+                return Err(Limited { limit: limit.name().into(), retry_after_ms }.into());
+            }
             Received::Message(_) | Received::Nothing | Received::Answer(_) | Received::Accepted { .. } => {
                 continue;
             }
@@ -369,7 +393,41 @@ pub async fn create_room(
 
 enum OpenError {
     WrongRoot { pinned: PublicKey, got: PublicKey },
+    Limited(Limited),
     Failed(String),
+}
+
+impl OpenError {
+    fn of_upgrade(error: &tungstenite::Error) -> Self {
+        match error {
+            tungstenite::Error::Http(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+                Self::Limited(Limited::of(response))
+            }
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// The server refuses because of a limit, and says when to come again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the server's limit `{limit}` is reached; come again in {} s", retry_after_ms.div_ceil(1000))]
+pub struct Limited {
+    /// The operator's name of the limit.
+    pub limit: String,
+    /// Not before, in milliseconds.
+    pub retry_after_ms: u32,
+}
+
+impl Limited {
+    /// From a response with status 429.
+    fn of(response: &Response<Option<Vec<u8>>>) -> Self {
+        let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let retry_after_s = header(RETRY_AFTER.as_str()).and_then(|value| value.parse::<u32>().ok());
+        // A name, so that nothing else from an unknown server reaches a screen.
+        let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let limit = header(LIMIT_HEADER).filter(is_name).unwrap_or("unknown");
+        Self { limit: limit.into(), retry_after_ms: retry_after_s.unwrap_or(1).saturating_mul(1000) }
+    }
 }
 
 enum StepError {
@@ -394,6 +452,9 @@ pub enum ClientError {
     /// The same identity connected from elsewhere; coming back would only drive that one away.
     #[error("the same identity connected from elsewhere")]
     Replaced,
+    /// The server refuses because of a limit.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// The server is not to be trusted any more.
     #[error(transparent)]
     Session(SessionError),

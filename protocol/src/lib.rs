@@ -18,6 +18,7 @@ mod hash;
 mod hash_chain;
 mod ids;
 mod keys;
+mod limit;
 pub mod log;
 pub mod merkle;
 mod message;
@@ -63,6 +64,7 @@ pub use ids::{
     TxHash,
 };
 pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signature};
+pub use limit::Limit;
 pub use message::{
     ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, GoodbyeReason, Limits, Lobby,
     LobbySeat, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, Relay, RoomName, RoomSpec, ServerMessage,

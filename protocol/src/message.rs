@@ -12,6 +12,7 @@ use crate::{
     hash_chain::ChainStart,
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
     keys::PublicKey,
+    limit::Limit,
     receipt::ProvenReceipt,
     setup::{RULES_NAME_BYTES_MAX, is_rules_name},
     transaction::SignedTransaction,
@@ -221,6 +222,13 @@ pub enum ServerMessage {
     Relay(Box<Relay>),
     /// Answers [`ClientMessage::Compare`].
     Compared(CompareAnswer),
+    /// What was said last is beyond a limit, and is not done. The same can be said again after the time given.
+    Limited {
+        /// Which limit.
+        limit: Limit,
+        /// Not before, in milliseconds from now.
+        retry_after_ms: u32,
+    },
 }
 
 /// What a seat does in a match with open moves.
@@ -409,7 +417,8 @@ impl Wire for ServerMessage {
             | Self::Failed(_)
             | Self::Pong(_)
             | Self::Goodbye { .. }
-            | Self::Relay(_) => Ok(()),
+            | Self::Relay(_)
+            | Self::Limited { .. } => Ok(()),
         }
     }
 }

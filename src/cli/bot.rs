@@ -187,7 +187,8 @@ impl Observed<'_> {
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Failed(_)
-            | Event::Goodbye { .. } => {}
+            | Event::Goodbye { .. }
+            | Event::Limited { .. } => {}
         }
     }
 }
@@ -259,7 +260,8 @@ pub(super) async fn play(
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Refused { .. }
-            | Event::Goodbye { .. } => {}
+            | Event::Goodbye { .. }
+            | Event::Limited { .. } => {}
         }
     }
 }

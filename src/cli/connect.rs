@@ -85,7 +85,7 @@ pub(super) fn client_error(error: &ClientError) -> CliError {
         ClientError::Unreachable(_) => {
             CliError::failed(format!("{text}; is it running, and does --server name it?"))
         }
-        ClientError::Replaced => CliError::failed(text),
+        ClientError::Replaced | ClientError::Limited(_) => CliError::failed(text),
         ClientError::WrongRoot { pinned, .. } => {
             let is_remembered = read_all().is_ok_and(|known| known.values().any(|root| root == pinned));
             let hint = match file().filter(|_| is_remembered) {

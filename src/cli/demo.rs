@@ -195,7 +195,8 @@ fn join(
                     | Event::Ended { .. }
                     | Event::Failed(_)
                     | Event::Relayed(_)
-                    | Event::Goodbye { .. } => return,
+                    | Event::Goodbye { .. }
+                    | Event::Limited { .. } => return,
                 };
                 // A tour that has ended, or stands still while the server starts, may miss a line of the story.
                 let _ = sender.try_send(report);

@@ -55,9 +55,9 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         }
         Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
         Event::CaughtUp => behind = false,
-        Event::Lost { .. } => {
+        Event::Lost { reason } => {
             behind = true;
-            tracing::warn!("connection lost; coming back");
+            tracing::warn!(reason, "connection lost; coming back");
         }
         Event::Block { .. } => {
             let Some((match_id, _, head, kind)) = observed.block() else { return };
@@ -90,7 +90,8 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         | Event::Refused { .. }
         | Event::Failed(_)
         | Event::Relayed(_)
-        | Event::Goodbye { .. } => {}
+        | Event::Goodbye { .. }
+        | Event::Limited { .. } => {}
     })
     .await?;
     if let Some(follower) = watched.session().follower() {

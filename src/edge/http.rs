@@ -2,12 +2,14 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     sync::{Arc, Mutex},
 };
 
-use cadastre_client::SUBPROTOCOL;
+use cadastre_client::{LIMIT_HEADER, SUBPROTOCOL};
 use cadastre_protocol::{Digest, MatchId, RoomName, Seat, encode, log::Tile};
-use hyper::{StatusCode, header, upgrade::OnUpgrade};
+use futures_util::future::{Either, Ready, ready};
+use hyper::{Request, StatusCode, header, service::Service, upgrade::OnUpgrade};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -20,6 +22,7 @@ use warp::{
 use super::Edge;
 use crate::{
     export::{self, ExportError},
+    limiter::{Address, ConnectionPlace, Over},
     log::Log,
     server_keys::REVOCATIONS,
 };
@@ -28,10 +31,67 @@ use crate::{
 pub(super) struct Upgrade {
     pub(super) on_upgrade: OnUpgrade,
     pub(super) authority: String,
+    /// Who dialled it.
+    pub(super) address: Address,
+    /// Kept until the handshake is completed.
+    pub(super) handshake: ConnectionPlace,
+    /// Kept as long as the connection, if it came through a proxy.
+    pub(super) connection: Option<ConnectionPlace>,
 }
 
-/// The routes of one connection. The first upgrade is handed to `upgraded`.
-pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> BoxedFilter<(Response,)> {
+/// The routes behind the limits of whoever asks.
+pub(super) struct Limited<S> {
+    routes: S,
+    edge: Arc<Edge>,
+    peer: IpAddr,
+}
+
+impl<S> Limited<S> {
+    pub(super) const fn new(routes: S, edge: Arc<Edge>, peer: IpAddr) -> Self {
+        Self { routes, edge, peer }
+    }
+
+    fn admit<B>(&self, request: &Request<B>) -> Result<(), Over<&'static str>> {
+        let limiter = &self.edge.limiter;
+        let address = || limiter.address_of(self.peer, request.headers());
+        // A slash at the end changes nothing for the routes either.
+        match request.uri().path().trim_end_matches('/') {
+            // What happens must be seen above all while somebody asks too much.
+            "/health" | "/metrics" => Ok(()),
+            // Has limits of its own.
+            "/ws" => Ok(()),
+            path => {
+                limiter.request(address())?;
+                let is_export =
+                    path == "/matches" || path.ends_with("/replay") || path.contains("/evidence/");
+                if is_export { limiter.export(address()) } else { Ok(()) }
+            }
+        }
+    }
+}
+
+impl<S, B> Service<Request<B>> for Limited<S>
+where
+    S: Service<Request<B>, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+
+    fn call(&self, request: Request<B>) -> Self::Future {
+        match self.admit(&request) {
+            Ok(()) => Either::Left(self.routes.call(request)),
+            Err(over) => Either::Right(ready(Ok(limited(over)))),
+        }
+    }
+}
+
+/// The routes of one connection from `peer`. The first upgrade is handed to `upgraded`.
+pub(super) fn routes(
+    edge: Arc<Edge>,
+    upgraded: oneshot::Sender<Upgrade>,
+    peer: IpAddr,
+) -> BoxedFilter<(Response,)> {
     let upgraded = Arc::new(Mutex::new(Some(upgraded)));
     let with_edge = {
         let edge = edge.clone();
@@ -43,8 +103,14 @@ pub(super) fn routes(edge: Arc<Edge>, upgraded: oneshot::Sender<Upgrade>) -> Box
         .and(warp::ext::optional::<OnUpgrade>())
         .map(move |headers: hyper::HeaderMap, on_upgrade| match check_upgrade(&edge, &headers, on_upgrade) {
             Ok((on_upgrade, authority, accept)) => {
+                let places = connection_places(&edge, peer, &headers);
+                let (address, handshake, connection) = match places {
+                    Ok(places) => places,
+                    Err(over) => return limited(over),
+                };
                 let sender = upgraded.lock().ok().and_then(|mut sender| sender.take());
-                let handed = sender.map(|sender| sender.send(Upgrade { on_upgrade, authority }));
+                let upgrade = Upgrade { on_upgrade, authority, address, handshake, connection };
+                let handed = sender.map(|sender| sender.send(upgrade));
                 match handed {
                     Some(Ok(())) => switching(&accept),
                     Some(Err(_)) | None => text(StatusCode::BAD_REQUEST, "upgraded already"),
@@ -186,6 +252,20 @@ fn check_upgrade(
     Ok((on_upgrade, host.to_owned(), derive_accept_key(key.as_bytes())))
 }
 
+type ConnectionPlaces = (Address, ConnectionPlace, Option<ConnectionPlace>);
+
+/// Who dials, and the places of the handshake and, behind a proxy, of the connection.
+fn connection_places(
+    edge: &Edge,
+    peer: IpAddr,
+    headers: &hyper::HeaderMap,
+) -> Result<ConnectionPlaces, Over<&'static str>> {
+    let limiter = &edge.limiter;
+    let address = limiter.address_of(peer, headers);
+    let connection = limiter.is_proxy(peer).then(|| limiter.connection(address)).transpose()?;
+    Ok((address, limiter.handshake(address)?, connection))
+}
+
 fn switching(accept: &str) -> Response {
     hyper::Response::builder()
         .status(StatusCode::SWITCHING_PROTOCOLS)
@@ -276,6 +356,17 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Response {
 
 fn text(status: StatusCode, body: &'static str) -> Response {
     warp::reply::with_status(body, status).into_response()
+}
+
+/// Says in one sentence which limit is reached.
+pub(super) fn reason(over: Over<&'static str>) -> String {
+    format!("limit `{}` is reached; come again in {} s", over.limit, over.retry_after_s())
+}
+
+fn limited(over: Over<&'static str>) -> Response {
+    let reply = warp::reply::with_status(reason(over), StatusCode::TOO_MANY_REQUESTS);
+    let reply = warp::reply::with_header(reply, LIMIT_HEADER, over.limit);
+    warp::reply::with_header(reply, header::RETRY_AFTER, over.retry_after_s()).into_response()
 }
 
 fn json_reply(status: StatusCode, body: &serde_json::Value) -> Response {

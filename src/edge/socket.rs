@@ -3,8 +3,8 @@
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, EPOCH_MS_MAX, Failure, GoodbyeReason, Height, Limits, MESSAGE_BYTES_MAX, MatchId, Padding,
-    RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession, Wire, decode_exact, encode,
+    ClientMessage, EPOCH_MS_MAX, Failure, GoodbyeReason, Height, Limit, Limits, MESSAGE_BYTES_MAX, MatchId,
+    Padding, RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession, Wire, decode_exact, encode,
 };
 use cadastre_rooms::GuestId;
 use futures_util::{SinkExt, StreamExt};
@@ -24,7 +24,8 @@ use tracing::{Instrument, debug, info_span};
 use super::{Edge, closed, http::Upgrade};
 use crate::{
     clock,
-    rooms::{RoomHandle, ToGuest, ToRoom},
+    limiter::{Address, LoginPlace, Over},
+    rooms::{Inbox, Outbox, RoomHandle, ToGuest, ToRoom, outbox},
     store::ReadError,
 };
 
@@ -44,7 +45,8 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub(super) async fn run(upgrade: Upgrade, edge: Arc<Edge>, connection: u64) {
     let began = Instant::now();
     let metrics = edge.rooms.shared().metrics.clone();
-    let upgraded = match upgrade.on_upgrade.await {
+    let Upgrade { on_upgrade, authority, address, handshake: place, connection: _connection } = upgrade;
+    let upgraded = match on_upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => return debug!(%error, "connection was not upgraded"),
     };
@@ -59,7 +61,7 @@ pub(super) async fn run(upgrade: Upgrade, edge: Arc<Edge>, connection: u64) {
 
     let limit = Duration::from_millis(edge.rooms.shared().config.limits.handshake_ms_max);
     let mut heard = began;
-    let shaken = handshake(&mut socket, &edge, &upgrade.authority, &mut heard);
+    let shaken = handshake(&mut socket, &edge, &authority, &mut heard);
     let shaken = tokio::time::timeout_at(began + limit, shaken);
     let mut closing = edge.closing.clone();
     let shaken = tokio::select! {
@@ -83,9 +85,10 @@ pub(super) async fn run(upgrade: Upgrade, edge: Arc<Edge>, connection: u64) {
         }
     };
     metrics.handshakes.inc();
+    drop(place);
     let identity = session.identity.public();
     let span = info_span!("player", identity = %identity, session = %session.session);
-    let client = Client::new(socket, session, edge, connection);
+    let client = Client::new(socket, session, edge, address, connection);
     let ended = Box::pin(client.run()).instrument(span.clone()).await;
     let _entered = span.entered();
     metrics.count_closed(ended.reason());
@@ -167,6 +170,8 @@ enum Ended {
     Stuck,
     /// We parted with it.
     Goodbye(GoodbyeReason),
+    /// We parted with it because of a limit.
+    Limited(Over<Limit>),
 }
 
 impl Ended {
@@ -181,6 +186,7 @@ impl Ended {
             Self::Goodbye(GoodbyeReason::Silent) => "silent",
             Self::Goodbye(GoodbyeReason::RoomClosed) => "room-closed",
             Self::Goodbye(GoodbyeReason::TooFast) => "too-fast",
+            Self::Limited(_) => "limited",
         }
     }
 }
@@ -190,6 +196,8 @@ struct Client {
     socket: Socket,
     session: ServerSession,
     edge: Arc<Edge>,
+    address: Address,
+    login: Option<LoginPlace>,
     guest: GuestId,
     room: Option<Membership>,
     frames: Vec<Vec<u8>>,
@@ -202,17 +210,25 @@ struct Client {
 /// The client is in a room, or has asked to be.
 struct Membership {
     inputs: mpsc::Sender<ToRoom>,
-    outbox: mpsc::Receiver<ToGuest>,
+    inbox: Inbox,
 }
 
 impl Client {
-    fn new(socket: Socket, session: ServerSession, edge: Arc<Edge>, connection: u64) -> Self {
+    fn new(
+        socket: Socket,
+        session: ServerSession,
+        edge: Arc<Edge>,
+        address: Address,
+        connection: u64,
+    ) -> Self {
         let ServerSession { sealer, opener, identity, session: name } = session;
         let opener = opener.limited_to(ClientMessage::BYTES_MAX.min(MESSAGE_BYTES_MAX));
         Self {
             socket,
             session: ServerSession { sealer, opener, identity, session: name },
             edge,
+            address,
+            login: None,
             guest: GuestId::new(connection),
             room: None,
             frames: Vec::new(),
@@ -231,13 +247,20 @@ impl Client {
             // A room that is gone needs no farewell.
             let _ = room.inputs.send(ToRoom::Leave { guest: self.guest }).await;
         }
-        if let Ended::Goodbye(reason) = ended {
-            let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: RETRY_AFTER_MS };
-            let _ = self.send(&encode(&goodbye)).await;
+        let farewell = match ended {
+            Ended::Goodbye(reason) => Some((reason, RETRY_AFTER_MS)),
+            Ended::Limited(over) => {
+                let _ = self.send_limited(over).await;
+                Some((GoodbyeReason::TooFast, over.retry_after_ms))
+            }
+            Ended::Gone | Ended::Broken(_) | Ended::Stuck => None,
+        };
+        if let Some((reason, retry_after_ms)) = farewell {
+            let _ = self.send(&encode(&ServerMessage::Goodbye { reason, retry_after_ms })).await;
         }
         let close = match ended {
             Ended::Broken(_) => Some(CloseFrame { code: CloseCode::Policy, reason: "".into() }),
-            Ended::Gone | Ended::Stuck | Ended::Goodbye(_) => None,
+            Ended::Gone | Ended::Stuck | Ended::Goodbye(_) | Ended::Limited(_) => None,
         };
         let limit = Duration::from_millis(self.edge.rooms.shared().config.limits.write_ms_max);
         let _ = tokio::time::timeout(limit, self.socket.close(close)).await;
@@ -255,6 +278,8 @@ impl Client {
             server_time: clock::now(),
         };
         self.send(&encode(&accept)).await?;
+        let identity = self.session.identity.public();
+        self.login = Some(self.edge.limiter.login(identity).map_err(Ended::Limited)?);
         let silence = Duration::from_millis(u64::from(heartbeat_ms)) * 3;
         let mut closing = self.edge.closing.clone();
         loop {
@@ -297,17 +322,34 @@ impl Client {
             debug!(%error, "message does not decode");
             Ended::Broken("message")
         })?;
+        let identity = self.session.identity.public();
+        if let Err(over) = self.edge.limiter.message(&message, identity, self.address) {
+            return match message {
+                ClientMessage::Create { .. } | ClientMessage::Enter { .. } | ClientMessage::Resume { .. } => {
+                    self.send_limited(over).await
+                }
+                ClientMessage::Ready { .. }
+                | ClientMessage::Submit(_)
+                | ClientMessage::Leave
+                | ClientMessage::Ping(_)
+                | ClientMessage::Compare(_) => Err(Ended::Limited(over)),
+            };
+        }
         match message {
             ClientMessage::Create { room, spec } => {
                 self.check_serving()?;
-                match self.edge.rooms.create(room.clone(), spec) {
+                let place = match self.edge.limiter.room(identity, self.address) {
+                    Ok(place) => place,
+                    Err(over) => return self.send_limited(over).await,
+                };
+                match self.edge.rooms.create(room.clone(), spec, place) {
                     Ok(()) => self.send(&encode(&ServerMessage::Created { room })).await,
                     Err(failure) => self.fail(failure).await,
                 }
             }
             ClientMessage::Enter { room, enter_as, name } => {
                 let handle = self.edge.rooms.find(&room);
-                let (guest, identity) = (self.guest, self.session.identity.public());
+                let guest = self.guest;
                 let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name };
                 self.enter(handle, Failure::NoSuchRoom, enter).await
             }
@@ -316,7 +358,7 @@ impl Client {
                 if handle.is_none() {
                     return self.resume_from_store(match_id, height, block).await;
                 }
-                let (guest, identity) = (self.guest, self.session.identity.public());
+                let guest = self.guest;
                 let resume = |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block };
                 self.enter(handle, Failure::NoSuchMatch, resume).await
             }
@@ -340,16 +382,16 @@ impl Client {
         &mut self,
         handle: Option<RoomHandle>,
         missing: Failure,
-        message: impl FnOnce(mpsc::Sender<ToGuest>) -> ToRoom,
+        message: impl FnOnce(Outbox) -> ToRoom,
     ) -> Result<(), Ended> {
         self.check_serving()?;
         let Some(RoomHandle { inputs, .. }) = handle else { return self.fail(missing).await };
         if self.room.is_some() {
             return self.fail(Failure::WrongState).await;
         }
-        let (sender, outbox) = mpsc::channel(self.edge.rooms.shared().config.limits.queue_messages_max);
-        self.room = Some(Membership { inputs, outbox });
-        self.say(message(sender)).await
+        let (outbox, inbox) = outbox(&self.edge.rooms.shared().config.limits);
+        self.room = Some(Membership { inputs, inbox });
+        self.say(message(outbox)).await
     }
 
     /// Says something to the room that the client is in.
@@ -376,7 +418,11 @@ impl Client {
         }
         *count += 1;
         let allowed = self.edge.rooms.shared().config.limits.messages_per_s_max;
-        if *count <= allowed { Ok(()) } else { Err(Ended::Goodbye(GoodbyeReason::TooFast)) }
+        if *count <= allowed {
+            return Ok(());
+        }
+        self.edge.rooms.shared().metrics.count_limited("messages_per_s_max");
+        Err(Ended::Goodbye(GoodbyeReason::TooFast))
     }
 
     /// Serves a match that is over and has no room any more. A match that is not over has a room as soon as the
@@ -430,6 +476,10 @@ impl Client {
     async fn fail(&mut self, failure: Failure) -> Result<(), Ended> {
         self.edge.rooms.shared().metrics.count_failed(failure_word(failure));
         self.send(&encode(&ServerMessage::Failed(failure))).await
+    }
+
+    async fn send_limited(&mut self, Over { limit, retry_after_ms }: Over<Limit>) -> Result<(), Ended> {
+        self.send(&encode(&ServerMessage::Limited { limit, retry_after_ms })).await
     }
 
     /// Seals and sends a message. Nothing else is done meanwhile, so a peer that does not read is found by
@@ -487,7 +537,7 @@ const fn failure_word(failure: Failure) -> &'static str {
 /// The next message of the room, if the client is in one.
 async fn next_of(room: &mut Option<Membership>) -> Option<ToGuest> {
     match room {
-        Some(membership) => membership.outbox.recv().await,
+        Some(membership) => membership.inbox.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -14,10 +14,11 @@ use tokio::{
 };
 use tracing::{Instrument, info, info_span, warn};
 
-use super::{RoomInfo, Rooms, ToGuest, ToRoom, progress, seal_word};
+use super::{Outbox, RoomInfo, Rooms, ToGuest, ToRoom, outbox::Unsent, progress, seal_word};
 use crate::{
     clock,
     desyncs::{Bundle, DesyncOf},
+    limiter::RoomPlace,
     metrics::Reason,
     store::Commit,
 };
@@ -34,9 +35,11 @@ pub(super) struct RoomTask {
     name: RoomName,
     serial: u64,
     room: Room,
+    /// For whom the room counts, until its match is over.
+    place: Option<RoomPlace>,
     rooms: Arc<Rooms>,
     info: watch::Sender<RoomInfo>,
-    outboxes: BTreeMap<GuestId, mpsc::Sender<ToGuest>>,
+    outboxes: BTreeMap<GuestId, Outbox>,
     /// Guests that read too slowly, and of whom the room is still to be told.
     dropped: Vec<GuestId>,
     /// Commits under way, oldest first.
@@ -58,6 +61,7 @@ impl RoomTask {
         name: RoomName,
         serial: u64,
         room: Room,
+        place: Option<RoomPlace>,
         rooms: Arc<Rooms>,
         info: watch::Sender<RoomInfo>,
     ) -> Self {
@@ -65,6 +69,7 @@ impl RoomTask {
             name,
             serial,
             room,
+            place,
             rooms,
             info,
             outboxes: BTreeMap::new(),
@@ -229,6 +234,9 @@ impl RoomTask {
                 Output::Observed(event) => self.observe(&event),
             }
         }
+        if self.room.is_over() {
+            self.place = None;
+        }
         self.info.send_modify(|info| update(info, &self.room, self.outboxes.len()));
         Ok(())
     }
@@ -249,7 +257,10 @@ impl RoomTask {
     /// Queues something for a guest; one that reads too slowly for its queue is dropped, and may come back.
     fn send(&mut self, to: GuestId, message: ToGuest) {
         let Some(outbox) = self.outboxes.get(&to) else { return };
-        if outbox.try_send(message).is_err() {
+        if let Err(unsent) = outbox.try_send(message) {
+            if let Unsent::Full(limit) = unsent {
+                self.rooms.shared().metrics.count_limited(limit);
+            }
             self.outboxes.remove(&to);
             self.dropped.push(to);
         }

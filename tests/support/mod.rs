@@ -272,6 +272,15 @@ impl Server {
         String::from_utf8(self.raw_bytes(request).await).unwrap()
     }
 
+    /// Sends bytes and reads all that is answered, if the connection lasts so long.
+    pub(crate) async fn try_raw(&self, request: &str) -> std::io::Result<String> {
+        let mut tcp = soon("a connection", TcpStream::connect(self.listen)).await?;
+        tcp.write_all(request.as_bytes()).await?;
+        let mut answer = String::new();
+        soon("the answer's end", tcp.read_to_string(&mut answer)).await?;
+        Ok(answer)
+    }
+
     async fn raw_bytes(&self, request: &str) -> Vec<u8> {
         let mut tcp = soon("a connection", TcpStream::connect(self.listen)).await.unwrap();
         tcp.write_all(request.as_bytes()).await.unwrap();

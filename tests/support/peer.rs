@@ -2,8 +2,8 @@
 
 use cadastre_client::SUBPROTOCOL;
 use cadastre_protocol::{
-    ClientHandshake, ClientMessage, ClientSession, DisplayName, EnterAs, Millis, Opener, Padding, RoomName,
-    Sealer, SecretKey, ServerMessage, Trust, decode_exact, encode,
+    ClientHandshake, ClientMessage, ClientSession, DisplayName, EnterAs, Limit, Millis, Opener, Padding,
+    RoomName, Sealer, SecretKey, ServerMessage, Trust, decode_exact, encode,
 };
 use futures_util::{SinkExt, StreamExt};
 use rand_core::UnwrapErr;
@@ -18,7 +18,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Server, soon};
+use super::{Server, boxes, soon};
 
 /// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,6 +179,35 @@ impl Peer {
     pub(crate) async fn enter(&mut self, room: &str, enter_as: EnterAs) {
         let (room, name) = (RoomName::new(room).unwrap(), DisplayName::new("peer").unwrap());
         self.say(&ClientMessage::Enter { room, enter_as, name }).await;
+    }
+
+    /// Opens a room for two; gives the answer.
+    pub(crate) async fn create(&mut self, room: &str) -> ServerMessage {
+        let room = RoomName::new(room).unwrap();
+        self.say(&ClientMessage::Create { room, spec: boxes(2, 4) }).await;
+        self.hear().await.unwrap()
+    }
+
+    /// Says something again and again, until that is too much. Gives the limit, the time to wait, and how often
+    /// it was answered before.
+    pub(crate) async fn say_until_limited(&mut self, message: &ClientMessage) -> (Limit, u32, u32) {
+        let limited = async {
+            let mut done = 0;
+            loop {
+                self.say(message).await;
+                match self.hear().await.unwrap() {
+                    ServerMessage::Limited { limit, retry_after_ms } => return (limit, retry_after_ms, done),
+                    _ => done += 1,
+                }
+            }
+        };
+        soon("a limit", limited).await
+    }
+
+    /// Hangs up, and waits until the server has noticed.
+    pub(crate) async fn end_by_itself(mut self) {
+        self.wire.send(Message::Close(None)).await;
+        self.end().await;
     }
 
     /// Reads to the end, whatever comes before it.

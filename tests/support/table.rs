@@ -117,7 +117,8 @@ impl Player {
                 | Event::Failed(_)
                 | Event::Evidence(_)
                 | Event::Desync(_)
-                | Event::Goodbye { .. }) => panic!("a player was disturbed: {disturbance:?}"),
+                | Event::Goodbye { .. }
+                | Event::Limited { .. }) => panic!("a player was disturbed: {disturbance:?}"),
             }
         }
     }

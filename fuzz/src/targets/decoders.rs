@@ -180,7 +180,8 @@ impl ReadOn for ServerMessage {
             | Self::Refused { .. }
             | Self::Failed(_)
             | Self::Pong(_)
-            | Self::Goodbye { .. } => {}
+            | Self::Goodbye { .. }
+            | Self::Limited { .. } => {}
             Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }

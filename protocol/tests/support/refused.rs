@@ -156,11 +156,12 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 2", 36, 0, 2);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 12", 0, 5, 12);
+    server.tag("server message 14", 0, 5, 14);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
     bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 23", 40, 22, 23);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
+    bend(all, Kind::ServerMessage, "limited: MessagesPerAddress").tag("limit 10", 4, 9, 10);
     bend(all, Kind::ClientMessage, "compare: chunks").tag("comparison 4", 4, 3, 4);
     bend(all, Kind::ServerMessage, "compared: unknown").tag("compared 4", 4, 3, 4);
     let genesis = "genesis before the joins";

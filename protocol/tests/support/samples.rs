@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 use cadastre_protocol::{
     AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
     CodecError, CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy,
-    EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height, KeyRole, Limits, Lobby, LobbySeat,
-    Millis, Parent, ProvenReceipt, Randomness, RandomnessMode, Receipt, Refusal, Relay, ReopenReason,
-    Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq, ServerMessage,
-    ServerProof, SignedRevocations, SpectatorPolicy, Standing, StateRoot, StateTree, TakebackPolicy,
-    Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility, Wire, block_leaf,
-    decode_exact, encode,
+    EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height, KeyRole, Limit, Limits, Lobby,
+    LobbySeat, Millis, Parent, ProvenReceipt, Randomness, RandomnessMode, Receipt, Refusal, Relay,
+    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq,
+    ServerMessage, ServerProof, SignedRevocations, SpectatorPolicy, Standing, StateRoot, StateTree,
+    TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility,
+    Wire, block_leaf, decode_exact, encode,
 };
 
 use super::{
@@ -434,6 +434,10 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     }
     let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
     messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));
+    for limit in LIMITS {
+        let limited = ServerMessage::Limited { limit, retry_after_ms: 12_000 };
+        messages.push((format!("limited: {limit:?}"), limited));
+    }
     messages
 }
 
@@ -488,6 +492,19 @@ const FAILURES: [Failure; 11] = [
     Failure::WrongState,
     Failure::UnknownHead,
     Failure::Unavailable,
+];
+
+const LIMITS: [Limit; 10] = [
+    Limit::ConnectionsPerIdentity,
+    Limit::RoomsPerIdentity,
+    Limit::RoomsPerAddress,
+    Limit::CreatesPerIdentity,
+    Limit::CreatesPerAddress,
+    Limit::EntersPerIdentity,
+    Limit::SubmitsPerIdentity,
+    Limit::ComparesPerIdentity,
+    Limit::OthersPerIdentity,
+    Limit::MessagesPerAddress,
 ];
 
 const GOODBYES: [GoodbyeReason; 6] = [

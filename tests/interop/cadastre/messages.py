@@ -476,6 +476,25 @@ class Goodbye(Fields):
     retry_after_ms: U32
 
 
+class Limit(IntEnum):
+    ConnectionsPerIdentity = 0
+    RoomsPerIdentity = 1
+    RoomsPerAddress = 2
+    CreatesPerIdentity = 3
+    CreatesPerAddress = 4
+    EntersPerIdentity = 5
+    SubmitsPerIdentity = 6
+    ComparesPerIdentity = 7
+    OthersPerIdentity = 8
+    MessagesPerAddress = 9
+
+
+@dataclass(frozen=True)
+class Limited(Fields):
+    limit: Limit
+    retry_after_ms: U32
+
+
 @dataclass(frozen=True)
 class Relay(Fields):
     transaction: SignedTransaction
@@ -496,6 +515,7 @@ ServerMessage = (
     | Goodbye
     | Relay
     | Compared
+    | Limited
 )
 
 

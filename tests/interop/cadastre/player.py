@@ -20,6 +20,7 @@ from .messages import (
     Failed,
     GenesisMessage,
     Goodbye,
+    Limited,
     Lobby,
     MatchOver,
     Pong,
@@ -199,6 +200,9 @@ class Player:
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
                 raise ConnectionLost("goodbye")
+            case Limited(limit, retry_after_ms), _:
+                time.sleep(retry_after_ms / 1000)
+                raise ConnectionLost(f"limit {limit.name}")
             case Refused(_, messages.Chain(WrongTurn() | MatchOver())), Match():
                 pass  # What was handed in crossed the block that closed its turn.
             case Refused(_, messages.Chain()), Match() as match_ if match_.delegated:

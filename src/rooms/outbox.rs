@@ -1,0 +1,111 @@
+//! What waits to be sent on one connection, bounded in messages and in bytes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::mpsc;
+
+use super::ToGuest;
+use crate::config::Limits;
+
+/// A queue for one connection.
+pub(crate) fn outbox(limits: &Limits) -> (Outbox, Inbox) {
+    let (sender, receiver) = mpsc::channel(limits.queue_messages_max);
+    let bytes = Arc::new(AtomicUsize::new(0));
+    (Outbox { sender, bytes: bytes.clone(), bytes_max: limits.queue_bytes_max }, Inbox { receiver, bytes })
+}
+
+/// The room's end of a queue.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    sender: mpsc::Sender<ToGuest>,
+    bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
+
+/// The connection's end of a queue.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    receiver: mpsc::Receiver<ToGuest>,
+    bytes: Arc<AtomicUsize>,
+}
+
+/// Why nothing more is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// The connection is gone.
+    Gone,
+    /// This limit is reached.
+    Full(&'static str),
+}
+
+impl Outbox {
+    /// Queues something. Only the room that has this end adds to what waits.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was queued.
+    pub(crate) fn try_send(&self, message: ToGuest) -> Result<(), Unsent> {
+        let size = message.size();
+        if self.bytes.load(Ordering::Relaxed) + size > self.bytes_max {
+            return Err(Unsent::Full("queue_bytes_max"));
+        }
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.sender.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Unsent::Full("queue_messages_max"),
+            mpsc::error::TrySendError::Closed(_) => Unsent::Gone,
+        })
+    }
+}
+
+impl Inbox {
+    /// The next message; `None` when the room closed the queue.
+    pub(crate) async fn recv(&mut self) -> Option<ToGuest> {
+        let message = self.receiver.recv().await?;
+        self.bytes.fetch_sub(message.size(), Ordering::Relaxed);
+        Some(message)
+    }
+}
+
+impl ToGuest {
+    /// What it keeps in memory as long as it waits, in bytes.
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(bytes) => bytes.len(),
+            Self::Blocks { .. } | Self::NotAdmitted(_) | Self::Dismissed(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(size: usize) -> ToGuest {
+        ToGuest::Message(vec![0; size].into())
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_and_free_again_once_they_are_sent() {
+        let limits = Limits { queue_bytes_max: 100, ..Limits::default() };
+        let (outbox, mut inbox) = outbox(&limits);
+        assert_eq!([outbox.try_send(message(60)), outbox.try_send(message(40))], [Ok(()), Ok(())]);
+        assert_eq!(outbox.try_send(message(1)), Err(Unsent::Full("queue_bytes_max")));
+        assert!(matches!(inbox.recv().await, Some(ToGuest::Message(bytes)) if bytes.len() == 60));
+        assert_eq!(outbox.try_send(message(60)), Ok(()));
+        assert_eq!(outbox.try_send(message(1)), Err(Unsent::Full("queue_bytes_max")));
+        drop(inbox);
+    }
+
+    #[tokio::test]
+    async fn messages_are_bounded_too() {
+        let limits = Limits { queue_messages_max: 2, ..Limits::default() };
+        let (outbox, inbox) = outbox(&limits);
+        assert_eq!([outbox.try_send(message(0)), outbox.try_send(message(0))], [Ok(()), Ok(())]);
+        assert_eq!(outbox.try_send(message(0)), Err(Unsent::Full("queue_messages_max")));
+        drop(inbox);
+        assert_eq!(outbox.try_send(message(0)), Err(Unsent::Gone));
+    }
+}
