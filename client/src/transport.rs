@@ -399,12 +399,12 @@ enum OpenError {
 
 impl OpenError {
     fn of_upgrade(error: &tungstenite::Error) -> Self {
-        match error {
-            tungstenite::Error::Http(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
-                Self::Limited(Limited::of(response))
-            }
-            error => Self::Failed(error.to_string()),
+        if let tungstenite::Error::Http(response) = error
+            && response.status() == StatusCode::TOO_MANY_REQUESTS
+        {
+            return Self::Limited(Limited::of(response));
         }
+        Self::Failed(error.to_string())
     }
 }
 
