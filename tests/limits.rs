@@ -272,7 +272,8 @@ async fn an_address_that_begins_too_many_handshakes_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_room_too_many_of_an_identity_or_an_address_is_refused() {
     let scene = Scene::new();
-    let limits = "[limits]\nrooms_per_identity_max = 1\nrooms_per_address_max = 2\n";
+    let limits = "[limits]\nrooms_per_identity_max = 1\nrooms_per_address_max = 2\n\
+                  requests_per_address_rate = { burst = 1000000, per_min = 1000000 }\n";
     let server = scene.serve_configured(limits).await;
     let mut peer = Peer::login(&server, &identity(50)).await;
     let limited = |limit| ServerMessage::Limited { limit, retry_after_ms: 30_000 };

@@ -22,6 +22,11 @@ use tokio::{
     process::Child,
 };
 
+/// For waits that ask for pages again and again.
+const ASKED_OFTEN: &str = "[limits]\n\
+    requests_per_address_rate = { burst = 1000000, per_min = 1000000 }\n\
+    exports_per_address_rate = { burst = 1000000, per_min = 1000000 }\n";
+
 const SERVE: &str = "serve --listen 127.0.0.1:0 --data data";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,7 +330,7 @@ async fn a_witness_answers_as_the_specification_says_and_remembers() {
 async fn the_files_of_the_log_are_served_as_the_specification_says() {
     let scene = Scene::new();
     let log = log_of(&scene).await;
-    let server = scene.serve_configured("[log]\ninterval_ms = 100\n").await;
+    let server = scene.serve_configured(&configuration(&[])).await;
     Table::open(&server, "r", boxes(2, 3)).await.finish().await;
     soon("it is logged", async {
         while checkpoint(&server, &log).await.get().size == 0 {
@@ -380,7 +385,7 @@ async fn log_of(scene: &Scene) -> LogOf {
 fn configuration(witnesses: &[WitnessProcess]) -> String {
     let witness =
         |w: &WitnessProcess| format!("[[log.witnesses]]\nurl = 'http://{}'\nkey = '{}'\n", w.listen, w.key);
-    format!("[log]\ninterval_ms = 100\n{}", witnesses.iter().map(witness).collect::<String>())
+    format!("{ASKED_OFTEN}[log]\ninterval_ms = 100\n{}", witnesses.iter().map(witness).collect::<String>())
 }
 
 /// What the log shows now.
