@@ -561,7 +561,8 @@ impl World {
             | Event::Match { .. }
             | Event::Relayed(_)
             | Event::Refused { .. }
-            | Event::Goodbye { .. } => {}
+            | Event::Goodbye { .. }
+            | Event::Limited { .. } => {}
         }
     }
 
