@@ -12,7 +12,7 @@ use std::{
 
 use cadastre_protocol::{
     BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, EnterAs, Failure, Genesis,
-    GoodbyeReason, Height, MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate,
+    GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate,
     SignedTransaction, Turn,
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
@@ -25,13 +25,26 @@ use crate::{
     clock,
     config::Config,
     desyncs::DesyncFolder,
-    limiter::RoomPlace,
+    limiter::{Over, RoomPlace},
     metrics::Metrics,
     store::{Store, Writer},
 };
 
 /// Inputs that wait in front of one room. Connections wait when there are more.
 const ROOM_INPUTS_MAX: usize = 64;
+
+/// Why a room was not opened.
+#[derive(Debug)]
+pub(crate) enum NotOpened {
+    Failed(Failure),
+    Limited(Over<Limit>),
+}
+
+impl From<Failure> for NotOpened {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
 
 /// Everything that a room's task shares with the rest of the service.
 #[derive(Clone, Debug)]
@@ -152,30 +165,31 @@ impl Rooms {
         &self.shared
     }
 
-    /// Opens a new room, which counts for whoever has the `place`.
+    /// Opens a new room, which counts for whoever gets the `place`: that is asked for only if the room is not there.
     pub(crate) fn create(
         self: &Arc<Self>,
         name: RoomName,
         spec: RoomSpec,
-        place: RoomPlace,
-    ) -> Result<(), Failure> {
+        place: impl FnOnce() -> Result<RoomPlace, Over<Limit>>,
+    ) -> Result<(), NotOpened> {
         let mut open = self.lock();
         if !self.is_serving() {
-            return Err(Failure::Unavailable);
+            return Err(Failure::Unavailable.into());
         }
         if let Some(there) = open.rooms.get(&name) {
             if there.info.borrow().phase != "ended" {
-                return Err(Failure::RoomExists);
+                return Err(Failure::RoomExists.into());
             }
             // What is left of a match that is over is served from the store.
             open.forget(&name);
         }
         if open.rooms.len() >= self.shared.config.limits.rooms_max {
             self.shared.metrics.count_limited("rooms_max");
-            return Err(Failure::TooManyRooms);
+            return Err(Failure::TooManyRooms.into());
         }
         let host = self.host().ok_or(Failure::Unavailable)?;
         let room = Room::open(name.clone(), host, spec).ok_or(Failure::BadSpec)?;
+        let place = place().map_err(NotOpened::Limited)?;
         self.start(&mut open, name, room, Some(place));
         Ok(())
     }

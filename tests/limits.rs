@@ -281,14 +281,14 @@ async fn one_room_too_many_of_an_identity_or_an_address_is_refused() {
     for _ in 0..3 {
         assert_eq!(peer.create("second").await, limited(Limit::RoomsPerIdentity));
     }
-    assert_eq!(peer.create("first").await, limited(Limit::RoomsPerIdentity));
+    assert_eq!(peer.create("first").await, ServerMessage::Failed(Failure::RoomExists));
     // Its first player opens it.
     let mut table = Table::open(&server, "second", boxes(2, 4)).await;
     let mut another = Peer::login(&server, &identity(52)).await;
     assert_eq!(another.create("third").await, limited(Limit::RoomsPerAddress));
     let refused = scene.run(&format!("room create third {}", server.arguments())).await;
     assert!(refused.refused(3).contains("limit `rooms_per_address_max` is reached; come again in 30 s"));
-    assert_eq!(server.metric("cadastre_limited_total{limit=\"rooms_per_identity_max\"}").await, 4);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"rooms_per_identity_max\"}").await, 3);
     assert_eq!(server.metric("cadastre_limited_total{limit=\"rooms_per_address_max\"}").await, 2);
     // The room of a match that is over counts no longer.
     table.finish().await;

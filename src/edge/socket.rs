@@ -25,7 +25,7 @@ use super::{Edge, closed, http::Upgrade};
 use crate::{
     clock,
     limiter::{Address, LoginPlace, Over},
-    rooms::{Inbox, Outbox, RoomHandle, ToGuest, ToRoom, outbox},
+    rooms::{Inbox, NotOpened, Outbox, RoomHandle, ToGuest, ToRoom, outbox},
     store::ReadError,
 };
 
@@ -338,13 +338,11 @@ impl Client {
         match message {
             ClientMessage::Create { room, spec } => {
                 self.check_serving()?;
-                let place = match self.edge.limiter.room(identity, self.address) {
-                    Ok(place) => place,
-                    Err(over) => return self.send_limited(over).await,
-                };
+                let place = || self.edge.limiter.room(identity, self.address);
                 match self.edge.rooms.create(room.clone(), spec, place) {
                     Ok(()) => self.send(&encode(&ServerMessage::Created { room })).await,
-                    Err(failure) => self.fail(failure).await,
+                    Err(NotOpened::Failed(failure)) => self.fail(failure).await,
+                    Err(NotOpened::Limited(over)) => self.send_limited(over).await,
                 }
             }
             ClientMessage::Enter { room, enter_as, name } => {
