@@ -37,6 +37,8 @@ pub struct Metrics {
     pub desyncs: Counter,
     /// Seats that signed two transactions for one turn.
     pub double_transactions: Counter,
+    /// Takebacks that all seats of a match consented to.
+    pub takebacks: Counter,
     /// Guests whose state was compared, and found to differ.
     pub desyncs_compared: Counter,
     /// Of these, those whose bundle was not written.
@@ -90,6 +92,7 @@ impl Metrics {
             late: Counter::default(),
             desyncs: Counter::default(),
             double_transactions: Counter::default(),
+            takebacks: Counter::default(),
             desyncs_compared: Counter::default(),
             desyncs_not_kept: Counter::default(),
             refused: Family::default(),
@@ -120,6 +123,7 @@ impl Metrics {
             "Seats that signed two transactions for one turn",
             m.double_transactions.clone(),
         );
+        r.register("takebacks", "Takebacks that all seats consented to", m.takebacks.clone());
         r.register("desyncs_compared", "States of guests that were compared", m.desyncs_compared.clone());
         r.register("desyncs_not_kept", "Bundles of desyncs not written", m.desyncs_not_kept.clone());
         r.register("transactions_refused", "Transactions refused", m.refused.clone());

@@ -112,6 +112,7 @@ async fn a_replay_can_be_looked_at() {
         "root_key",
         "rules",
         "standings",
+        "takebacks",
         "turns",
     ];
     assert_eq!(fields(&summary), shape);
@@ -128,7 +129,7 @@ async fn a_replay_can_be_looked_at() {
     let replay = Replay::open(&file).unwrap();
     for turn in [0, 3, 6] {
         let state = scene.run(&format!("--json replay match.cadr --turn {turn}")).await.ok().only_json();
-        assert_eq!(fields(&state), ["legend", "standings", "state_root", "turn"]);
+        assert_eq!(fields(&state), ["attempt", "legend", "standings", "state_root", "turn"]);
         assert_eq!(state["turn"], turn);
         let root = replay.seek(cadastre_protocol::Turn::new(turn)).unwrap().state_root();
         assert_eq!(state["state_root"], root.to_string());

@@ -385,9 +385,9 @@ async fn an_address_that_asks_for_too_many_pages_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_trusted_proxy_everybody_has_an_address() {
     let scene = Scene::new();
-    let limits = "[limits]\nrequests_per_address_rate = { burst = 2, per_min = 1 }\n\
-                  connections_per_address_max = 1\n";
-    let server = scene.serve_configured(&format!("trusted_proxies = [\"127.0.0.1\"]\n{limits}")).await;
+    let proxies = "trusted_proxies = [\"127.0.0.1\"]\n";
+    let limits = "[limits]\nrequests_per_address_rate = { burst = 2, per_min = 1 }\n";
+    let server = scene.serve_configured(&format!("{proxies}{limits}")).await;
     let of = |ip: &str| format!("X-Forwarded-For: {}\r\n", ip.parse::<IpAddr>().unwrap());
     let of_the_same_network = of("2001:db8:0:1::2");
     until_refused(&server, "/rooms", &of("192.0.2.1")).await;
@@ -396,7 +396,11 @@ async fn behind_a_trusted_proxy_everybody_has_an_address() {
     assert_refusal(&refused, "requests_per_address_rate");
     let other = server.raw(&get(&server, "/rooms", &of("192.0.2.2"))).await;
     assert!(other.starts_with("HTTP/1.1 200 "), "{other}");
+    server.stop().await;
+
     // The proxy opens as many connections as it likes; those behind it do not.
+    let one = "[limits]\nconnections_per_address_max = 1\n";
+    let server = scene.serve_configured(&format!("{proxies}{one}")).await;
     let _wire = Wire::dial(&server).await;
     assert_refusal(&server.raw(&upgrade(&server)).await, "connections_per_address_max");
     server.stop().await;

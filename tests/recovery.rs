@@ -12,7 +12,7 @@ use cadastre_client::{Config, Session};
 use cadastre_protocol::{
     Certificate, ChainSecret, ClientMessage, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Head,
     Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerMessage,
-    SignedCertificate, TurnMode, Visibility,
+    SignedCertificate, TakebackPolicy, TurnMode, Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -108,6 +108,7 @@ impl Table {
             double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
+            takebacks: TakebackPolicy::Never,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =

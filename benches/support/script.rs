@@ -28,7 +28,7 @@ impl Script {
         let mut server = Server::open(number, Vec::new());
         let genesis = server.room.genesis().expect("all are ready").clone();
         let match_id = genesis.match_id();
-        let mut game = Game::start(&genesis.setup()).expect("the room plays it");
+        let mut game = Game::of_match(&genesis).expect("the room plays it");
         let sessions: Vec<_> =
             (0..SEATS).map(|seat| player_key(seat).session(match_id, Epoch::FIRST)).collect();
         let joins: Vec<_> =

@@ -4,7 +4,7 @@ use cadastre_protocol::{
     Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName,
     DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode, RoomName, RoomSpec,
     SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession, SignedCertificate,
-    SignedTransaction, Trust, TurnMode, Visibility, decode_exact, encode,
+    SignedTransaction, TakebackPolicy, Trust, TurnMode, Visibility, decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -163,6 +163,7 @@ fn spec() -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     }
 }
 

@@ -10,8 +10,8 @@ use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
-    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey, Trust,
-    TurnMode, Visibility,
+    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey,
+    TakebackPolicy, Trust, TurnMode, Visibility,
 };
 
 #[tokio::main]
@@ -43,6 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
+            takebacks: TakebackPolicy::Never,
         }),
     };
 
@@ -75,6 +76,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::Lobby(_)
             | Event::CaughtUp
             | Event::Relayed(_)
+            | Event::Takeback { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Desync(_)

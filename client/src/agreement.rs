@@ -1,8 +1,6 @@
 //! What a player has said Ready to, and whether a match is that.
 
-use cadastre_protocol::{
-    Clock, Genesis, Lobby, Randomness, RandomnessMode, RoomSpec, SeatHolder, SpectatorPolicy, TakebackPolicy,
-};
+use cadastre_protocol::{Clock, Genesis, Lobby, RoomSpec, SeatHolder, SpectatorPolicy};
 use cadastre_simulations::find_rules;
 
 /// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
@@ -27,18 +25,14 @@ fn is_game(spec: &RoomSpec, genesis: &Genesis) -> bool {
 
 fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
     let turns = &genesis.turns;
-    let randomness = match &genesis.randomness {
-        Randomness::None => RandomnessMode::None,
-        Randomness::CommitReveal { .. } => RandomnessMode::CommitReveal,
-    };
     turns.mode == spec.mode
         && turns.turns_max == spec.turns_max
         && spec.deadline_ms.is_none_or(|deadline| deadline == turns.deadline_ms)
         && turns.clock == Clock::PerTurn
         && genesis.double_transactions == spec.double_transactions
         && genesis.visibility == spec.visibility
-        && randomness == spec.randomness
-        && genesis.takebacks == TakebackPolicy::Never
+        && genesis.randomness.mode() == spec.randomness
+        && genesis.takebacks == spec.takebacks
         && matches!(genesis.spectators, SpectatorPolicy::Allowed { .. }) == spec.spectators
         && genesis.parent.is_none()
 }

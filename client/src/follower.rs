@@ -84,7 +84,7 @@ impl Follower {
         if names.len() != genesis.seats.len() {
             return Err(FollowError::Names);
         }
-        let game = Game::start(&genesis.setup()).map_err(FollowError::Setup)?;
+        let game = Game::of_match(&genesis).map_err(FollowError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(FollowError::Genesis)?;
         Ok(Self {
             history: History::new(&game),
@@ -134,7 +134,7 @@ impl Follower {
         let mut voids = Vec::new();
         match &checked.work() {
             Work::Nothing => {}
-            work @ Work::Begin { .. } => {
+            work @ (Work::Begin { .. } | Work::Back { .. }) => {
                 self.game.execute(work);
                 self.history = History::new(&self.game);
                 self.computed = self.game.state_root();
@@ -259,10 +259,11 @@ impl Follower {
         BlockError::StateRoot { expected, got: self.computed }
     }
 
-    fn heal(&mut self, game: Game, cause: Cause) -> Result<Box<(Desync, Followed)>, FollowError> {
+    fn heal(&mut self, mut game: Game, cause: Cause) -> Result<Box<(Desync, Followed)>, FollowError> {
         let healing = self.healing.take().ok_or(FollowError::Heal(HealError::Unexpected))?;
         let desync = healing.report(&game, cause, true);
         self.history = History::new(&game);
+        game.put_right(&mut self.game);
         self.game = game;
         let Healing { checked, voids, .. } = *healing;
         let followed = self.append(checked, voids, desync.block.clone())?;
@@ -284,7 +285,8 @@ impl Follower {
             return healed;
         }
         let healing = self.healing.take()?;
-        if let Ok(game) = Game::restore(self.game.setup(), &healing.past().before.snapshot()) {
+        if let Ok(mut game) = Game::restore(self.game.setup(), &healing.past().before.snapshot()) {
+            game.undo(&mut self.game);
             self.history = History::new(&game);
             self.game = game;
             self.computed = self.game.state_root();

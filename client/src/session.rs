@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     BlockKind, ClientMessage, CompareAnswer, Delegation, Digest, DisplayName, EnterAs, Epoch, Evidence,
-    Failure, GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
-    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
-    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation, SignedTransaction, Standing,
-    Transaction, TransactionBody, TransactionError, Turn, TxHash, Visibility,
+    Failure, GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, NextTransaction, OpenTurn,
+    ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal,
+    Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation,
+    SignedTransaction, Standing, TAKEBACKS_PER_TURN_MAX, Transaction, TransactionBody, TransactionError,
+    Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Void;
 
@@ -88,6 +89,14 @@ pub enum Event {
     /// In a match with open moves, what another seat does in the open turn. It was verified, and has no effect
     /// before the block. Told again on every new connection.
     Relayed(Transaction),
+    /// What a seat wants in the open turn, by the server's word: to go back to a turn, or (again) not to. Whether it
+    /// wants to, shows when all do: then comes a Takeback block.
+    Takeback {
+        /// Which seat.
+        seat: Seat,
+        /// The turn to go back to.
+        to_turn: Option<Turn>,
+    },
     /// The server has a transaction of ours on disk.
     Receipt(Receipt),
     /// The server refused a transaction of ours. Nothing else can be handed in for its turn: the turn has what
@@ -266,9 +275,14 @@ impl Session {
             ServerMessage::CaughtUp { height } => self.caught_up(height)?,
             ServerMessage::Receipt(receipt) => self.receipt(&receipt)?,
             ServerMessage::Relay(relay) => self.relay(*relay)?,
+            ServerMessage::Takeback { seat, to_turn } => {
+                self.events.push_back(Event::Takeback { seat, to_turn });
+            }
             ServerMessage::Refused { transaction, refusal } => {
                 // It stays pending. Nothing else could be taken in its place: another process of this identity
                 // was faster, or the turn is over; and two bodies for one turn would look like cheating.
+                // What is said about takebacks is bound to no such thing, and would keep the action from its place.
+                self.pending.pop_if(|last| last.hash() == transaction && is_takeback(last));
                 self.events.push_back(Event::Refused { transaction, refusal });
             }
             ServerMessage::Failed(failure) => self.failed(failure)?,
@@ -334,14 +348,58 @@ impl Session {
         self.act(TransactionBody::Resign)
     }
 
+    /// Proposes to go back to the state after `to_turn`, or consents if another seat has proposed the same. What was
+    /// handed in for the open turn is void if all do; until then it can still be acted, which takes it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::submit`], and [`SubmitError::NoTakeback`].
+    pub fn propose_takeback(&mut self, to_turn: Turn) -> Result<TxHash, SubmitError> {
+        let (_, follower) = self.at_table()?;
+        let chain = follower.chain();
+        let floor = chain.takeback_floor().filter(|_| !chain.is_revealing());
+        if to_turn > chain.head().turn || floor.is_none_or(|floor| to_turn < floor) {
+            return Err(SubmitError::NoTakeback);
+        }
+        if self.pending.iter().filter(|signed| is_takeback(signed)).count() == TAKEBACKS_PER_TURN_MAX {
+            return Err(SubmitError::AlreadySubmitted);
+        }
+        self.hand_in(TransactionBody::Takeback { to_turn })
+    }
+
+    /// Declines what others have proposed, and takes back an own proposal or consent.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::propose_takeback`].
+    pub fn decline_takeback(&mut self) -> Result<TxHash, SubmitError> {
+        let (_, follower) = self.at_table()?;
+        let turn = follower.chain().head().turn;
+        self.propose_takeback(turn)
+    }
+
     fn playing(&self) -> Result<(Seat, &Follower), SubmitError> {
+        let at_table = self.at_table()?;
+        if self.has_acted() { Err(SubmitError::AlreadySubmitted) } else { Ok(at_table) }
+    }
+
+    /// Was an action signed for the open turn?
+    fn has_acted(&self) -> bool {
+        let is_action = |signed: &SignedTransaction| {
+            let read = signed.clone().read();
+            read.is_ok_and(|read| {
+                let body = &read.get().body;
+                !matches!(body, TransactionBody::Takeback { .. } | TransactionBody::Delegate(_))
+            })
+        };
+        self.pending.iter().any(is_action)
+    }
+
+    fn at_table(&self) -> Result<(Seat, &Follower), SubmitError> {
         match (self.seat, &self.follower) {
             (Some(seat), Some(follower))
                 if self.caught_up && !follower.is_diverged() && follower.chain().next_turn().is_some() =>
             {
-                if !self.pending.is_empty() {
-                    return Err(SubmitError::AlreadySubmitted);
-                }
                 Ok((seat, follower))
             }
             _ => Err(SubmitError::NotPlaying),
@@ -352,8 +410,27 @@ impl Session {
     /// what that one may have signed for this turn is lost, and two transactions under one session key for one
     /// turn would look like cheating.
     fn act(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
-        let (seat, follower) = self.playing()?;
-        let next = follower.chain().next_of(seat).ok_or(SubmitError::NotPlaying)?;
+        self.playing()?;
+        self.hand_in(body)
+    }
+
+    /// What the next transaction of the own seat goes on from: the chain, or what is pending.
+    fn next(&self, seat: Seat, follower: &Follower) -> Option<NextTransaction> {
+        let in_chain = follower.chain().next_of(seat)?;
+        let Some(last) = self.pending.last() else { return Some(in_chain) };
+        let last = last.clone().read().ok()?;
+        let (prev_tx, tx) = (last.hash(), last.get());
+        if prev_tx == in_chain.prev_tx {
+            return Some(in_chain);
+        }
+        let session = self.session_key(tx.match_id, tx.epoch).public();
+        let (epoch, session, seq) = (Some(tx.epoch), Some(session), tx.seq.next()?);
+        Some(NextTransaction { epoch, session, seq, prev_tx, ..in_chain })
+    }
+
+    fn hand_in(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
+        let (seat, follower) = self.at_table()?;
+        let next = self.next(seat, follower).ok_or(SubmitError::NotPlaying)?;
         let in_force = next.epoch.ok_or(SubmitError::NotPlaying)?;
         let draft = Transaction {
             epoch: in_force,
@@ -379,7 +456,7 @@ impl Session {
         };
         let hash = signed.last().expect("an action was signed").hash();
         self.outbox.extend(signed.iter().cloned().map(ClientMessage::Submit));
-        self.pending = signed;
+        self.pending.extend(signed);
         Ok(hash)
     }
 
@@ -664,7 +741,7 @@ impl Session {
 
     /// Says that the match waits for us, if it does.
     fn announce_turn(&mut self) {
-        if let Some((turn, deadline)) = self.asked().filter(|_| self.pending.is_empty()) {
+        if let Some((turn, deadline)) = self.asked().filter(|_| !self.has_acted()) {
             self.events.push_back(Event::YourTurn { turn, deadline });
         }
     }
@@ -772,6 +849,10 @@ impl Session {
     }
 }
 
+fn is_takeback(signed: &SignedTransaction) -> bool {
+    signed.clone().read().is_ok_and(|read| matches!(read.get().body, TransactionBody::Takeback { .. }))
+}
+
 /// Why a session cannot go on with this server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
@@ -807,6 +888,9 @@ pub enum SubmitError {
     /// The open turn has commands of this session already.
     #[error("commands for this turn were handed in already")]
     AlreadySubmitted,
+    /// The match has no takebacks, or none to that turn, or none at this moment.
+    #[error("the match cannot go back to that turn now")]
+    NoTakeback,
     /// The rules do not allow it.
     #[error(transparent)]
     Illegal(cadastre_simulations::Refusal),

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, Failure, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey, RECORD_BYTES_MAX,
-    RoomName, RoomSpec, SecretKey, ServerMessage, Trust, TxHash,
+    RoomName, RoomSpec, SecretKey, ServerMessage, Trust, Turn, TxHash,
 };
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::Instant};
@@ -155,6 +155,24 @@ impl Client {
         self.session.resign()
     }
 
+    /// Proposes or consents to go back to the state after `to_turn`; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::propose_takeback`].
+    pub fn propose_takeback(&mut self, to_turn: Turn) -> Result<TxHash, SubmitError> {
+        self.session.propose_takeback(to_turn)
+    }
+
+    /// Declines what others have proposed; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::decline_takeback`].
+    pub fn decline_takeback(&mut self) -> Result<TxHash, SubmitError> {
+        self.session.decline_takeback()
+    }
+
     /// Waits for the next event, connecting first if there is no connection, and again with growing pauses
     /// after one was lost. A future dropped half-way costs at most the connection.
     ///
@@ -183,6 +201,7 @@ impl Client {
                     | Event::CaughtUp
                     | Event::YourTurn { .. }
                     | Event::Relayed(_)
+                    | Event::Takeback { .. }
                     | Event::Receipt(_)
                     | Event::Evidence(_)
                     | Event::Refused { .. }

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     certificate::SignedCertificate,
     codec::{CodecError, Wire, decode_exact, encode, strictly_ascending},
-    genesis::Genesis,
+    genesis::{Genesis, TAKEBACKS_PER_TURN_MAX},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, StateRoot, Turn},
     keys::{BadSignature, EnrolledKey, PublicKey},
@@ -65,7 +65,7 @@ pub enum BlockKind {
         /// Why.
         reason: ReopenReason,
     },
-    /// Goes back to the state after an earlier turn.
+    /// Goes back to the state after an earlier turn, as all seats have consented to.
     Takeback {
         /// That turn.
         to_turn: Turn,
@@ -88,8 +88,8 @@ impl BlockKind {
     /// Does it take up the transactions received so far?
     pub const fn closes_turn(&self) -> bool {
         match self {
-            Self::Start | Self::Turn | Self::Commit => true,
-            Self::Reopen { .. } | Self::Takeback { .. } | Self::KeyChange { .. } | Self::Seal { .. } => false,
+            Self::Start | Self::Turn | Self::Commit | Self::Takeback { .. } => true,
+            Self::Reopen { .. } | Self::KeyChange { .. } | Self::Seal { .. } => false,
         }
     }
 
@@ -205,12 +205,14 @@ impl Wire for Header {
     }
 }
 
+/// A new delegation, an action, and what is said about taking turns back.
+const ENTRIES_PER_SEAT_MAX: usize = 2 + TAKEBACKS_PER_TURN_MAX;
+
 impl Wire for Block {
     const BYTES_MAX: usize = 48 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
-        // A new delegation and an action for each seat.
-        if self.entries.len() > 2 * usize::from(SEATS_MAX) {
+        if self.entries.len() > ENTRIES_PER_SEAT_MAX * usize::from(SEATS_MAX) {
             return Err("too many entries");
         }
         if !strictly_ascending(self.absent.iter().map(|absence| absence.seat)) {

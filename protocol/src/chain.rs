@@ -15,7 +15,7 @@ use crate::{
         SealReason, absent_root, body_root,
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
-    genesis::{DoubleTransactionPolicy, Genesis, SeatHolder, TurnMode, Visibility},
+    genesis::{DoubleTransactionPolicy, Genesis, SeatHolder, TAKEBACK_TURNS_MAX, TurnMode, Visibility},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::{EnrolledKey, PublicKey},
@@ -243,6 +243,17 @@ impl Chain {
         self.seats().filter(|(_, state)| state.resigned).map(|(seat, _)| seat).collect()
     }
 
+    /// The earliest turn that the match can go back to; `None` when it has no takebacks.
+    pub fn takeback_floor(&self) -> Option<Turn> {
+        let floor = self.state.furthest.get().saturating_sub(TAKEBACK_TURNS_MAX);
+        self.genesis.has_takebacks().then_some(Turn::new(floor))
+    }
+
+    /// May a Takeback transaction name this turn? The head's own turn declines.
+    fn can_be_asked_for(&self, to: Turn) -> bool {
+        to <= self.state.head.turn && self.takeback_floor().is_some_and(|floor| floor <= to)
+    }
+
     /// Number and link of the next transaction of `seat`, and the epoch of its session key; `None` for a
     /// seat that the match does not have.
     pub fn next_of(&self, seat: Seat) -> Option<NextTransaction> {
@@ -328,6 +339,7 @@ impl Chain {
         let drawn = self.drawn(header, &block.entries);
         let open = self.check_entries(&block, drawn)?;
         self.check_absent(&block, &open)?;
+        self.check_consent(header, &open)?;
         let (seats, acted, desynced) = open.into_parts();
         Ok(CheckedBlock { block, drawn, seats, acted, desynced, signer })
     }
@@ -417,7 +429,7 @@ impl Chain {
         if header.server_time < head.server_time {
             return Err(BlockError::ClockBackwards);
         }
-        if header.attempt != head.attempt {
+        if Some(header.attempt) != self.attempt_of(&header.kind) {
             return Err(BlockError::WrongAttempt);
         }
         let revealed = match self.state.server.filter(|_| header.kind.reveals()) {
@@ -454,31 +466,31 @@ impl Chain {
             BlockKind::Seal { reason, .. } => {
                 begun && *reason == self.seal_due().unwrap_or(SealReason::Operator)
             }
-            BlockKind::Takeback { .. } => false,
+            BlockKind::Takeback { to_turn } => {
+                let back = *to_turn < head.turn && self.can_be_asked_for(*to_turn);
+                begun && self.seal_due().is_none() && !self.state.revealing && back
+            }
         };
         let body_fits = match &header.kind {
             BlockKind::Turn | BlockKind::Commit => true,
-            BlockKind::Start | BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => {
-                block.absent.is_empty()
-            }
-            BlockKind::Reopen { .. }
+            BlockKind::Start
             | BlockKind::Takeback { .. }
-            | BlockKind::KeyChange { .. }
-            | BlockKind::Seal { .. } => block.entries.is_empty() && block.absent.is_empty(),
+            | BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => block.absent.is_empty(),
+            BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } | BlockKind::Seal { .. } => {
+                block.entries.is_empty() && block.absent.is_empty()
+            }
         };
         if !in_place || !body_fits {
             return Err(BlockError::WrongKind);
         }
-        let turns = header.kind == BlockKind::Turn;
-        let turn = if turns { head.turn.next().ok_or(BlockError::Exhausted)? } else { head.turn };
+        let turn = self.turn_after(&header.kind).ok_or(BlockError::Exhausted)?;
         if header.turn != turn {
             return Err(BlockError::WrongTurn { expected: turn, got: header.turn });
         }
         if header.deadline != self.deadline_after(&header.kind, header.server_time) {
             return Err(BlockError::WrongDeadline);
         }
-        let begins = header.kind == BlockKind::Start && self.state.server.is_some();
-        if !turns && !begins && header.state_root != head.state_root {
+        if !self.executes(&header.kind) && header.state_root != head.state_root {
             return Err(BlockError::StateRoot { expected: head.state_root, got: header.state_root });
         }
         match &header.kind {
@@ -495,13 +507,48 @@ impl Chain {
         }
     }
 
+    /// Number of takebacks after a block of this kind; `None` when it cannot be counted.
+    fn attempt_of(&self, kind: &BlockKind) -> Option<Attempt> {
+        let attempt = self.state.head.attempt;
+        if matches!(kind, BlockKind::Takeback { .. }) { attempt.next() } else { Some(attempt) }
+    }
+
+    /// The turn after a block of this kind; `None` when it cannot be numbered.
+    fn turn_after(&self, kind: &BlockKind) -> Option<Turn> {
+        match kind {
+            BlockKind::Turn => self.state.head.turn.next(),
+            BlockKind::Takeback { to_turn } => Some(*to_turn),
+            BlockKind::Start
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => Some(self.state.head.turn),
+        }
+    }
+
+    /// Does only whoever runs the rules know the state after a block of this kind?
+    const fn executes(&self, kind: &BlockKind) -> bool {
+        match kind {
+            BlockKind::Turn | BlockKind::Takeback { .. } => true,
+            BlockKind::Start => self.state.server.is_some(),
+            BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => false,
+        }
+    }
+
     /// When the turn that is open after a block of this kind closes.
     fn deadline_after(&self, kind: &BlockKind, server_time: Millis) -> Option<Millis> {
         match kind {
-            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Reopen { .. } => {
+            BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::Takeback { .. } => {
                 Some(server_time.after(u64::from(self.genesis.turns.deadline_ms)))
             }
-            BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => self.state.head.deadline,
+            BlockKind::KeyChange { .. } => self.state.head.deadline,
             BlockKind::Seal { .. } => None,
         }
     }
@@ -539,7 +586,9 @@ impl Chain {
         let mut open = self.open_turn();
         match opening {
             [] => {}
-            [ReadEntry { received, transaction }] if !is_action(&transaction.get().body) => {
+            [ReadEntry { received, transaction }]
+                if matches!(transaction.get().body, TransactionBody::Delegate(_)) =>
+            {
                 let refused = |error| BlockError::Entry { index: 0, seat, error };
                 let admission = open.check(self, transaction.clone(), *received).map_err(refused)?;
                 open.accept(admission);
@@ -577,6 +626,26 @@ impl Chain {
             }
             BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => Ok(()),
+        }
+    }
+
+    /// Has every seat consented to a takeback, and is none passed over that all have consented to?
+    fn check_consent(&self, header: &Header, open: &OpenTurn) -> Result<(), BlockError> {
+        match &header.kind {
+            BlockKind::Takeback { to_turn } => {
+                let mut asked = SeatSet::first(self.genesis.seat_count()).without(self.resigned()).iter();
+                let other = asked.find(|seat| open.takeback_of(*seat) != Some(*to_turn));
+                other.map_or(Ok(()), |seat| Err(BlockError::NoConsent { seat }))
+            }
+            BlockKind::Turn | BlockKind::Commit if open.agreed_takeback(self).is_some() => {
+                Err(BlockError::TakebackDue)
+            }
+            BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => Ok(()),
         }
@@ -672,17 +741,4 @@ impl OpenTurn {
 /// Does this body bring, hide or show the commands of a turn?
 const fn is_move(body: &TransactionBody) -> bool {
     matches!(body, TransactionBody::Turn(_) | TransactionBody::Commit(_) | TransactionBody::Reveal { .. })
-}
-
-/// Is this body an action, which a seat has one of in a turn?
-const fn is_action(body: &TransactionBody) -> bool {
-    match body {
-        TransactionBody::Delegate(_) => false,
-        TransactionBody::Join(_)
-        | TransactionBody::Turn(_)
-        | TransactionBody::Commit(_)
-        | TransactionBody::Reveal { .. }
-        | TransactionBody::Takeback { .. }
-        | TransactionBody::Resign => true,
-    }
 }

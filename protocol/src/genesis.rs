@@ -18,6 +18,13 @@ pub const DEADLINE_MS_MIN: u32 = 100;
 /// Longest time that a turn may be open: 31 days in milliseconds.
 pub const DEADLINE_MS_MAX: u32 = 31 * 24 * 60 * 60 * 1000;
 
+/// How far behind the furthest turn that a match has come to a takeback can go. Whoever follows a match with
+/// takebacks keeps what it takes to go back so far.
+pub const TAKEBACK_TURNS_MAX: u32 = 16;
+
+/// How often a seat can propose, consent to or decline takebacks in one turn.
+pub const TAKEBACKS_PER_TURN_MAX: usize = 2;
+
 /// Height 0 of a match. Its hash is the match's id, so nothing in it can be changed afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Genesis {
@@ -164,6 +171,16 @@ pub enum Randomness {
     },
 }
 
+impl Randomness {
+    /// Which it is.
+    pub const fn mode(&self) -> RandomnessMode {
+        match self {
+            Self::None => RandomnessMode::None,
+            Self::CommitReveal { .. } => RandomnessMode::CommitReveal,
+        }
+    }
+}
+
 /// Which [`Randomness`] a room is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum RandomnessMode {
@@ -210,6 +227,12 @@ pub fn may_commit_and_reveal(turns_max: Option<u32>) -> bool {
     turns_max.is_some_and(|turns| turns <= RANDOM_TURNS_MAX)
 }
 
+/// Do takebacks go with this randomness? Hash chains have an element for each turn, and one that was revealed
+/// stays revealed: the last turns would be left without.
+pub fn may_take_back(takebacks: TakebackPolicy, randomness: RandomnessMode) -> bool {
+    takebacks == TakebackPolicy::Never || randomness == RandomnessMode::None
+}
+
 impl Genesis {
     /// The layout that this build writes.
     pub const VERSION: u8 = 1;
@@ -217,6 +240,11 @@ impl Genesis {
     /// Names the match.
     pub fn match_id(&self) -> MatchId {
         MatchId::new(hash(Context::Genesis, &[&encode(self)]))
+    }
+
+    /// Can turns be taken back?
+    pub fn has_takebacks(&self) -> bool {
+        self.takebacks != TakebackPolicy::Never
     }
 
     /// How many seats.
@@ -249,7 +277,7 @@ impl Genesis {
     /// The first mode that it does not play.
     pub fn supported(&self) -> Result<(), UnsupportedMode> {
         let modes = [
-            (self.takebacks == TakebackPolicy::Never, "takebacks"),
+            (may_take_back(self.takebacks, self.randomness.mode()), "takebacks with hash chains"),
             (matches!(self.absence, AbsencePolicy::Pass { .. }), "absence"),
             (self.turns.clock == Clock::PerTurn && self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),

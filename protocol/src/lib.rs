@@ -50,8 +50,8 @@ pub use evidence::{
 };
 pub use genesis::{
     AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
-    Randomness, RandomnessMode, SeatHolder, SpectatorPolicy, TakebackPolicy, TurnMode, TurnRules,
-    UnsupportedMode, Visibility, may_commit_and_reveal,
+    Randomness, RandomnessMode, SeatHolder, SpectatorPolicy, TAKEBACK_TURNS_MAX, TAKEBACKS_PER_TURN_MAX,
+    TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility, may_commit_and_reveal, may_take_back,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,

@@ -7,10 +7,10 @@ use crate::{
     chain::TransactionError,
     codec::{DECODE_BYTES_MAX, Wire},
     compare::{CompareAnswer, CompareRequest},
-    genesis::{DoubleTransactionPolicy, RandomnessMode, TurnMode, Visibility},
+    genesis::{DoubleTransactionPolicy, RandomnessMode, TakebackPolicy, TurnMode, Visibility},
     hash::Digest,
     hash_chain::ChainStart,
-    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TxHash},
+    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, Turn, TxHash},
     keys::PublicKey,
     limit::Limit,
     receipt::ProvenReceipt,
@@ -105,6 +105,8 @@ pub struct RoomSpec {
     pub visibility: Visibility,
     /// Where seed and block order come from.
     pub randomness: RandomnessMode,
+    /// Whether turns can be taken back.
+    pub takebacks: TakebackPolicy,
 }
 
 /// As what somebody enters a room.
@@ -228,6 +230,14 @@ pub enum ServerMessage {
         limit: Limit,
         /// Not before, in milliseconds from now.
         retry_after_ms: u32,
+    },
+    /// What a seat wants in the open turn: on disk, and by the server's word only, for the seat's own may be of no
+    /// account before the block.
+    Takeback {
+        /// Which seat.
+        seat: Seat,
+        /// The turn to go back to; `None` when it declines, or wants it no more.
+        to_turn: Option<Turn>,
     },
 }
 
@@ -418,7 +428,8 @@ impl Wire for ServerMessage {
             | Self::Pong(_)
             | Self::Goodbye { .. }
             | Self::Relay(_)
-            | Self::Limited { .. } => Ok(()),
+            | Self::Limited { .. }
+            | Self::Takeback { .. } => Ok(()),
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Drawn {
     Seed(Digest),
     /// The roll of the turn that is executed.
     Roll(Digest),
+    /// No element is revealed: the match goes back to this turn.
+    Back(Turn),
 }
 
 impl Drawn {
@@ -42,11 +44,11 @@ impl Drawn {
                 };
                 Self::Roll(by_seat(entries).into_iter().fold(server, add).finish())
             }
+            (BlockKind::Takeback { to_turn }, _) => Self::Back(*to_turn),
             (
                 BlockKind::Start
                 | BlockKind::Commit
                 | BlockKind::Reopen { .. }
-                | BlockKind::Takeback { .. }
                 | BlockKind::KeyChange { .. }
                 | BlockKind::Seal { .. },
                 _,
@@ -58,7 +60,9 @@ impl Drawn {
     pub(crate) const fn order(self, randomness: &Randomness) -> Digest {
         match (randomness, self) {
             (Randomness::CommitReveal { .. }, Self::Seed(drawn) | Self::Roll(drawn)) => drawn,
-            (Randomness::CommitReveal { .. }, Self::Nothing) | (Randomness::None, _) => Digest::ZERO,
+            (Randomness::CommitReveal { .. }, Self::Nothing | Self::Back(_)) | (Randomness::None, _) => {
+                Digest::ZERO
+            }
         }
     }
 
@@ -67,6 +71,7 @@ impl Drawn {
         match self {
             Self::Nothing => Work::Nothing,
             Self::Seed(seed) => Work::Begin { seed },
+            Self::Back(to) => Work::Back { to },
             Self::Roll(roll) => Work::Turn(TurnOrders { roll, orders: orders(entries) }),
         }
     }

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     codec::strictly_ascending,
     hash::Digest,
-    ids::{SEATS_MAX, Seat, SeatSet, StateRoot},
+    ids::{SEATS_MAX, Seat, SeatSet, StateRoot, Turn},
 };
 
 /// Longest name of a game's rules, in bytes.
@@ -86,6 +86,11 @@ pub enum Work<'a> {
     },
     /// Execute a turn.
     Turn(TurnOrders<'a>),
+    /// Go back to the state after an earlier turn.
+    Back {
+        /// That turn.
+        to: Turn,
+    },
 }
 
 /// How a seat stands. Equal places are a draw between their seats.

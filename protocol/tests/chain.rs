@@ -185,7 +185,11 @@ fn a_chain_does_not_begin_in_a_mode_that_is_not_played() {
         Chain::begin(genesis, toy.after(Turn::START)).unwrap_err()
     };
     let mode = |mode| GenesisError::Unsupported(UnsupportedMode(mode));
-    assert_eq!(refused(|g| g.takebacks = TakebackPolicy::Unanimous), mode("takebacks"));
+    let both = |g: &mut Genesis| {
+        g.takebacks = TakebackPolicy::Unanimous;
+        support::commit_reveal(g);
+    };
+    assert_eq!(refused(both), mode("takebacks with hash chains"));
     assert_eq!(refused(|g| g.seats[1] = SeatHolder::Open), mode("open seats"));
     assert_eq!(refused(|g| g.turns.grace_ms = 1), mode("clock"));
     assert_eq!(refused(|g| g.service = weak_key()), GenesisError::WeakKey);

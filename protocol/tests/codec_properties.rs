@@ -562,10 +562,11 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);
-    let modes = (double, visibility, randomness);
+    let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
+    let modes = (double, visibility, randomness, takebacks);
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (size, seats, mode), times, modes)| {
         let (turns_max, deadline_ms, spectators) = times;
-        let (double_transactions, visibility, randomness) = modes;
+        let (double_transactions, visibility, randomness, takebacks) = modes;
         RoomSpec {
             rules,
             size,
@@ -577,6 +578,7 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             double_transactions,
             visibility,
             randomness,
+            takebacks,
         }
     })
 }
@@ -656,6 +658,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         any::<(u32, u32)>()
             .prop_map(|(a, b)| TransactionError::WrongSeq { expected: Seq::new(a), got: Seq::new(b) }),
         Just(TransactionError::Exhausted),
+        Just(TransactionError::WrongTakeback),
     ];
     let refusal = prop_oneof![
         Just(Refusal::Malformed),
@@ -687,5 +690,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         }),
         any::<u64>().prop_map(ServerMessage::Pong),
         compare_answer().prop_map(ServerMessage::Compared),
+        (any_seat(), option::of(any::<u32>()))
+            .prop_map(|(seat, to_turn)| ServerMessage::Takeback { seat, to_turn: to_turn.map(Turn::new) }),
     ]
 }

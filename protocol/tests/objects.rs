@@ -469,7 +469,7 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
         let checked = chain.check_proven(support::received(proven)).unwrap();
         let drawn = by_hand::drawn(chain.genesis(), &seed, header, &block.entries);
         let work = match checked.work() {
-            Work::Nothing => None,
+            Work::Nothing | Work::Back { .. } => None,
             Work::Begin { seed: begun } => {
                 seed = *begun.as_bytes();
                 Some(seed)

@@ -50,7 +50,7 @@ fn the_seed_comes_from_all_and_the_start_brings_it() {
     let provisional = game.chain.setup().seed;
     let work = |game: &Match| match game.check(&game.start()).unwrap().work() {
         Work::Begin { seed } => seed,
-        other @ (Work::Nothing | Work::Turn(_)) => panic!("{other:?}"),
+        other @ (Work::Nothing | Work::Turn(_) | Work::Back { .. }) => panic!("{other:?}"),
     };
     let seed = work(&game);
     assert_ne!(seed, provisional);
@@ -68,7 +68,7 @@ fn a_roll_depends_on_who_reveals_and_an_absent_seat_keeps_its_element() {
         let transactions: Vec<_> = seats.iter().map(|index| game.action(seat(*index))).collect();
         match game.check(&game.turn(&transactions)).unwrap().work() {
             Work::Turn(turn) => turn.roll,
-            other @ (Work::Nothing | Work::Begin { .. }) => panic!("{other:?}"),
+            other @ (Work::Nothing | Work::Begin { .. } | Work::Back { .. }) => panic!("{other:?}"),
         }
     };
     let rolls = [roll(&game, &[0, 1, 2]), roll(&game, &[0, 1]), roll(&game, &[2]), roll(&game, &[])];

@@ -4,7 +4,7 @@ use cadastre_protocol::{BlockKind, Genesis, Height, MatchId, ReadBlock, Seat, St
 use cadastre_simulations::{DIFFERENCES_MAX, Difference, Game, State};
 
 use crate::{
-    player::{SeekError, lay_over},
+    player::{Player, SeekError, lay_over},
     replay::Replay,
 };
 
@@ -128,8 +128,8 @@ fn part(left: &Replay<'_>, right: &Replay<'_>, a: &ReadBlock, b: &ReadBlock) -> 
     if a.state_root == b.state_root || !same_work {
         return Ok(Parting::Block { height, turn });
     }
-    let before = turn.get().checked_sub(1).map_or(Turn::START, Turn::new);
-    let mut player = left.player(before)?;
+    let before = height.get().checked_sub(1).map_or(Height::GENESIS, Height::new);
+    let mut player = Player::at(left, before)?;
     let root = match player.forward() {
         Ok(_) => a.state_root,
         Err(SeekError::StateRoot { got, .. }) => got,
@@ -142,7 +142,7 @@ fn part(left: &Replay<'_>, right: &Replay<'_>, a: &ReadBlock, b: &ReadBlock) -> 
     } else {
         (None, None)
     };
-    let located = wrong.map(|wrong| locate(wrong, turn, height)).transpose()?.flatten();
+    let located = wrong.map(|wrong| locate(wrong, height)).transpose()?.flatten();
     Ok(Parting::State { height, turn, left: a.state_root, right: b.state_root, executes, located })
 }
 
@@ -152,22 +152,31 @@ fn transactions_of(block: &ReadBlock, seat: Seat) -> impl Iterator<Item = cadast
 }
 
 /// Holds the first keyframe that a wrong state can stand in against what the file's own turns give.
-fn locate(wrong: &Replay<'_>, turn: Turn, height: Height) -> Result<Option<Located>, SeekError> {
-    let Some(keyframe) = wrong.keyframe_from(turn) else { return Ok(None) };
-    let before = turn.get().checked_sub(1).map_or(Turn::START, Turn::new);
-    let mut game = wrong.seek(before)?;
+fn locate(wrong: &Replay<'_>, height: Height) -> Result<Option<Located>, SeekError> {
+    let Some(keyframe) = wrong.keyframe_from(height) else { return Ok(None) };
+    let before = height.get().checked_sub(1).map_or(Height::GENESIS, Height::new);
+    let mut game = Player::at(wrong, before)?.into_game();
     let mut last_phases = Vec::new();
     for block in wrong.blocks_from(height) {
         let read = block?.read().map_err(|error| SeekError::Malformed { height, error })?;
         let header = read.block().header();
-        if header.turn > keyframe.turn {
+        if header.height > keyframe.record.first_height {
             break;
         }
-        if header.kind == BlockKind::Turn {
-            last_phases = run(&mut game, wrong.genesis(), read.block());
-        }
+        last_phases = match header.kind {
+            BlockKind::Turn => run(&mut game, wrong.genesis(), read.block()),
+            BlockKind::Takeback { .. } => {
+                game.execute(&read.block().work(wrong.genesis(), game.setup().seed));
+                Vec::new()
+            }
+            BlockKind::Start
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => continue,
+        };
     }
-    let found: State = lay_over(wrong, wrong.keyframes_to(keyframe.turn))?.into();
+    let found: State = lay_over(wrong, wrong.layers_of(keyframe))?.into();
     let differing: Vec<_> = game
         .simulation()
         .chunk_ids()
@@ -179,7 +188,7 @@ fn locate(wrong: &Replay<'_>, turn: Turn, height: Height) -> Result<Option<Locat
     let phase = last_phases.iter().rev().find(wrote).map(|(phase, _)| *phase);
     Ok(Some(Located {
         turn: keyframe.turn,
-        phase: phase.filter(|_| keyframe.turn == turn),
+        phase: phase.filter(|_| keyframe.record.first_height == height),
         differences: differing.iter().copied().flat_map(explain).take(DIFFERENCES_MAX).collect(),
     }))
 }

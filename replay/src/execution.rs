@@ -15,7 +15,7 @@ pub(crate) struct Execution {
 /// What a block did.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    /// The turn that was executed, if any was.
+    /// The turn that was executed, or gone back to, if any was.
     pub(crate) turn: Option<Turn>,
     /// Did the game begin again?
     pub(crate) begins: bool,
@@ -35,7 +35,7 @@ pub(crate) enum BeginError {
 impl Execution {
     /// Begins at the genesis.
     pub(crate) fn begin(genesis: Genesis) -> Result<Self, BeginError> {
-        let game = Game::start(&genesis.setup()).map_err(BeginError::Setup)?;
+        let game = Game::of_match(&genesis).map_err(BeginError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(BeginError::Genesis)?;
         Ok(Self { chain, game })
     }
@@ -60,7 +60,7 @@ impl Execution {
         let (turn, begins) = match checked.work() {
             Work::Nothing => (None, false),
             Work::Begin { .. } => (None, true),
-            Work::Turn(_) => (Some(header.turn), false),
+            Work::Turn(_) | Work::Back { .. } => (Some(header.turn), false),
         };
         let dirty = self.game.execute(&checked.work()).dirty;
         let appended = self.chain.append(checked, self.game.executed())?;

@@ -11,8 +11,9 @@ use cadastre_protocol::{
     Delegation, Digest, DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, HashChain,
     Header, KeyRole, Millis, OpenTurn, ProvenBlock, Randomness, RandomnessMode, ReopenReason, RoomName,
     RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
-    SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, TurnMode, TurnRules,
-    Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle, sealed_commands,
+    SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode,
+    TurnRules, Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle,
+    sealed_commands,
 };
 use cadastre_simulations::{Game, newest_rules};
 
@@ -44,6 +45,8 @@ pub struct Plan {
     pub visibility: Visibility,
     /// Where seed and rolls come from; commit and reveal needs a last turn.
     pub randomness: RandomnessMode,
+    /// Whether turns can be taken back.
+    pub takebacks: TakebackPolicy,
 }
 
 impl Plan {
@@ -56,6 +59,7 @@ impl Plan {
         turns_max: None,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     };
 
     /// Four players on the smallest board with more than 10,000 edges.
@@ -83,7 +87,7 @@ impl Match {
     /// Begins a match: all have joined, the Start is there.
     pub fn new(plan: &Plan) -> Self {
         let genesis = genesis(plan);
-        let game = Game::start(&genesis.setup()).expect("the plan fits the rules");
+        let game = Game::of_match(&genesis).expect("the plan fits the rules");
         let chain = Chain::begin(genesis, game.executed()).expect("the genesis is one that is supported");
         let match_id = chain.match_id();
         let sessions =
@@ -242,6 +246,16 @@ impl Match {
         }
     }
 
+    /// All consent to go back to the state after `to_turn`.
+    pub fn take_back(&mut self, to_turn: Turn) {
+        for seat in Seat::first(self.chain.genesis().seat_count()) {
+            self.submit(&self.transaction(seat, TransactionBody::Takeback { to_turn }));
+        }
+        let open = std::mem::replace(&mut self.open, self.chain.open_turn());
+        let draft = self.chain.draft_takeback(open, self.now).expect("all have consented");
+        self.append(draft);
+    }
+
     /// Opens the open turn again.
     pub fn reopen(&mut self) {
         let draft =
@@ -368,8 +382,9 @@ impl Match {
                 if let Some((x, y)) = self.fault.take() {
                     assert!(turn.disturb(x, y), "the tile is on the map");
                 }
+                turn.end();
             }
-            work @ (Work::Nothing | Work::Begin { .. }) => {
+            work @ (Work::Nothing | Work::Begin { .. } | Work::Back { .. }) => {
                 self.game.execute(&work);
             }
         }
@@ -471,7 +486,7 @@ pub fn genesis(plan: &Plan) -> Genesis {
             None => Randomness::None,
             Some(chains) => Randomness::CommitReveal { server: chains.server.anchor(), seats: chains.starts },
         },
-        takebacks: TakebackPolicy::Never,
+        takebacks: plan.takebacks,
         spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
         parent: None,
         signer: certificate(FIRST_SERIAL),

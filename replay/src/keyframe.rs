@@ -26,12 +26,13 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The form of the keyframe that follows `turn`; `None` where none does.
-    pub(crate) fn after(turn: Turn, keyframe_turns: u32) -> Option<Self> {
+    /// The form of the keyframe that follows a block that came to `turn`, with so many keyframes before it; `None`
+    /// where none does.
+    pub(crate) fn after(turn: Turn, keyframe_turns: u32, before: usize) -> Option<Self> {
         if turn == Turn::START || !turn.get().is_multiple_of(keyframe_turns) {
             return None;
         }
-        let number = turn.get() / keyframe_turns;
+        let number = u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1);
         Some(if number.is_multiple_of(WHOLE_KEYFRAME_EVERY) { Self::Whole } else { Self::Changed })
     }
 
@@ -128,10 +129,9 @@ mod tests {
 
     #[test]
     fn every_sixteenth_keyframe_is_whole_and_none_is_at_the_start() {
-        let whole: Vec<_> =
-            (0..200).filter(|turn| Form::after(Turn::new(*turn), 4) == Some(Form::Whole)).collect();
-        assert_eq!(whole, [64, 128, 192]);
-        let all = (0..200).filter(|turn| Form::after(Turn::new(*turn), 4).is_some()).count();
-        assert_eq!(all, 49);
+        let due = |turn| Form::after(Turn::new(turn), 4, 0).is_some();
+        assert_eq!((0..10).filter(|turn| due(*turn)).collect::<Vec<_>>(), [4, 8]);
+        let is_whole = |before: &usize| Form::after(Turn::new(4), 4, *before) == Some(Form::Whole);
+        assert_eq!((0..50).filter(is_whole).collect::<Vec<_>>(), [15, 31, 47]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cadastre_protocol::{BlockKind, CodecError, Height, Setup, StateRoot, Turn, Work};
+use cadastre_protocol::{Attempt, BlockKind, CodecError, Height, Setup, StateRoot, Turn, Work};
 use cadastre_simulations::{Applied, Game, SetupError, Snapshot};
 
 use crate::{
@@ -18,28 +18,42 @@ pub struct Player<'r> {
     game: Game,
     turn: Turn,
     height: Height,
+    /// Was the last block a Takeback?
+    went_back: bool,
     blocks: Blocks<'r>,
 }
 
 impl<'r> Player<'r> {
-    pub(crate) fn new(replay: &'r Replay<'r>, turn: Turn) -> Result<Self, SeekError> {
-        let last = replay.summary().turns;
-        if turn > last {
-            return Err(SeekError::NoSuchTurn { last });
+    pub(crate) fn new(replay: &'r Replay<'r>, turn: Turn, attempt: Attempt) -> Result<Self, SeekError> {
+        if let Some(height) = replay.height_of(turn, attempt)? {
+            return Self::at(replay, height);
         }
-        let keyframes = replay.keyframes_to(turn);
-        let (game, at, height) = match keyframes.last() {
-            Some(nearest) => (restore(replay, keyframes)?, nearest.turn, nearest.record.first_height),
-            None => (start(replay)?, Turn::START, Height::GENESIS),
-        };
-        let blocks = height.next().map_or_else(Blocks::none, |next| replay.blocks_from(next));
-        let mut player = Self { replay, game, turn: at, height, blocks };
+        let mut player = Self::at_last(replay, replay.keyframes_to_turn(turn))?;
         while player.turn < turn {
-            if player.forward()?.is_none() {
+            if player.step()?.is_none() {
                 return Err(SeekError::NoSuchTurn { last: player.turn });
             }
         }
         Ok(player)
+    }
+
+    /// A player that stands after the last turn up to the block at `height`.
+    pub(crate) fn at(replay: &'r Replay<'r>, height: Height) -> Result<Self, SeekError> {
+        let mut player = Self::at_last(replay, replay.keyframes_to(height))?;
+        while player.step_to(height)?.is_some() {}
+        Ok(player)
+    }
+
+    fn at_last(replay: &'r Replay<'r>, keyframes: &[KeyframeRecord<'_>]) -> Result<Self, SeekError> {
+        let (mut game, turn, height) = match keyframes.last() {
+            Some(nearest) => (restore(replay, keyframes)?, nearest.turn, nearest.record.first_height),
+            None => (start(replay)?, Turn::START, Height::GENESIS),
+        };
+        if replay.genesis().has_takebacks() {
+            game.keep_past(turn);
+        }
+        let blocks = height.next().map_or_else(Blocks::none, |next| replay.blocks_from(next));
+        Ok(Self { replay, game, turn, height, went_back: false, blocks })
     }
 
     /// The game as it stands.
@@ -57,20 +71,38 @@ impl<'r> Player<'r> {
         self.game
     }
 
-    /// Executes the next turn; `None` when there is none.
+    /// Executes the next turn, or goes back where the match did; `None` when there is nothing more.
     ///
     /// # Errors
     ///
     /// - [`SeekError::Damage`], [`SeekError::Malformed`]: nothing was executed.
     /// - [`SeekError::StateRoot`]: the turn was executed, and the game does not stand where the match stood.
     pub fn forward(&mut self) -> Result<Option<Applied>, SeekError> {
-        for proven in self.blocks.by_ref() {
-            let height = self.height.next().unwrap_or(self.height);
+        match self.step() {
+            // It began after the turn that the match goes back to.
+            Err(SeekError::StateRoot { height, .. }) if self.went_back => {
+                let chunks = self.game.simulation().chunk_ids();
+                *self = Self::at(self.replay, height)?;
+                Ok(Some(Applied { voids: Vec::new(), dirty: chunks }))
+            }
+            stepped => stepped,
+        }
+    }
+
+    fn step(&mut self) -> Result<Option<Applied>, SeekError> {
+        self.step_to(Height::new(u64::MAX))
+    }
+
+    /// Goes on to the next turn, but not beyond a block.
+    fn step_to(&mut self, last: Height) -> Result<Option<Applied>, SeekError> {
+        while let Some(height) = self.height.next().filter(|next| *next <= last) {
+            let Some(proven) = self.blocks.next() else { return Ok(None) };
             let read = proven?.read().map_err(|error| SeekError::Malformed { height, error })?;
             let header = read.block().header();
             self.height = height;
-            if header.kind == BlockKind::Turn {
+            if matches!(header.kind, BlockKind::Turn | BlockKind::Takeback { .. }) {
                 self.turn = header.turn;
+                self.went_back = header.kind != BlockKind::Turn;
                 let work = read.block().work(self.replay.genesis(), self.game.setup().seed);
                 let applied = self.game.execute(&work);
                 check_root(&self.game, height, header.state_root)?;
@@ -87,7 +119,10 @@ impl<'r> Player<'r> {
     /// As [`Replay::player`]; the player stays where it is.
     pub fn back(&mut self) -> Result<bool, SeekError> {
         let Some(turn) = self.turn.get().checked_sub(1).map(Turn::new) else { return Ok(false) };
-        *self = Self::new(self.replay, turn)?;
+        *self = match self.replay.height_before(self.height, turn) {
+            Some(height) => Self::at(self.replay, height)?,
+            None => Self::new(self.replay, turn, Attempt::FIRST)?,
+        };
         Ok(true)
     }
 }
@@ -104,7 +139,7 @@ fn setup(replay: &Replay<'_>) -> Result<Setup, SeekError> {
     let read = start?.read().map_err(|error| SeekError::Malformed { height, error })?;
     match read.block().work(genesis, setup.seed) {
         Work::Begin { seed } => Ok(Setup { seed, ..setup }),
-        Work::Nothing | Work::Turn(_) => Ok(setup),
+        Work::Nothing | Work::Turn(_) | Work::Back { .. } => Ok(setup),
     }
 }
 
@@ -142,6 +177,12 @@ pub enum SeekError {
     NoSuchTurn {
         /// The last one that it holds.
         last: Turn,
+    },
+    /// The match has not gone back so often.
+    #[error("the last attempt is {last}")]
+    NoSuchAttempt {
+        /// The last one.
+        last: Attempt,
     },
     /// This build cannot play the game.
     #[error("the game cannot be started")]

@@ -1,6 +1,8 @@
 //! A replay file that is open for looking at.
 
-use cadastre_protocol::{BlockHash, BlockKind, Genesis, Height, ProvenBlock, StateRoot, Turn};
+use cadastre_protocol::{
+    Attempt, BlockHash, BlockKind, Genesis, Header, Height, ProvenBlock, StateRoot, Turn,
+};
 use cadastre_simulations::Game;
 
 use crate::{
@@ -23,7 +25,17 @@ pub struct Replay<'a> {
     summary: Summary,
     groups: Vec<GroupRecord<'a>>,
     keyframes: Vec<KeyframeRecord<'a>>,
+    /// In a match with takebacks, where it went.
+    visits: Vec<Visit>,
     damage: Option<Damage>,
+}
+
+/// A block that came to a turn, by executing it or by going back to it.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    height: Height,
+    turn: Turn,
+    attempt: Attempt,
 }
 
 /// A blocks record.
@@ -98,7 +110,11 @@ impl<'a> Replay<'a> {
             sealed: head.sealed,
             file_bytes: u64::try_from(file.len()).unwrap_or(u64::MAX),
         };
-        Ok(Self { genesis, summary, groups, keyframes, damage })
+        let mut replay = Self { genesis, summary, groups, keyframes, visits: Vec::new(), damage };
+        if replay.genesis.has_takebacks() {
+            replay.visits = replay.visits();
+        }
+        Ok(replay)
     }
 
     /// What the file says of its match.
@@ -129,6 +145,44 @@ impl<'a> Replay<'a> {
         Blocks { groups: &self.groups[at..], skip, group: Vec::new().into_iter() }
     }
 
+    /// Where the match went, as far as its blocks can be read.
+    fn visits(&self) -> Vec<Visit> {
+        let start = Visit { height: Height::GENESIS, turn: Turn::START, attempt: Attempt::FIRST };
+        let read = self.blocks().map_while(|block| block.ok()?.read().ok());
+        let visits = read.filter_map(|read| {
+            let Header { kind, height, turn, attempt, .. } = read.block().header();
+            let visits = matches!(kind, BlockKind::Turn | BlockKind::Takeback { .. });
+            visits.then_some(Visit { height: *height, turn: *turn, attempt: *attempt })
+        });
+        std::iter::once(start).chain(visits).collect()
+    }
+
+    /// How often turns were taken back.
+    pub fn attempts(&self) -> Attempt {
+        self.visits.last().map_or(Attempt::FIRST, |visit| visit.attempt)
+    }
+
+    /// The block that came to `turn` in the branch that ended with `attempt`; `None` in a match without takebacks,
+    /// where the turn says it.
+    pub(crate) fn height_of(&self, turn: Turn, attempt: Attempt) -> Result<Option<Height>, SeekError> {
+        if attempt > self.attempts() {
+            return Err(SeekError::NoSuchAttempt { last: self.attempts() });
+        }
+        let mut branch = self.visits.iter().rev().filter(|visit| visit.attempt <= attempt).peekable();
+        let last = branch.peek().map_or(self.summary.turns, |visit| visit.turn);
+        if turn > last {
+            return Err(SeekError::NoSuchTurn { last });
+        }
+        Ok(branch.find(|visit| visit.turn == turn).map(|visit| visit.height))
+    }
+
+    /// The last block before the one at `height`, or that one, that came to `turn`; `None` in a match without
+    /// takebacks.
+    pub(crate) fn height_before(&self, height: Height, turn: Turn) -> Option<Height> {
+        let before = self.visits.iter().rev().filter(|visit| visit.height <= height);
+        before.into_iter().find(|visit| visit.turn == turn).map(|visit| visit.height)
+    }
+
     /// The state after `turn`: from the nearest keyframe before it, over the blocks after that.
     ///
     /// # Errors
@@ -144,18 +198,51 @@ impl<'a> Replay<'a> {
     ///
     /// In the order of [`SeekError`]'s variants; the first that applies.
     pub fn player(&self, turn: Turn) -> Result<Player<'_>, SeekError> {
-        Player::new(self, turn)
+        Player::new(self, turn, self.attempts())
     }
 
-    /// The first keyframe after `turn`, or at it.
-    pub(crate) fn keyframe_from(&self, turn: Turn) -> Option<&KeyframeRecord<'a>> {
-        self.keyframes.get(self.keyframes.partition_point(|keyframe| keyframe.turn < turn))
+    /// A player that stands after `turn` in the branch that ended with `attempt`: what was played before it was
+    /// taken back.
+    ///
+    /// # Errors
+    ///
+    /// In the order of [`SeekError`]'s variants; the first that applies.
+    pub fn player_in(&self, turn: Turn, attempt: Attempt) -> Result<Player<'_>, SeekError> {
+        Player::new(self, turn, attempt)
+    }
+
+    /// The first keyframe after the block at `height`.
+    pub(crate) fn keyframe_from(&self, height: Height) -> Option<&KeyframeRecord<'a>> {
+        self.keyframes.get(self.keyframes.partition_point(|keyframe| keyframe.record.first_height < height))
     }
 
     /// The keyframes that give the state at the last of them, which is the nearest to `turn` that is not
     /// behind it. The first of them is whole, or else to be laid over the start.
-    pub(crate) fn keyframes_to(&self, turn: Turn) -> &[KeyframeRecord<'a>] {
-        let end = self.keyframes.partition_point(|keyframe| keyframe.turn <= turn);
+    pub(crate) fn keyframes_to_turn(&self, turn: Turn) -> &[KeyframeRecord<'a>] {
+        self.layers(self.keyframes.partition_point(|keyframe| keyframe.turn <= turn))
+    }
+
+    /// Those that give the state at the nearest to the block at `height` from which the match, up to that block, never
+    /// went back behind it.
+    pub(crate) fn keyframes_to(&self, height: Height) -> &[KeyframeRecord<'a>] {
+        let before = self.keyframes.partition_point(|keyframe| keyframe.record.first_height <= height);
+        let to = self.visits.partition_point(|visit| visit.height <= height);
+        let is_left = |keyframe: &KeyframeRecord<'_>| {
+            let from = self.visits.partition_point(|visit| visit.height <= keyframe.record.first_height);
+            self.visits[from..to].iter().any(|visit| visit.turn < keyframe.turn)
+        };
+        let usable = self.keyframes[..before].iter().rposition(|keyframe| !is_left(keyframe));
+        self.layers(usable.map_or(0, |last| last + 1))
+    }
+
+    /// Those that give the state at this one.
+    pub(crate) fn layers_of(&self, keyframe: &KeyframeRecord<'_>) -> &[KeyframeRecord<'a>] {
+        let height = keyframe.record.first_height;
+        self.layers(self.keyframes.partition_point(|other| other.record.first_height <= height))
+    }
+
+    /// Those that give the state at the keyframe before `end`.
+    fn layers(&self, end: usize) -> &[KeyframeRecord<'a>] {
         // By its number, not by what it says: a file without whole ones must not lay thousands over each other.
         let whole = end / WHOLE_EVERY * WHOLE_EVERY;
         &self.keyframes[whole.saturating_sub(1)..end]

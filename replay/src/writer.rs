@@ -115,7 +115,8 @@ impl<W: io::Write> Writer<W> {
             assert!(self.group.push(height, turn, &bytes), "one block fits in a record");
         }
         self.dirty.extend(step.dirty);
-        match step.turn.and_then(|turn| Form::after(turn, self.header.keyframe_turns)) {
+        let keyframes = self.index.iter().filter(|entry| entry.kind == RecordKind::Keyframe).count();
+        match step.turn.and_then(|turn| Form::after(turn, self.header.keyframe_turns, keyframes)) {
             Some(form) => self.write_keyframe(form),
             None => Ok(()),
         }

@@ -437,7 +437,7 @@ fn receipt_of(made: &Match, tx: &cadastre_protocol::Transaction, received: Milli
 /// All chunks of the game after a turn.
 fn state_after(made: &Match, turns: usize) -> Vec<(ChunkId, Vec<u8>)> {
     let genesis = made.chain().genesis();
-    let mut game = Game::start(&genesis.setup()).unwrap();
+    let mut game = Game::of_match(genesis).unwrap();
     for block in &made.blocks()[..=turns] {
         game.execute(&block.clone().read().unwrap().block().work(genesis, genesis.setup().seed));
     }

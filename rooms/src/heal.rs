@@ -7,7 +7,7 @@ use std::{
 };
 
 use cadastre_protocol::{
-    ChunkId, ChunkProof, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, StateRoot, StateTree, Turn,
+    ChunkId, ChunkProof, CompareAnswer, CompareRequest, Height, OWN_CHUNKS_MAX, StateRoot, StateTree, Turn,
     TurnOrders, WALK_FANOUT,
 };
 use cadastre_simulations::{Game, HISTORY_TURNS, History, Incident, PastTurn, State, Version};
@@ -24,6 +24,8 @@ const STEPS_MAX: usize = 4;
 #[derive(Debug)]
 pub(crate) struct Comparisons {
     history: History,
+    /// The block that the history begins with.
+    since: Height,
     /// The last turn whose block is on disk: what guests may know of.
     released: Turn,
     /// The last turns that were asked for, executed again.
@@ -57,8 +59,10 @@ struct Comparison {
 }
 
 impl Comparisons {
-    pub(crate) fn new(game: &Game) -> Self {
+    /// Begins at the state of `game`, which is that of the block at `since`.
+    pub(crate) fn new(game: &Game, since: Height) -> Self {
         Self {
+            since,
             history: History::new(game),
             released: Turn::START,
             traces: VecDeque::new(),
@@ -73,9 +77,12 @@ impl Comparisons {
         self.history.push(game, turn, orders, dirty);
     }
 
-    /// The block of this turn is on disk.
-    pub(crate) fn release(&mut self, turn: Turn) {
-        self.released = turn;
+    /// The block of this turn, at this height, is on disk. Those that were taken back say nothing of what is on disk
+    /// of the history.
+    pub(crate) fn release(&mut self, turn: Turn, height: Height) {
+        if height >= self.since {
+            self.released = turn;
+        }
     }
 
     pub(crate) fn forget(&mut self, guest: GuestId) {
@@ -243,13 +250,25 @@ mod tests {
         let rules = RulesId { name: "boxes".into(), version: 1 };
         let setup = Setup { rules, options: vec![2, 0], seats: 2, seed: Digest::ZERO };
         let mut game = Game::start(&setup).unwrap();
-        let mut comparisons = Comparisons::new(&game);
+        let mut comparisons = Comparisons::new(&game, Height::GENESIS);
         for turn in 1..=turns {
             let dirty = game.apply(&PASS).dirty;
             comparisons.executed(&game, Turn::new(turn), &PASS, &dirty);
-            comparisons.release(Turn::new(turn));
+            comparisons.release(Turn::new(turn), Height::new(turn.into()));
         }
         (game, comparisons)
+    }
+
+    #[test]
+    fn a_block_that_was_taken_back_releases_nothing() {
+        let (game, mut comparisons) = after(4);
+        let root = astray(&game).0.root();
+        comparisons.since = Height::new(9);
+        comparisons.released = Turn::new(3);
+        comparisons.release(Turn::new(4), Height::new(8));
+        assert!(is_unknown(&comparisons.answer(&game, (guest(1), true), begin(4, root))));
+        comparisons.release(Turn::new(4), Height::new(10));
+        assert!(!is_unknown(&comparisons.answer(&game, (guest(1), true), begin(4, root))));
     }
 
     /// The state of somebody who has another first row of edges.

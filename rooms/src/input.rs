@@ -262,6 +262,11 @@ pub enum Event {
         /// For which.
         turn: Turn,
     },
+    /// All wanted to go back to an earlier turn.
+    TakenBack {
+        /// That turn.
+        to_turn: Turn,
+    },
     /// The match is over.
     Ended {
         /// Why.

@@ -4,7 +4,7 @@ use cadastre_protocol::{
     AbsencePolicy, Admission, Chain, ChainStart, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN,
     DisplayName, Genesis, HashChain, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness,
     RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet,
-    SpectatorPolicy, TakebackPolicy, TurnRules, hash, may_commit_and_reveal,
+    SpectatorPolicy, TurnRules, hash, may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
@@ -43,6 +43,7 @@ impl Seats {
             && (size_min..=size_max).contains(&spec.size.unwrap_or(usual))
             && spec.turns_max != Some(0)
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
+            && may_take_back(spec.takebacks, spec.randomness)
             && deadline_fits;
         fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules })
     }
@@ -141,7 +142,7 @@ impl Seats {
             double_transactions: self.spec.double_transactions,
             visibility: self.spec.visibility,
             randomness,
-            takebacks: TakebackPolicy::Never,
+            takebacks: self.spec.takebacks,
             spectators: if self.spec.spectators {
                 SpectatorPolicy::Allowed { delay_turns: 0 }
             } else {

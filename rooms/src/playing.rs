@@ -73,7 +73,7 @@ impl Playing {
         let mut playing = Self {
             open: chain.open_turn(),
             chain,
-            comparisons: Comparisons::new(&game),
+            comparisons: Comparisons::new(&game, Height::GENESIS),
             game,
             hash_chain,
             names,
@@ -113,7 +113,7 @@ impl Playing {
         }
         let committed = chain.head().height;
         Ok(Self {
-            comparisons: Comparisons::new(&game),
+            comparisons: Comparisons::new(&game, chain.head().height),
             chain,
             game,
             hash_chain,
@@ -253,12 +253,11 @@ impl Playing {
     /// whoever is to move has resigned, nobody is waited for.
     pub(crate) fn close_turns(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
         let mut records = Vec::new();
+        if self.open.agreed_takeback(&self.chain).is_some() {
+            records.push(self.take_back(now)?);
+        }
         while self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now) {
-            let fresh = self.chain.open_turn();
-            let open = std::mem::replace(&mut self.open, fresh);
-            if !open.entries().is_empty() {
-                self.closed = open.entries().to_vec();
-            }
+            let open = self.close();
             let element = self.hash_chain.as_ref();
             let element = element.and_then(|own| own.element(self.chain.revealed_by_server()));
             let draft = self.chain.draft_turn(open, now, element).ok_or(BlockError::Exhausted)?;
@@ -266,6 +265,7 @@ impl Playing {
             if let Some(reason) = self.chain.seal_due() {
                 records.push(self.seal(reason, now)?);
             } else if !self.chain.is_revealing()
+                && !self.chain.genesis().has_takebacks()
                 && self.chain.head().turn.get().is_multiple_of(KEYFRAME_TURNS)
             {
                 let (state, snapshot) = (Box::new(self.chain.state().clone()), self.game.snapshot());
@@ -273,6 +273,22 @@ impl Playing {
             }
         }
         Ok(records)
+    }
+
+    /// Goes back to the turn that all have consented to.
+    fn take_back(&mut self, now: Millis) -> Result<Record, BlockError> {
+        let open = self.close();
+        let draft = self.chain.draft_takeback(open, now).ok_or(BlockError::Exhausted)?;
+        self.append(draft)
+    }
+
+    /// Takes what has come for the open turn.
+    fn close(&mut self) -> OpenTurn {
+        let open = std::mem::replace(&mut self.open, self.chain.open_turn());
+        if !open.entries().is_empty() {
+            self.closed = open.entries().to_vec();
+        }
+        open
     }
 
     fn seal(&mut self, reason: SealReason, now: Millis) -> Result<Record, BlockError> {
@@ -286,7 +302,10 @@ impl Playing {
         let dirty = self.game.execute(&work).dirty;
         match &work {
             Work::Nothing => {}
-            Work::Begin { .. } => self.comparisons = Comparisons::new(&self.game),
+            Work::Begin { .. } | Work::Back { .. } => {
+                let height = self.chain.head().height.next().ok_or(BlockError::Exhausted)?;
+                self.comparisons = Comparisons::new(&self.game, height);
+            }
             Work::Turn(orders) => {
                 let turn = self.chain.head().turn.next().ok_or(BlockError::Exhausted)?;
                 self.comparisons.executed(&self.game, turn, orders, &dirty);
@@ -319,10 +338,8 @@ impl Playing {
                 self.events.push(Event::TurnClosed { turn: header.turn, late, desynced: checked.desynced() });
             }
             BlockKind::Seal { reason, .. } => self.events.push(Event::Ended { reason: *reason }),
-            BlockKind::Commit
-            | BlockKind::Reopen { .. }
-            | BlockKind::Takeback { .. }
-            | BlockKind::KeyChange { .. } => {}
+            BlockKind::Takeback { to_turn } => self.events.push(Event::TakenBack { to_turn: *to_turn }),
+            BlockKind::Commit | BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
         }
     }
 
@@ -380,6 +397,7 @@ impl Playing {
                 let still_open = self.open.entries().iter().any(|entry| entry.transaction.hash() == hash);
                 if still_open {
                     self.receipts.push((seat, hash, receipt.clone()));
+                    released.extend(self.stance_of(seat, &transaction).map(|m| Released::Others(seat, m)));
                     if self.is_open_for_all() {
                         let relay = ServerMessage::Relay(Box::new(Relay { transaction, receipt }));
                         released.push(Released::Others(seat, relay));
@@ -389,10 +407,18 @@ impl Playing {
             }
             Release::Block { height, turn, block } => {
                 self.committed = height;
-                self.comparisons.release(turn);
+                self.comparisons.release(turn, height);
                 vec![Released::All(ServerMessage::Block(ProvenBlock { block, proof }))]
             }
         }
+    }
+
+    /// What the others are told when a seat has said something about takebacks.
+    fn stance_of(&self, seat: Seat, transaction: &SignedTransaction) -> Option<ServerMessage> {
+        let read = transaction.clone().read().ok()?;
+        let TransactionBody::Takeback { to_turn } = read.get().body else { return None };
+        let to_turn = (to_turn != self.chain.head().turn).then_some(to_turn);
+        Some(ServerMessage::Takeback { seat, to_turn })
     }
 
     /// Do all see at once what a seat does? Not once the match is over: nothing of the open turn has an effect.
@@ -412,7 +438,12 @@ impl Playing {
             let (transaction, receipt) = (transaction.signed().clone(), receipt.clone());
             Some(ServerMessage::Relay(Box::new(Relay { transaction, receipt })))
         });
-        told.collect()
+        let wanted = self.receipts.iter().filter_map(|(of, hash, _)| {
+            let mut entries = self.open.entries().iter().filter(|_| seat != Some(*of));
+            let entry = entries.find(|entry| entry.transaction.hash() == *hash)?;
+            self.stance_of(*of, entry.transaction.signed())
+        });
+        told.chain(wanted).collect()
     }
 
     /// Is nothing under way to the disk?

@@ -321,7 +321,7 @@ impl Room {
     fn freeze(&mut self, now: Millis) {
         let Phase::Lobby(seats) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
         let begun = seats.genesis(&self.host, &self.name, now).and_then(|(genesis, hash_chain)| {
-            let game = Game::start(&genesis.setup()).ok()?;
+            let game = Game::of_match(&genesis).ok()?;
             let chain = Chain::begin(genesis, game.executed()).ok()?;
             Some((chain, game, hash_chain))
         });

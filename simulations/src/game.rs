@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use cadastre_protocol::{ChunkId, Digest, Executed, Seat, Setup, StateRoot, StateTree, TurnOrders, Work};
+use cadastre_protocol::{
+    ChunkId, Digest, Executed, Genesis, Seat, Setup, StateRoot, StateTree, Turn, TurnOrders, Work,
+};
 
 use crate::{
     RULES,
     difference::{self, Difference},
+    past::{Given, Past},
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
 
@@ -15,6 +18,8 @@ pub struct Game {
     setup: Setup,
     simulation: Box<dyn Simulation>,
     tree: StateTree,
+    /// In a match with takebacks.
+    past: Option<Past>,
 }
 
 /// What one turn did.
@@ -37,6 +42,19 @@ impl Game {
         Ok(Self::with_tree(setup, simulation))
     }
 
+    /// Starts the game of a match. It keeps its past if turns can be taken back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Game::start`].
+    pub fn of_match(genesis: &Genesis) -> Result<Self, SetupError> {
+        let mut game = Self::start(&genesis.setup())?;
+        if genesis.has_takebacks() {
+            game.keep_past(Turn::START);
+        }
+        Ok(game)
+    }
+
     /// Takes up the game that `setup` names at the state `snapshot`. Whether that state is the right one,
     /// only its root can tell.
     ///
@@ -54,7 +72,7 @@ impl Game {
         simulation.take_dirty();
         let mut tree = StateTree::new();
         update(&mut tree, &*simulation, &simulation.chunk_ids());
-        Self { setup: setup.clone(), simulation, tree }
+        Self { setup: setup.clone(), simulation, tree, past: None }
     }
 
     /// What the game was started from.
@@ -76,7 +94,31 @@ impl Game {
         self.simulation.check(seat, commands)
     }
 
-    /// Does what a block wants done.
+    /// From now on keeps what it takes to go back, by [`cadastre_protocol::TAKEBACK_TURNS_MAX`] turns from the
+    /// furthest one. It stands after `turn`.
+    pub fn keep_past(&mut self, turn: Turn) {
+        self.past = Some(Past::new(turn, self.snapshot().into()));
+    }
+
+    /// Takes the place of `other`, whose state after the last turn was not the right one.
+    pub fn put_right(&mut self, other: &mut Self) {
+        self.past = other.past.take();
+        if let Some(mut past) = self.past.take() {
+            past.put_right(|| self.snapshot().into());
+            self.past = Some(past);
+        }
+    }
+
+    /// Takes the place of `other`, whose last turn it has not executed.
+    pub fn undo(&mut self, other: &mut Self) {
+        self.past = other.past.take();
+        if let Some(past) = &mut self.past {
+            past.forget_last();
+        }
+    }
+
+    /// Does what a block wants done. A turn that the game cannot go back to leaves it as it is, which the state
+    /// root shows.
     pub fn execute(&mut self, work: &Work<'_>) -> Applied {
         match work {
             Work::Nothing => Applied::default(),
@@ -85,13 +127,18 @@ impl Game {
                 Applied::default()
             }
             Work::Turn(turn) => self.apply(turn),
+            Work::Back { to } => self.go_back(*to).unwrap_or_default(),
         }
     }
 
     /// The same game from the start, by another seed.
     fn begin_again(&mut self, seed: Digest) {
         let setup = Setup { seed, ..self.setup.clone() };
+        let keeps_past = self.past.is_some();
         *self = Self::start(&setup).expect("whether a game can be started does not depend on the seed");
+        if keeps_past {
+            self.keep_past(Turn::START);
+        }
     }
 
     /// Executes one turn.
@@ -101,7 +148,40 @@ impl Game {
             voids.extend(self.simulation.run_phase(phase, turn));
         }
         let dirty = self.renew_dirty();
+        self.note(|| Given::of(turn));
         Applied { voids, dirty }
+    }
+
+    /// Notes that a turn was executed.
+    fn note(&mut self, given: impl FnOnce() -> Given) {
+        if let Some(mut past) = self.past.take() {
+            past.push(given(), || self.snapshot().into());
+            self.past = Some(past);
+        }
+    }
+
+    /// From the nearest state that was kept, over the turns after it.
+    fn go_back(&mut self, to: Turn) -> Option<Applied> {
+        let mut past = self.past.take()?;
+        let again = past.back(to).and_then(|(state, turns)| {
+            let mut again = Self::restore(&self.setup, &state.snapshot()).ok()?;
+            turns.iter().for_each(|turn| drop(again.apply(&turn.orders())));
+            Some(again)
+        });
+        let dirty = again.as_ref().map(|again| self.differing(again));
+        if let Some(again) = again {
+            *self = again;
+        }
+        self.past = Some(past);
+        dirty.map(|dirty| Applied { voids: Vec::new(), dirty })
+    }
+
+    /// The chunks that are not the same in both.
+    fn differing(&self, other: &Self) -> Vec<ChunkId> {
+        let ids: BTreeSet<_> =
+            self.simulation.chunk_ids().into_iter().chain(other.simulation.chunk_ids()).collect();
+        let differs = |id: &ChunkId| self.simulation.chunk(*id) != other.simulation.chunk(*id);
+        ids.into_iter().filter(differs).collect()
     }
 
     /// Executes one turn and gives the root after each named phase too: where two machines part, the first
@@ -114,7 +194,7 @@ impl Game {
 
     /// Begins a turn that is executed phase by phase.
     pub fn by_phase(&mut self) -> ByPhase<'_> {
-        ByPhase { game: self, voids: Vec::new(), dirty: BTreeSet::new(), roots: Vec::new() }
+        ByPhase { game: self, voids: Vec::new(), dirty: BTreeSet::new(), roots: Vec::new(), given: None }
     }
 
     /// The fields in which two versions of a chunk differ. Neither is trusted.
@@ -173,6 +253,7 @@ pub struct ByPhase<'g> {
     voids: Vec<Void>,
     dirty: BTreeSet<ChunkId>,
     roots: Vec<StateRoot>,
+    given: Option<Given>,
 }
 
 impl ByPhase<'_> {
@@ -182,6 +263,9 @@ impl ByPhase<'_> {
         let phase = self.roots.len();
         if phase == self.game.simulation.phases().len() {
             return None;
+        }
+        if phase == 0 && self.game.past.is_some() {
+            self.given = Some(Given::of(orders));
         }
         self.voids.extend(self.game.simulation.run_phase(phase, orders));
         Some(self.note())
@@ -210,6 +294,9 @@ impl ByPhase<'_> {
 
     /// What the turn did, and the root after each phase.
     pub fn end(self) -> (Applied, Vec<StateRoot>) {
+        if let Some(given) = self.given {
+            self.game.note(|| given);
+        }
         (Applied { voids: self.voids, dirty: self.dirty.into_iter().collect() }, self.roots)
     }
 }

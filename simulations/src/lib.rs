@@ -10,6 +10,7 @@ mod desync;
 mod difference;
 mod game;
 mod history;
+mod past;
 mod picture;
 mod simulation;
 

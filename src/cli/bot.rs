@@ -6,7 +6,7 @@ use cadastre_client::{Client, Config, Event, Follower};
 #[cfg(feature = "faults")]
 use cadastre_protocol::Turn;
 use cadastre_protocol::{BlockKind, Chain, EnterAs, Head, MatchId, RoomName, RoomSpec, Seat, SecretKey};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -54,6 +54,9 @@ pub(super) struct BotArgs {
     #[cfg(feature = "faults")]
     #[arg(long, hide = true, value_name = "TURN,X,Y")]
     fault: Option<String>,
+    /// What the bots say when another player wants to take turns back.
+    #[arg(long, value_name = "ANSWER", default_value = "decline")]
+    takebacks: TakebackAnswer,
     #[command(flatten)]
     evidence: EvidenceArgs,
     #[command(flatten)]
@@ -83,7 +86,7 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
         let desyncs = desync_folder(args.desyncs.as_ref());
         let evidence = args.evidence.clone();
-        bots.spawn(play(client, turns, pace, move |observed| {
+        bots.spawn(play(client, turns, pace, args.takebacks, move |observed| {
             observed.report(&server, output);
             observed.report_desync(desyncs.as_ref(), output);
             observed.keep(&evidence, output);
@@ -93,6 +96,15 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
         ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a bot says when another player wants to take turns back.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TakebackAnswer {
+    /// No.
+    Decline,
+    /// Yes.
+    Accept,
 }
 
 /// A client that takes a seat.
@@ -184,6 +196,7 @@ impl Observed<'_> {
             | Event::CaughtUp
             | Event::YourTurn { .. }
             | Event::Relayed(_)
+            | Event::Takeback { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Failed(_)
@@ -224,6 +237,7 @@ pub(super) async fn play(
     mut client: Client,
     turns: Option<u32>,
     pace: Duration,
+    takebacks: TakebackAnswer,
     mut observe: impl FnMut(Observed<'_>),
 ) -> Result<Client, CliError> {
     loop {
@@ -238,6 +252,16 @@ pub(super) async fn play(
                     && let Err(error) = client.submit(commands)
                 {
                     tracing::warn!(error = describe(&error), "cannot submit");
+                }
+            }
+            Event::Takeback { seat, to_turn: Some(to_turn) } if Some(seat) != client.session().seat() => {
+                let answered = match takebacks {
+                    TakebackAnswer::Accept => client.propose_takeback(to_turn),
+                    TakebackAnswer::Decline => client.decline_takeback(),
+                };
+                // A spectator is told too, and has no say.
+                if let (Err(error), Some(_)) = (answered, client.session().seat()) {
+                    tracing::warn!(error = describe(&error), "cannot answer a takeback");
                 }
             }
             Event::Ended { .. } => return Ok(client),
@@ -257,6 +281,7 @@ pub(super) async fn play(
             | Event::Desync(_)
             | Event::CaughtUp
             | Event::Relayed(_)
+            | Event::Takeback { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Refused { .. }

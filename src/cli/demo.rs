@@ -21,7 +21,7 @@ use tokio::{
 
 use super::{
     CliError, Ending, audit,
-    bot::{play, player},
+    bot::{TakebackAnswer, play, player},
     connect::{Server, display_name, room_name, throw_away_identity},
     evidence::EvidenceArgs,
     export,
@@ -176,7 +176,7 @@ fn join(
         };
         let sender = sender.clone();
         clients.spawn(async move {
-            let client = play(client, None, Duration::ZERO, |observed| {
+            let client = play(client, None, Duration::ZERO, TakebackAnswer::Decline, |observed| {
                 let report = match observed.event {
                     Event::Match { match_id, .. } => Report::Match(*match_id),
                     Event::Block { head, kind, .. } => {
@@ -196,6 +196,7 @@ fn join(
                     | Event::Failed(_)
                     | Event::Relayed(_)
                     | Event::Goodbye { .. }
+                    | Event::Takeback { .. }
                     | Event::Limited { .. } => return,
                 };
                 // A tour that has ended, or stands still while the server starts, may miss a line of the story.

@@ -2,8 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use cadastre_protocol::Turn;
-use cadastre_replay::{Replay, Summary};
+use cadastre_protocol::{Attempt, Turn};
+use cadastre_replay::Replay;
 use clap::Args;
 use serde_json::json;
 
@@ -16,6 +16,9 @@ pub(super) struct ReplayArgs {
     /// Shows the state after this turn.
     #[arg(long, value_name = "N")]
     turn: Option<u32>,
+    /// With --turn: as it was in the branch that ended with this attempt, which was taken back since.
+    #[arg(long, value_name = "N", requires = "turn")]
+    attempt: Option<u32>,
     /// Writes the match as a moving picture.
     #[arg(long, value_name = "OUT")]
     gif: Option<PathBuf>,
@@ -31,10 +34,13 @@ pub(super) fn replay(args: &ReplayArgs, output: Output) -> Ending {
         complain(&format!("{} is damaged: {damage}; showing what is before", args.file.display()));
     }
     if let Some(turn) = args.turn {
-        let game = replay.seek(Turn::new(turn)).map_err(|error| unreadable(&error))?;
+        let attempt = args.attempt.map_or(replay.attempts(), Attempt::new);
+        let player = replay.player_in(Turn::new(turn), attempt).map_err(|error| unreadable(&error))?;
+        let game = player.game();
         let picture = game.simulation().picture();
         let result = json!({
             "turn": turn,
+            "attempt": attempt.get(),
             "state_root": game.state_root().to_string(),
             "standings": standings(&game.simulation().standings()),
             "legend": picture.legend,
@@ -49,13 +55,14 @@ pub(super) fn replay(args: &ReplayArgs, output: Output) -> Ending {
         });
     }
     if args.turn.is_none() && args.gif.is_none() {
-        summarize(replay.summary(), output);
+        summarize(&replay, output);
     }
     let whole = replay.damage().is_none();
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(CliError::USAGE) })
 }
 
-fn summarize(summary: &Summary, output: Output) {
+fn summarize(replay: &Replay<'_>, output: Output) {
+    let (summary, attempts) = (replay.summary(), replay.attempts());
     let names: Vec<_> = summary.names.iter().map(|name| name.as_str()).collect();
     let sealed = summary.sealed.as_ref();
     let reason = sealed.map(|sealed| crate::rooms::seal_word(sealed.reason));
@@ -66,6 +73,7 @@ fn summarize(summary: &Summary, output: Output) {
         "room": summary.room.as_str(),
         "names": names,
         "turns": summary.turns.get(),
+        "takebacks": attempts.get(),
         "height": summary.height.get(),
         "head": summary.head.to_string(),
         "complete": summary.complete,

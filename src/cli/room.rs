@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TurnMode, Visibility,
-    may_commit_and_reveal,
+    DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode,
+    Visibility, may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -35,6 +35,9 @@ pub(super) struct CreateArgs {
     /// Turns after which the match ends.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     turns: Option<u32>,
+    /// Whether turns can be taken back; not with --randomness commit-reveal.
+    #[arg(long, value_name = "POLICY", default_value = "never")]
+    takebacks: Takebacks,
     #[command(flatten)]
     game: GameArgs,
 }
@@ -66,6 +69,14 @@ pub(super) struct GameArgs {
     /// What two transactions of one seat for one turn lead to. Both are kept as evidence in any case.
     #[arg(long, value_name = "POLICY", default_value = "keep-first")]
     pub(super) double_transactions: DoubleTransactions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Takebacks {
+    /// Never.
+    Never,
+    /// With the consent of every seat.
+    Unanimous,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -159,6 +170,7 @@ impl GameArgs {
                 RandomnessArg::None => RandomnessMode::None,
                 RandomnessArg::CommitReveal => RandomnessMode::CommitReveal,
             },
+            takebacks: TakebackPolicy::Never,
         })
     }
 }
@@ -166,7 +178,16 @@ impl GameArgs {
 pub(super) async fn create(args: CreateArgs, output: Output) -> Ending {
     let server = Server::of(&args.server)?;
     let room = room_name(&args.name)?;
-    let spec = args.game.spec(args.seats, args.turns)?;
+    let takebacks = match args.takebacks {
+        Takebacks::Never => TakebackPolicy::Never,
+        Takebacks::Unanimous => TakebackPolicy::Unanimous,
+    };
+    let spec = RoomSpec { takebacks, ..args.game.spec(args.seats, args.turns)? };
+    if !may_take_back(spec.takebacks, spec.randomness) {
+        return Err(CliError::usage(
+            "--takebacks does not go with --randomness commit-reveal: what was revealed stays revealed",
+        ));
+    }
     let identity = throw_away_identity()?;
     let (root, created) = create_room(&server.url, server.trust, &identity, &room, spec)
         .await

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     Ending, ServerArgs,
-    bot::{block_json, desync_folder, play, word},
+    bot::{TakebackAnswer, block_json, desync_folder, play, word},
     connect::{Server, display_name, room_name, throw_away_identity},
     evidence::EvidenceArgs,
     output::Output,
@@ -43,57 +43,59 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
     let draws = !output.is_json() && std::io::stdout().is_terminal();
     let desyncs = desync_folder(args.desyncs.as_ref());
     let mut behind = true;
-    let watched = play(client, None, Duration::ZERO, |observed| match observed.event {
-        Event::Connected { root } => server.remember(*root),
-        Event::Lobby(lobby) => {
-            let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
-            let result =
-                json!({ "room": lobby.room.as_str(), "players": players, "seats": lobby.spec.seats });
-            output.result(&result, || {
-                format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
-            });
-        }
-        Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
-        Event::CaughtUp => behind = false,
-        Event::Lost { reason } => {
-            behind = true;
-            tracing::warn!(reason, "connection lost; coming back");
-        }
-        Event::Block { .. } => {
-            let Some((match_id, _, head, kind)) = observed.block() else { return };
-            let follower = observed.client.session().follower();
-            match follower {
-                // Of the blocks before one came, only the last is worth a picture.
-                Some(follower) if draws => {
-                    if !behind || head.turn.get() == 0 {
-                        output.say("\x1b[2J\x1b[H");
-                        output.picture(follower.game().simulation().picture());
-                        output.say(&format!("turn {}  block {}  {}", head.turn, head.height, head.block));
-                    }
-                }
-                Some(_) | None => output.result(&block_json(match_id, None, head), || {
-                    format!(
-                        "turn {:>5}  block {:>6}  {:<8}  {}",
-                        head.turn,
-                        head.height,
-                        word(kind),
-                        head.block
-                    )
-                }),
+    let watched =
+        play(client, None, Duration::ZERO, TakebackAnswer::Decline, |observed| match observed.event {
+            Event::Connected { root } => server.remember(*root),
+            Event::Lobby(lobby) => {
+                let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
+                let result =
+                    json!({ "room": lobby.room.as_str(), "players": players, "seats": lobby.spec.seats });
+                output.result(&result, || {
+                    format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
+                });
             }
-        }
-        Event::Evidence(_) => observed.keep(&args.evidence, output),
-        Event::Ended { .. }
-        | Event::Match { .. }
-        | Event::YourTurn { .. }
-        | Event::Receipt(_)
-        | Event::Refused { .. }
-        | Event::Failed(_)
-        | Event::Relayed(_)
-        | Event::Goodbye { .. }
-        | Event::Limited { .. } => {}
-    })
-    .await?;
+            Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
+            Event::CaughtUp => behind = false,
+            Event::Lost { reason } => {
+                behind = true;
+                tracing::warn!(reason, "connection lost; coming back");
+            }
+            Event::Block { .. } => {
+                let Some((match_id, _, head, kind)) = observed.block() else { return };
+                let follower = observed.client.session().follower();
+                match follower {
+                    // Of the blocks before one came, only the last is worth a picture.
+                    Some(follower) if draws => {
+                        if !behind || head.turn.get() == 0 {
+                            output.say("\x1b[2J\x1b[H");
+                            output.picture(follower.game().simulation().picture());
+                            output.say(&format!("turn {}  block {}  {}", head.turn, head.height, head.block));
+                        }
+                    }
+                    Some(_) | None => output.result(&block_json(match_id, None, head), || {
+                        format!(
+                            "turn {:>5}  block {:>6}  {:<8}  {}",
+                            head.turn,
+                            head.height,
+                            word(kind),
+                            head.block
+                        )
+                    }),
+                }
+            }
+            Event::Evidence(_) => observed.keep(&args.evidence, output),
+            Event::Ended { .. }
+            | Event::Match { .. }
+            | Event::YourTurn { .. }
+            | Event::Receipt(_)
+            | Event::Refused { .. }
+            | Event::Failed(_)
+            | Event::Relayed(_)
+            | Event::Goodbye { .. }
+            | Event::Takeback { .. }
+            | Event::Limited { .. } => {}
+        })
+        .await?;
     if let Some(follower) = watched.session().follower() {
         output.picture(follower.game().simulation().picture());
     }

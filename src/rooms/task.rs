@@ -311,6 +311,10 @@ impl RoomTask {
                 metrics.double_transactions.inc();
                 warn!(%seat, %turn, "seat signed two transactions for one turn; both are kept");
             }
+            Event::TakenBack { to_turn } => {
+                metrics.takebacks.inc();
+                info!(%to_turn, "turns were taken back");
+            }
             Event::Ended { reason } => {
                 let reason = seal_word(*reason);
                 metrics.matches_ended.get_or_create(&Reason { reason }).inc();

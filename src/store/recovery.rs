@@ -21,7 +21,7 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
     }
     let (mut chain, mut game) = match store.keyframe(match_id)? {
         None => {
-            let game = Game::start(&genesis.setup())?;
+            let game = Game::of_match(&genesis)?;
             (Chain::begin(genesis, game.executed())?, game)
         }
         Some((state, snapshot)) => {

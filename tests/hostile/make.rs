@@ -325,6 +325,11 @@ fn blocks() -> Vec<Case> {
             (*entries, *absent) = (Vec::new(), Vec::new());
         })
     };
+    let takeback = bent(&|header, entries, absent| {
+        (header.kind, header.turn) = (BlockKind::Takeback { to_turn: Turn::START }, Turn::START);
+        header.attempt = Attempt::new(1);
+        (*entries, *absent) = (Vec::new(), Vec::new());
+    });
     let mut elsewhere = two_turns();
     elsewhere.wait(1);
     elsewhere.play(2);
@@ -392,7 +397,7 @@ fn blocks() -> Vec<Case> {
             bent(&|h, _, _| h.server_time = Millis::new(head.server_time.get() - 1)),
             "clock-backwards",
         ),
-        shown("takeback", of_kind(BlockKind::Takeback { to_turn: Turn::START }), "wrong-kind"),
+        shown("takeback", takeback, "wrong-kind"),
         shown("commit_in_a_match_without", of_kind(BlockKind::Commit), "wrong-kind"),
         shown("second_start", of_kind(BlockKind::Start), "wrong-kind"),
         shown(

@@ -39,6 +39,7 @@ from cadastre.objects import (
     DoubleTransactions,
     RandomnessMode,
     Reveal,
+    Takebacks,
     Transaction,
     TurnBody,
     TurnLimit,
@@ -238,7 +239,7 @@ class Matches(unittest.TestCase):
 
     def open_room(self, room: str, seats: int, mode: TurnMode) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
-            modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing)
+            modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
             connection.send(Create(room, RoomSpec("boxes", 5, seats, mode, None, None, False, *modes)))
             self.assertEqual(connection.receive(), Created(room))
 

@@ -21,7 +21,9 @@ mod server;
 mod witness;
 mod world;
 
-use cadastre_protocol::{DoubleTransactionPolicy, RandomnessMode, RoomSpec, TurnMode, Visibility};
+use cadastre_protocol::{
+    DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode, Visibility,
+};
 use world::{Faults, World};
 
 /// Seeds that are played unless others are asked for.
@@ -136,6 +138,7 @@ fn spec(variant: u64) -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::EndMatch,
         visibility,
         randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
+        takebacks: TakebackPolicy::Never,
     }
 }
 

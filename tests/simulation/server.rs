@@ -340,6 +340,7 @@ impl Server {
             Event::TurnClosed { .. }
             | Event::Diverged { .. }
             | Event::Refused { .. }
+            | Event::TakenBack { .. }
             | Event::Ended { .. } => {}
         }
     }

@@ -560,6 +560,7 @@ impl World {
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Relayed(_)
+            | Event::Takeback { .. }
             | Event::Refused { .. }
             | Event::Goodbye { .. }
             | Event::Limited { .. } => {}
@@ -594,7 +595,9 @@ impl World {
         match acted {
             Ok(_) => self.faults.resignations -= u32::from(gives_up),
             Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted) => {}
-            Err(SubmitError::Illegal(refusal)) => panic!("client {client}: {refusal}"),
+            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback)) => {
+                panic!("client {client}: {error}")
+            }
         }
         self.attend_to(client);
     }

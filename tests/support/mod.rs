@@ -23,7 +23,7 @@ use std::{
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
     DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, Trust, TurnMode, Visibility,
+    RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -340,6 +340,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     }
 }
 

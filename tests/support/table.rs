@@ -110,6 +110,7 @@ impl Player {
                 | Event::Match { .. }
                 | Event::CaughtUp
                 | Event::Relayed(_)
+                | Event::Takeback { .. }
                 | Event::Receipt(_)
                 | Event::Ended { .. } => {}
                 disturbance @ (Event::Lost { .. }

@@ -9,7 +9,8 @@ pub(crate) mod store;
 
 use cadastre_client::Config;
 use cadastre_protocol::{
-    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey, TurnMode, Visibility,
+    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey, TakebackPolicy,
+    TurnMode, Visibility,
 };
 
 /// Serial of the first block signer's certificate.
@@ -45,6 +46,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     }
 }
 

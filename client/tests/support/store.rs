@@ -90,7 +90,7 @@ impl Store {
     /// What the store has of the match, every block through the chain verifier; `None` when none has begun.
     pub(crate) fn restored(&self) -> Option<Restored> {
         let (genesis, names) = self.begun.as_ref()?;
-        let mut game = Game::start(&genesis.setup()).unwrap();
+        let mut game = Game::of_match(genesis).unwrap();
         let mut chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         for block in &self.blocks {
             let checked = chain.check_proven(block.clone().read().unwrap()).unwrap();

@@ -181,7 +181,8 @@ impl ReadOn for ServerMessage {
             | Self::Failed(_)
             | Self::Pong(_)
             | Self::Goodbye { .. }
-            | Self::Limited { .. } => {}
+            | Self::Limited { .. }
+            | Self::Takeback { .. } => {}
             Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }

@@ -57,6 +57,12 @@ impl Chain {
         self.draft(kind, turn, open.into_entries(), absent, now, element)
     }
 
+    /// Drafts the block that goes back to the turn that all seats have consented to; `None` when there is none.
+    pub fn draft_takeback(&self, open: OpenTurn, now: Millis) -> Option<Draft> {
+        let to_turn = open.agreed_takeback(self)?;
+        self.draft(BlockKind::Takeback { to_turn }, to_turn, open.into_entries(), Vec::new(), now, None)
+    }
+
     /// Drafts a block that opens the open turn again.
     pub fn draft_reopen(&self, reason: ReopenReason, now: Millis) -> Option<Draft> {
         self.draft(BlockKind::Reopen { reason }, self.head().turn, Vec::new(), Vec::new(), now, None)
@@ -108,9 +114,9 @@ impl Chain {
             height: self.next_height()?,
             prev_block: head.block,
             deadline: self.deadline_after(&kind, server_time),
+            attempt: self.attempt_of(&kind)?,
             kind,
             turn,
-            attempt: head.attempt,
             server_time,
             body_root: Digest::ZERO,
             absent_root: absent_root(&absent),

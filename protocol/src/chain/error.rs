@@ -138,6 +138,15 @@ pub enum BlockError {
         /// The seat.
         seat: Seat,
     },
+    /// A takeback that a seat has not consented to.
+    #[error("seat {seat} has not consented to the takeback")]
+    NoConsent {
+        /// The seat.
+        seat: Seat,
+    },
+    /// All have consented to a takeback, and the turn goes on all the same.
+    #[error("all have consented to a takeback, and the turn was closed all the same")]
+    TakebackDue,
 }
 
 impl BlockError {
@@ -168,6 +177,8 @@ impl BlockError {
             Self::MissingSeat { .. } => "missing-seat",
             Self::WrongAbsence => "wrong-absence",
             Self::EarlyAbsence { .. } => "early-absence",
+            Self::NoConsent { .. } => "no-consent",
+            Self::TakebackDue => "takeback-due",
         }
     }
 
@@ -177,6 +188,7 @@ impl BlockError {
             Self::Entry { seat, .. }
             | Self::NoDouble { seat }
             | Self::MissingSeat { seat }
+            | Self::NoConsent { seat }
             | Self::EarlyAbsence { seat } => Some(*seat),
             Self::KeyChange
             | Self::BadProof
@@ -197,7 +209,8 @@ impl BlockError {
             | Self::StateRoot { .. }
             | Self::WrongStandings
             | Self::WrongOrder
-            | Self::WrongAbsence => None,
+            | Self::WrongAbsence
+            | Self::TakebackDue => None,
         }
     }
 }
@@ -289,6 +302,9 @@ pub enum TransactionError {
     /// The numbers of turns, epochs or transactions have run out. Checked where the number is needed.
     #[error("numbers are exhausted")]
     Exhausted,
+    /// To go back to a turn that is ahead, or too far back. Checked after [`Self::NotToMove`].
+    #[error("the match cannot go back to that turn")]
+    WrongTakeback,
 }
 
 impl TransactionError {
@@ -318,6 +334,7 @@ impl TransactionError {
             Self::DelegationExpired => "tx-delegation-expired",
             Self::BadSignature => "tx-bad-signature",
             Self::Exhausted => "tx-exhausted",
+            Self::WrongTakeback => "tx-wrong-takeback",
         }
     }
 }

@@ -5,11 +5,11 @@ use crate::{
     chain::{
         Chain,
         error::TransactionError,
-        is_action, is_move,
+        is_move,
         state::{SeatState, Session},
     },
     delegation::SignedDelegation,
-    genesis::Visibility,
+    genesis::{TAKEBACKS_PER_TURN_MAX, Visibility},
     hash_chain::ChainTip,
     ids::{Epoch, Height, Millis, Seat, SeatSet, Turn},
     randomness::sealed_commands,
@@ -25,7 +25,16 @@ pub struct OpenTurn {
     acted: SeatSet,
     delegated: SeatSet,
     desynced: SeatSet,
+    takebacks: Vec<Stance>,
     entries: Vec<ReadEntry>,
+}
+
+/// What a seat has said in the open turn about taking turns back.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stance {
+    /// The turn that it wants to go back to, unless it has acted or declined since.
+    to: Option<Turn>,
+    said: usize,
 }
 
 /// A transaction that can be accepted.
@@ -50,6 +59,7 @@ impl OpenTurn {
             acted: SeatSet::EMPTY,
             delegated: SeatSet::EMPTY,
             desynced: SeatSet::EMPTY,
+            takebacks: vec![Stance::default(); chain.state.seats.len()],
             entries: Vec::new(),
         }
     }
@@ -138,10 +148,25 @@ impl OpenTurn {
         let Admission { after, desynced, entry } = admission;
         let tx = entry.transaction.get();
         self.seats[tx.seat.index()] = after;
-        if is_action(&tx.body) {
-            self.acted.insert(tx.seat);
-        } else {
-            self.delegated.insert(tx.seat);
+        let stance = &mut self.takebacks[tx.seat.index()];
+        match tx.body {
+            TransactionBody::Delegate(_) => {
+                self.delegated.insert(tx.seat);
+            }
+            TransactionBody::Takeback { to_turn } => {
+                *stance = Stance {
+                    to: (to_turn.next() != Some(tx.turn)).then_some(to_turn),
+                    said: stance.said + 1,
+                };
+            }
+            TransactionBody::Join(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign => {
+                self.acted.insert(tx.seat);
+                stance.to = None;
+            }
         }
         if desynced {
             self.desynced.insert(tx.seat);
@@ -156,12 +181,14 @@ impl OpenTurn {
             return Err(TransactionError::MatchOver);
         }
         let sealed = chain.genesis.visibility == Visibility::Sealed;
+        let takebacks = chain.genesis.has_takebacks();
         match tx.body {
             TransactionBody::Join(_) if !begun => {}
             TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
             TransactionBody::Turn(_) if begun && !sealed => {}
             TransactionBody::Commit(_) if begun && sealed && !chain.state.revealing => {}
             TransactionBody::Reveal { .. } if begun && chain.state.revealing => {}
+            TransactionBody::Takeback { .. } if begun && takebacks && !chain.state.revealing => {}
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Delegate(_)
@@ -178,17 +205,55 @@ impl OpenTurn {
         if tx.attempt != chain.state.head.attempt {
             return Err(TransactionError::WrongAttempt);
         }
-        if chain.resigned().contains(tx.seat) {
+        let is_takeback = matches!(tx.body, TransactionBody::Takeback { .. });
+        if chain.resigned().contains(tx.seat) || is_takeback && self.seats[tx.seat.index()].resigned {
             return Err(TransactionError::Resigned);
         }
-        let delegates_twice = !is_action(&tx.body) && self.delegated.contains(tx.seat);
-        if self.acted.contains(tx.seat) || delegates_twice {
+        if self.is_said(tx) {
             return Err(TransactionError::AlreadySubmitted);
         }
         if is_move(&tx.body) && !chain.required().contains(tx.seat) {
             return Err(TransactionError::NotToMove);
         }
-        Ok(())
+        match tx.body {
+            TransactionBody::Takeback { to_turn } if !chain.can_be_asked_for(to_turn) => {
+                Err(TransactionError::WrongTakeback)
+            }
+            TransactionBody::Takeback { .. }
+            | TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign => Ok(()),
+        }
+    }
+
+    /// Has the seat said as much of this kind as it may in one turn?
+    fn is_said(&self, tx: &Transaction) -> bool {
+        match tx.body {
+            TransactionBody::Takeback { .. } => {
+                self.takebacks[tx.seat.index()].said == TAKEBACKS_PER_TURN_MAX
+            }
+            TransactionBody::Delegate(_) => self.acted.contains(tx.seat) || self.delegated.contains(tx.seat),
+            TransactionBody::Join(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign => self.acted.contains(tx.seat),
+        }
+    }
+
+    /// The turn that `seat` wants to go back to; `None` also when it has acted or declined since it said so.
+    pub fn takeback_of(&self, seat: Seat) -> Option<Turn> {
+        self.takebacks.get(seat.index())?.to
+    }
+
+    /// The turn that all seats that have not resigned consent to go back to.
+    pub fn agreed_takeback(&self, chain: &Chain) -> Option<Turn> {
+        let asked = SeatSet::first(chain.genesis.seat_count()).without(chain.resigned());
+        let to = self.takeback_of(asked.iter().next()?)?;
+        asked.iter().all(|seat| self.takeback_of(seat) == Some(to)).then_some(to)
     }
 
     /// The transactions so far, in the order in which they came.

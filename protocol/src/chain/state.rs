@@ -37,6 +37,8 @@ pub struct ChainState {
     pub(super) server: Option<ChainTip>,
     /// Is the second half of a turn with sealed commands open?
     pub(super) revealing: bool,
+    /// The last turn that was ever executed, taken back or not.
+    pub(super) furthest: Turn,
 }
 
 /// A block that was the head in the open turn.
@@ -119,6 +121,7 @@ impl ChainState {
             seed: genesis.setup().seed,
             server,
             revealing: false,
+            furthest: Turn::START,
         }
     }
 
@@ -166,23 +169,28 @@ impl ChainState {
                 self.seen.clear();
                 self.silent_turns = if acted.is_empty() { self.silent_turns.saturating_add(1) } else { 0 };
             }
+            BlockKind::Takeback { .. } => {
+                self.seen_from = header.height;
+                self.seen.clear();
+                self.silent_turns = 0;
+            }
             BlockKind::Commit => {
                 self.seen_from = header.height;
                 self.seen.clear();
             }
             BlockKind::Seal { reason, .. } => self.sealed = Some(*reason),
-            BlockKind::Reopen { .. } | BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => {}
+            BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
         }
+        self.furthest = self.furthest.max(header.turn);
         self.seen.push(Seen { block, server_time: header.server_time });
         match &header.kind {
             BlockKind::Commit => self.revealing = true,
-            BlockKind::Turn => {
+            BlockKind::Turn | BlockKind::Takeback { .. } => {
                 self.revealing = false;
                 self.seats.iter_mut().for_each(|seat| seat.commitment = None);
             }
             BlockKind::Start
             | BlockKind::Reopen { .. }
-            | BlockKind::Takeback { .. }
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => {}
         }

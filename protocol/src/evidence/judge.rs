@@ -402,7 +402,9 @@ impl<'r> Signers<'r> {
                 let SignedBlock { block, .. } = self.block(start)?;
                 match block.work(self.genesis, usual) {
                     Work::Begin { seed } if is_start(block.header()) => Ok(seed),
-                    Work::Begin { .. } | Work::Nothing | Work::Turn(_) => Err(Refuted::WrongPlace.into()),
+                    Work::Begin { .. } | Work::Nothing | Work::Turn(_) | Work::Back { .. } => {
+                        Err(Refuted::WrongPlace.into())
+                    }
                 }
             }
             (Randomness::None, Some(_)) | (Randomness::CommitReveal { .. }, None) => {
@@ -415,7 +417,7 @@ impl<'r> Signers<'r> {
         let head = self.header(head)?;
         for receipt in receipts {
             let promise = self.receipt(receipt)?;
-            if head.header.turn.next() != Some(promise.turn) {
+            if (head.header.turn.next(), head.header.attempt) != (Some(promise.turn), promise.attempt) {
                 return Err(Refuted::WrongPlace.into());
             }
         }

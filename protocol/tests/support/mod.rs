@@ -239,7 +239,7 @@ impl Match {
             seq: next.seq,
             prev_tx: next.prev_tx,
             turn: self.chain.next_turn().unwrap_or(Turn::START),
-            attempt: Attempt::FIRST,
+            attempt: head.attempt,
             seen_height: head.height,
             seen_block: head.block,
             seen_state_root: head.state_root,
@@ -313,12 +313,24 @@ impl Match {
     pub(crate) fn block(&self, kind: BlockKind, entries: Vec<Entry>, absent: Vec<Absence>, ms: u64) -> Parts {
         let head = self.chain.head();
         let server_time = self.after_head(ms);
-        let turn = if kind == BlockKind::Turn { head.turn.next().unwrap() } else { head.turn };
+        let turn = match kind {
+            BlockKind::Turn => head.turn.next().unwrap(),
+            BlockKind::Takeback { to_turn } => to_turn,
+            BlockKind::Start
+            | BlockKind::Commit
+            | BlockKind::Reopen { .. }
+            | BlockKind::KeyChange { .. }
+            | BlockKind::Seal { .. } => head.turn,
+        };
         let deadline = match kind {
-            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Reopen { .. } => {
+            BlockKind::Start
+            | BlockKind::Turn
+            | BlockKind::Commit
+            | BlockKind::Takeback { .. }
+            | BlockKind::Reopen { .. } => {
                 Some(server_time.after(u64::from(self.chain.genesis().turns.deadline_ms)))
             }
-            BlockKind::Takeback { .. } | BlockKind::KeyChange { .. } => head.deadline,
+            BlockKind::KeyChange { .. } => head.deadline,
             BlockKind::Seal { .. } => None,
         };
         let header = Header {
@@ -327,7 +339,7 @@ impl Match {
             height: head.height.next().unwrap(),
             prev_block: head.block,
             turn,
-            attempt: Attempt::FIRST,
+            attempt: Attempt::new(head.attempt.get() + u32::from(matches!(kind, BlockKind::Takeback { .. }))),
             server_time,
             deadline,
             body_root: Digest::ZERO,
@@ -337,7 +349,7 @@ impl Match {
             } else {
                 Digest::ZERO
             },
-            state_root: if kind == BlockKind::Turn {
+            state_root: if matches!(kind, BlockKind::Turn | BlockKind::Takeback { .. }) {
                 self.toy.after(turn).state_root
             } else {
                 head.state_root
@@ -371,6 +383,17 @@ impl Match {
         self.closing(BlockKind::Turn, transactions)
     }
 
+    /// A Takeback with these transactions.
+    pub(crate) fn takeback(&self, to_turn: u32, transactions: &[Transaction]) -> Parts {
+        let kind = BlockKind::Takeback { to_turn: Turn::new(to_turn) };
+        self.block(kind, self.entries(transactions), Vec::new(), 2000)
+    }
+
+    /// Proposes to go back, or consents to it.
+    pub(crate) fn back_to(&self, seat: Seat, to_turn: u32) -> Transaction {
+        self.transaction(seat, TransactionBody::Takeback { to_turn: Turn::new(to_turn) })
+    }
+
     /// A Commit with these transactions, likewise.
     pub(crate) fn first_half(&self, transactions: &[Transaction]) -> Parts {
         self.closing(BlockKind::Commit, transactions)
@@ -379,7 +402,7 @@ impl Match {
     fn closing(&self, kind: BlockKind, transactions: &[Transaction]) -> Parts {
         let acted: SeatSet = transactions
             .iter()
-            .filter(|tx| !matches!(tx.body, TransactionBody::Delegate(_)))
+            .filter(|tx| !matches!(tx.body, TransactionBody::Delegate(_) | TransactionBody::Takeback { .. }))
             .map(|tx| tx.seat)
             .collect();
         let (required, resigned) = (self.chain.required(), self.chain.resigned());

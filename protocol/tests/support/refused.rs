@@ -156,9 +156,9 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 2", 36, 0, 2);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 14", 0, 5, 14);
+    server.tag("server message 15", 0, 5, 15);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
-    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 23", 40, 22, 23);
+    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 24", 40, 22, 24);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
     bend(all, Kind::ServerMessage, "limited: MessagesPerAddress").tag("limit 10", 4, 9, 10);
@@ -276,8 +276,8 @@ fn rules_of_matches(all: &mut Vec<Refused>) {
         received: Millis::new(0),
         transaction: SignedTransaction { body: Vec::new(), signature: Signature::new([0; 64]) },
     };
-    let entries = Block { entries: vec![entry; 17], ..block.clone() };
-    add(Kind::Block, "17 entries", encode(&entries), invalid("too many entries"));
+    let entries = Block { entries: vec![entry; 33], ..block.clone() };
+    add(Kind::Block, "33 entries", encode(&entries), invalid("too many entries"));
 }
 
 fn rules_of_messages(all: &mut Vec<Refused>) {
@@ -287,7 +287,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
     // A name as it could only be written by hand.
     let text = |to: by_hand::Bytes, text: &[u8]| to.counted(text);
     let spec = |to: by_hand::Bytes, rules: &str| {
-        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0).u32(0)
+        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0).u32(0).u32(0)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;

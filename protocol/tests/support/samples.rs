@@ -311,6 +311,7 @@ pub(crate) fn spec() -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     }
 }
 
@@ -326,6 +327,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Sealed,
         randomness: RandomnessMode::CommitReveal,
+        takebacks: TakebackPolicy::Unanimous,
         ..spec()
     };
     let enter = |enter_as| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë") };
@@ -432,6 +434,9 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     ] {
         messages.push((format!("compared: {name}"), ServerMessage::Compared(answer)));
     }
+    for (name, to_turn) in [("takeback: wanted", Some(Turn::new(6))), ("takeback: declined", None)] {
+        messages.push((name.into(), ServerMessage::Takeback { seat: seat(1), to_turn }));
+    }
     let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
     messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));
     for limit in LIMITS {
@@ -454,7 +459,7 @@ fn refusals() -> Vec<(String, Refusal)> {
     refusals
 }
 
-const TRANSACTION_ERRORS: [TransactionError; 23] = [
+const TRANSACTION_ERRORS: [TransactionError; 24] = [
     TransactionError::WrongMatch,
     TransactionError::NoSuchSeat,
     TransactionError::MatchOver,
@@ -478,6 +483,7 @@ const TRANSACTION_ERRORS: [TransactionError; 23] = [
     TransactionError::DelegationExpired,
     TransactionError::BadSignature,
     TransactionError::Exhausted,
+    TransactionError::WrongTakeback,
 ];
 
 const FAILURES: [Failure; 11] = [

@@ -25,6 +25,7 @@ pub(crate) struct StoredState {
     pub(crate) seed: [u8; 32],
     pub(crate) server: Option<StoredTip>,
     pub(crate) revealing: bool,
+    pub(crate) furthest: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

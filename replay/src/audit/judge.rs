@@ -127,7 +127,8 @@ impl Judge {
                 if step.begins {
                     self.keyframes = self.execution.game().tree().clone();
                 }
-                self.due = step.turn.and_then(|turn| Form::after(turn, self.keyframe_turns));
+                let keyframes = self.index.iter().filter(|entry| entry.kind == RecordKind::Keyframe).count();
+                self.due = step.turn.and_then(|turn| Form::after(turn, self.keyframe_turns, keyframes));
                 if is_revoked {
                     let detail =
                         format!("the certificate {signer}, under which the block is signed, is revoked");

@@ -14,8 +14,8 @@ use cadastre_protocol::{
     Attempt, BlockKind, Certificate, ChainSecret, Delegation, DisplayName, DoubleTransactionPolicy, EnterAs,
     Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock,
     ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason,
-    Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction, Transaction,
-    TransactionBody, Turn, TurnMode, Visibility, decode_exact,
+    Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction,
+    TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room};
 use cadastre_simulations::Game;
@@ -386,6 +386,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
+        takebacks: TakebackPolicy::Never,
     }
 }
 
@@ -478,7 +479,7 @@ pub(crate) fn join_of(genesis: &Genesis, seat: Seat) -> Transaction {
         attempt: Attempt::FIRST,
         seen_height: Height::GENESIS,
         seen_block: match_id.as_block(),
-        seen_state_root: Game::start(&genesis.setup()).unwrap().state_root(),
+        seen_state_root: Game::of_match(genesis).unwrap().state_root(),
         chain_element: None,
         body: TransactionBody::Join(delegation(seat, match_id, Epoch::FIRST, None)),
     }

@@ -132,7 +132,7 @@ impl Store {
     /// Everything on disk from the genesis on, through the chain verifier.
     pub(crate) fn replay(&self) -> (Chain, Game) {
         let (genesis, _) = self.begun.as_ref().expect("a match has begun");
-        let game = Game::start(&genesis.setup()).unwrap();
+        let game = Game::of_match(genesis).unwrap();
         let chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         self.follow(chain, game)
     }

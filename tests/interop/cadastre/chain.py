@@ -569,6 +569,7 @@ class Chain:
             self.seed,
             self.server,
             self.revealing,
+            self.head.turn,
         )
 
 

@@ -14,6 +14,7 @@ from .objects import (
     ProvenReceipt,
     RandomnessMode,
     SignedTransaction,
+    Takebacks,
     TurnMode,
     Visibility,
     ascending,
@@ -41,6 +42,7 @@ class RoomSpec(Fields):
     double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: RandomnessMode
+    takebacks: Takebacks
 
 
 # From the client
@@ -390,6 +392,11 @@ class Exhausted(Fields):
     word = "tx-exhausted"
 
 
+@dataclass(frozen=True)
+class WrongTakeback(Fields):
+    word = "tx-wrong-takeback"
+
+
 TransactionError = (
     WrongMatch
     | NoSuchSeat
@@ -414,6 +421,7 @@ TransactionError = (
     | DelegationExpired
     | BadSignature
     | Exhausted
+    | WrongTakeback
 )
 
 
@@ -501,6 +509,12 @@ class Relay(Fields):
     receipt: ProvenReceipt
 
 
+@dataclass(frozen=True)
+class TakebackMessage(Fields):
+    seat: Seat
+    to_turn: U32 | None
+
+
 ServerMessage = (
     Accept
     | Created
@@ -516,6 +530,7 @@ ServerMessage = (
     | Relay
     | Compared
     | Limited
+    | TakebackMessage
 )
 
 

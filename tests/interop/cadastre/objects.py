@@ -26,7 +26,7 @@ from .codec import (
 from .crypto import H, enrol
 
 COMMANDS_BYTES_MAX = 4096
-ENTRIES_MAX = 16
+ENTRIES_MAX = 32
 
 
 @dataclass(frozen=True)
@@ -631,3 +631,4 @@ class ChainState(Fields):
     seed: Hash
     server: Tip | None
     revealing: bool
+    furthest: U32

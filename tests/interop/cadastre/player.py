@@ -375,7 +375,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.double_transactions, genesis.double_transactions),
         (spec.visibility, genesis.visibility),
         (spec.randomness, RandomnessMode.CommitReveal if random else RandomnessMode.Nothing),
-        (Takebacks.Never, genesis.takebacks),
+        (spec.takebacks, genesis.takebacks),
         (None, genesis.parent),
     )
     return all(said == made for said, made in settings)
