@@ -39,10 +39,21 @@ pub struct Config {
     pub trusted_proxies: Vec<IpAddr>,
     /// Deadline of turns in rooms whose settings have none, in milliseconds.
     pub deadline_ms: u32,
+    /// Rooms.
+    pub rooms: RoomsConfig,
     /// The transparency log.
     pub log: LogConfig,
     /// How much of everything there may be.
     pub limits: Limits,
+}
+
+/// Rooms.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoomsConfig {
+    /// Time for which nobody is in the room of a running match, in milliseconds, after which it sleeps on disk; if
+    /// its turn was open for twice as long at least when the last one went.
+    pub sleep_ms: u64,
 }
 
 /// The transparency log.
@@ -159,7 +170,7 @@ pub struct Limits {
     pub buckets_max: usize,
     /// Time from the first byte of a request to the end of the handshake, in milliseconds.
     pub handshake_ms_max: u64,
-    /// Rooms, those of running matches among them. One more is refused.
+    /// Rooms that are open; those of running matches among them, unless they sleep. One more is refused.
     pub rooms_max: usize,
     /// Rooms that an identity opened and whose match is not over. One more is refused.
     pub rooms_per_identity_max: usize,
@@ -231,9 +242,16 @@ impl Default for Config {
             authorities: Vec::new(),
             trusted_proxies: Vec::new(),
             deadline_ms: 30_000,
+            rooms: RoomsConfig::default(),
             log: LogConfig::default(),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Default for RoomsConfig {
+    fn default() -> Self {
+        Self { sleep_ms: 60_000 }
     }
 }
 
@@ -307,6 +325,7 @@ impl Config {
         let count = |number| u64::try_from(number).unwrap_or(u64::MAX);
         let checks = [
             ("deadline_ms", u64::from(self.deadline_ms), deadline),
+            ("rooms.sleep_ms", self.rooms.sleep_ms, millis.clone()),
             ("log.interval_ms", self.log.interval_ms, millis.clone()),
             ("log.witness_ms_max", self.log.witness_ms_max, millis.clone()),
             ("limits.connections_max", count(limits.connections_max), at_least(1)),

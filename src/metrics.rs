@@ -25,6 +25,10 @@ pub struct Metrics {
     pub handshakes: Counter,
     /// Rooms that are open.
     pub rooms: Gauge,
+    /// Rooms that sleep.
+    pub rooms_asleep: Gauge,
+    /// Rooms that slept, and were woken.
+    pub rooms_woken: Counter,
     /// Matches that began.
     pub matches_begun: Counter,
     /// Matches that ended, by reason.
@@ -86,6 +90,8 @@ impl Metrics {
             closed: Family::default(),
             handshakes: Counter::default(),
             rooms: Gauge::default(),
+            rooms_asleep: Gauge::default(),
+            rooms_woken: Counter::default(),
             matches_begun: Counter::default(),
             matches_ended: Family::default(),
             turns: Counter::default(),
@@ -113,6 +119,8 @@ impl Metrics {
         r.register("connections_closed", "Connections refused or ended", m.closed.clone());
         r.register("handshakes", "Handshakes completed", m.handshakes.clone());
         r.register("rooms", "Open rooms", m.rooms.clone());
+        r.register("rooms_asleep", "Rooms that sleep", m.rooms_asleep.clone());
+        r.register("rooms_woken", "Rooms that were woken", m.rooms_woken.clone());
         r.register("matches_begun", "Matches that began", m.matches_begun.clone());
         r.register("matches_ended", "Matches that ended", m.matches_ended.clone());
         r.register("turns", "Turns closed", m.turns.clone());

@@ -1,8 +1,10 @@
 //! The rooms that are open: their names, their matches, and the task that runs each.
 
+mod asleep;
 mod outbox;
 mod task;
 
+pub(crate) use asleep::Sleeper;
 pub(crate) use outbox::{Inbox, Outbox, outbox};
 
 use std::{
@@ -17,9 +19,11 @@ use cadastre_protocol::{
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, watch},
     task::JoinSet,
 };
+
+use asleep::Sleepers;
 
 use crate::{
     clock,
@@ -27,7 +31,7 @@ use crate::{
     desyncs::DesyncFolder,
     limiter::{Over, RoomPlace},
     metrics::Metrics,
-    store::{Store, Writer},
+    store::{self, ReadError, RecoveryError, Store, Writer},
 };
 
 /// Inputs that wait in front of one room. Connections wait when there are more.
@@ -64,11 +68,16 @@ pub(crate) struct Rooms {
     shared: Shared,
     open: Mutex<Open>,
     closing: watch::Sender<bool>,
+    /// Rooms are woken one after the other: it takes the time that executing some turns takes.
+    waking: Semaphore,
+    /// Another room has fallen asleep.
+    fell_asleep: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     rooms: BTreeMap<RoomName, RoomHandle>,
+    asleep: Sleepers,
     /// Rooms by the match that runs in them.
     matches: BTreeMap<MatchId, RoomName>,
     tasks: JoinSet<()>,
@@ -158,7 +167,13 @@ impl Rooms {
         chain_secret: ChainSecret,
     ) -> Self {
         let shared = Shared { config, metrics, store, writer, root, signer, chain_secret };
-        Self { shared, open: Mutex::default(), closing: watch::Sender::new(false) }
+        Self {
+            shared,
+            open: Mutex::default(),
+            closing: watch::Sender::new(false),
+            waking: Semaphore::new(1),
+            fell_asleep: Notify::new(),
+        }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -183,6 +198,9 @@ impl Rooms {
             // What is left of a match that is over is served from the store.
             open.forget(&name);
         }
+        if open.asleep.get(&name).is_some() {
+            return Err(Failure::RoomExists.into());
+        }
         if open.rooms.len() >= self.shared.config.limits.rooms_max {
             self.shared.metrics.count_limited("rooms_max");
             return Err(Failure::TooManyRooms.into());
@@ -200,13 +218,98 @@ impl Rooms {
         let match_id = restored.chain.match_id();
         let host = self.host().ok_or(RestoreError::NoEntropy)?;
         let room = Room::restore(name.clone(), host, restored, clock::now()).map_err(RestoreError::Room)?;
-        if open.rooms.contains_key(&name) {
-            return Err(RestoreError::TwoMatches);
-        }
+        open.check_free(&name)?;
         open.matches.insert(match_id, name.clone());
         // Who opened it is not stored.
         self.start(&mut open, name, room, None);
         Ok(())
+    }
+
+    /// Lets the room of a stored match sleep on.
+    pub(crate) fn sleep_on(&self, name: RoomName, sleeper: Sleeper) -> Result<(), RestoreError> {
+        let mut open = self.lock();
+        open.check_free(&name)?;
+        open.matches.insert(sleeper.match_id, name.clone());
+        open.asleep.insert(name, sleeper);
+        self.count_asleep(&open);
+        Ok(())
+    }
+
+    /// A room's task ends, and its match sleeps.
+    pub(crate) fn asleep(&self, name: &RoomName, serial: u64, sleeper: Sleeper) {
+        let mut open = self.lock();
+        if open.rooms.get(name).is_some_and(|room| room.serial == serial) {
+            open.rooms.remove(name);
+            open.asleep.insert(name.clone(), sleeper);
+            self.count_asleep(&open);
+            self.fell_asleep.notify_one();
+        }
+    }
+
+    fn count_asleep(&self, open: &Open) {
+        self.shared.metrics.rooms_asleep.set(i64::try_from(open.asleep.len()).unwrap_or(i64::MAX));
+    }
+
+    /// Wakes rooms when their turns close, until the service closes.
+    pub(crate) fn keep_alarms(self: &Arc<Self>) {
+        let (rooms, mut closing) = (self.clone(), self.closing.subscribe());
+        self.lock().tasks.spawn(async move {
+            loop {
+                let first = rooms.lock().asleep.first().cloned();
+                let rings = first.as_ref().map(|(until, _)| task::instant_of(*until));
+                tokio::select! {
+                    () = task::at(rings) => {}
+                    () = rooms.fell_asleep.notified() => continue,
+                    _ = closing.wait_for(|closing| *closing) => return,
+                }
+                if let Some((_, name)) = first {
+                    rooms.wake(&name).await;
+                }
+                if !rooms.is_serving() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The room of this name, woken if it slept.
+    async fn wake(self: &Arc<Self>, name: &RoomName) -> Option<RoomHandle> {
+        if self.lock().asleep.get(name).is_some() {
+            let _one = self.waking.acquire().await.ok()?;
+            tokio::task::block_in_place(|| self.wake_now(name));
+        }
+        self.lock().rooms.get(name).cloned()
+    }
+
+    /// Takes up a match that sleeps. One that cannot go on is left as it is, for an auditor.
+    fn wake_now(self: &Arc<Self>, name: &RoomName) {
+        let Some(match_id) = self.lock().asleep.get(name).map(|sleeper| sleeper.match_id) else { return };
+        let woken = self.woken(match_id, name);
+        let mut open = self.lock();
+        if !self.is_serving() {
+            return;
+        }
+        let place = open.asleep.remove(name).and_then(|sleeper| sleeper.place);
+        self.count_asleep(&open);
+        match woken {
+            Ok(room) => {
+                self.shared.metrics.rooms_woken.inc();
+                self.start(&mut open, name.clone(), room, place);
+            }
+            Err(error) => {
+                open.matches.remove(&match_id);
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(%match_id, room = %name, error, "a match cannot be woken, and stays as it is");
+            }
+        }
+    }
+
+    fn woken(&self, match_id: MatchId, name: &RoomName) -> Result<Room, WakeError> {
+        let store = &self.shared.store;
+        let record = store.match_record(match_id)?.ok_or(ReadError::Missing)?;
+        let restored = store::recover(store, match_id, record)?;
+        let host = self.host().ok_or(WakeError::NoEntropy)?;
+        Ok(Room::wake(name.clone(), host, restored, clock::now())?)
     }
 
     fn start(self: &Arc<Self>, open: &mut Open, name: RoomName, room: Room, place: Option<RoomPlace>) {
@@ -241,13 +344,15 @@ impl Rooms {
         self.shared.writer.is_healthy() && !*self.closing.borrow()
     }
 
-    pub(crate) fn find(&self, name: &RoomName) -> Option<RoomHandle> {
-        self.lock().rooms.get(name).cloned()
+    /// The room of this name. One that sleeps is woken.
+    pub(crate) async fn find(self: &Arc<Self>, name: &RoomName) -> Option<RoomHandle> {
+        self.wake(name).await
     }
 
-    pub(crate) fn find_match(&self, match_id: MatchId) -> Option<RoomHandle> {
-        let open = self.lock();
-        open.rooms.get(open.matches.get(&match_id)?).cloned()
+    /// The room in which this match runs. One that sleeps is woken.
+    pub(crate) async fn find_match(self: &Arc<Self>, match_id: MatchId) -> Option<RoomHandle> {
+        let name = self.lock().matches.get(&match_id).cloned()?;
+        self.wake(&name).await
     }
 
     /// Where incidents of desync are kept.
@@ -257,7 +362,9 @@ impl Rooms {
     }
 
     pub(crate) fn list(&self) -> Vec<RoomInfo> {
-        self.lock().rooms.values().map(|room| room.info.borrow().clone()).collect()
+        let open = self.lock();
+        let awake = open.rooms.values().map(|room| room.info.borrow().clone());
+        awake.chain(open.asleep.infos()).collect()
     }
 
     /// A match begins in a room.
@@ -288,6 +395,12 @@ impl Rooms {
 }
 
 impl Open {
+    /// A name has one room, awake or asleep.
+    fn check_free(&self, name: &RoomName) -> Result<(), RestoreError> {
+        let taken = self.rooms.contains_key(name) || self.asleep.get(name).is_some();
+        if taken { Err(RestoreError::TwoMatches) } else { Ok(()) }
+    }
+
     fn forget(&mut self, name: &RoomName) {
         self.rooms.remove(name);
         self.matches.retain(|_, of| of != name);
@@ -301,6 +414,19 @@ pub(crate) enum RestoreError {
     Room(#[source] cadastre_protocol::GenesisError),
     #[error("another match runs in the room of this name")]
     TwoMatches,
+    #[error("the system gives no random bytes")]
+    NoEntropy,
+}
+
+/// Why a match that sleeps cannot go on.
+#[derive(Debug, thiserror::Error)]
+enum WakeError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    #[error("the stored match contradicts itself")]
+    Room(#[from] cadastre_protocol::GenesisError),
     #[error("the system gives no random bytes")]
     NoEntropy,
 }

@@ -16,7 +16,7 @@ use crate::{
     log::{self, Log, LogError, Witnesses},
     metrics::Metrics,
     passphrase::Passphrase,
-    rooms::{RestoreError, Rooms},
+    rooms::{RestoreError, Rooms, Sleeper},
     server_keys::{Generations, LAST_MS, LOG_SIGNED, Moment, ServerKeys, ServerKeysError},
     store::{self, MatchRecord, ReadError, RecoveryError, Store, StoreError, StoreLock, Writer},
 };
@@ -90,6 +90,7 @@ impl Service {
             keys.chain_secret,
         ));
         let resumed = resume_matches(&store, &rooms)?;
+        rooms.keep_alarms();
         let (closing, closing_receiver) = watch::channel(false);
         note_unlogged_heads(&store)?;
         let settings = &rooms.shared().config.log;
@@ -200,18 +201,25 @@ fn resume_matches(store: &Store, rooms: &Arc<Rooms>) -> Result<usize, ServiceErr
     Ok(resumed)
 }
 
-/// Opens the room of a match; `false` when the match is over.
+/// Opens the room of a match, or lets it sleep on; `false` when the match is over.
 fn resume(
     store: &Store,
     rooms: &Arc<Rooms>,
     match_id: MatchId,
     record: MatchRecord,
 ) -> Result<bool, ResumeError> {
-    if store.mark(match_id)?.is_some_and(|mark| mark.sealed) {
+    let mark = store.mark(match_id)?;
+    if mark.is_some_and(|mark| mark.sealed) {
         return Ok(false);
     }
     let room = record.room.clone();
     let resume = || {
+        let sleep_ms = rooms.shared().config.rooms.sleep_ms;
+        let of = mark.map(|mark| Sleeper::of(store, (match_id, &record, mark), clock::now(), sleep_ms));
+        if let Some(sleeper) = of.transpose()?.flatten() {
+            rooms.sleep_on(room.clone(), sleeper)?;
+            return Ok(true);
+        }
         let restored = store::recover(store, match_id, record)?;
         if !clock::advance_to(restored.chain.head().server_time) {
             return Err(ResumeError::FromTheFuture);

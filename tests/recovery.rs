@@ -10,9 +10,9 @@ use cadastre::{
 };
 use cadastre_client::{Config, Session};
 use cadastre_protocol::{
-    Certificate, ChainSecret, ClientMessage, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Head,
-    Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName, RoomSpec, SecretKey, ServerMessage,
-    SignedCertificate, TakebackPolicy, TurnMode, Visibility,
+    AbsencePolicy, Certificate, ChainSecret, ClientMessage, Clock, Digest, DisplayName,
+    DoubleTransactionPolicy, EnterAs, Head, Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName,
+    RoomSpec, SecretKey, ServerMessage, SignedCertificate, TakebackPolicy, TurnMode, Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -109,6 +109,8 @@ impl Table {
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
             takebacks: TakebackPolicy::Never,
+            clock: Clock::PerTurn,
+            absence: AbsencePolicy::USUAL,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =

@@ -1,9 +1,9 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName,
-    DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode, RoomName, RoomSpec,
-    SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession, SignedCertificate,
+    AbsencePolicy, Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Clock, Digest,
+    DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode, RoomName,
+    RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession, SignedCertificate,
     SignedTransaction, TakebackPolicy, Trust, TurnMode, Visibility, decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
@@ -164,6 +164,8 @@ fn spec() -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
     }
 }
 

@@ -10,8 +10,8 @@ use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
-    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec, SecretKey,
-    TakebackPolicy, Trust, TurnMode, Visibility,
+    AbsencePolicy, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec,
+    SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 
 #[tokio::main]
@@ -44,6 +44,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
             takebacks: TakebackPolicy::Never,
+            clock: Clock::PerTurn,
+            absence: AbsencePolicy::USUAL,
         }),
     };
 

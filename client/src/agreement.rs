@@ -1,6 +1,6 @@
 //! What a player has said Ready to, and whether a match is that.
 
-use cadastre_protocol::{Clock, Genesis, Lobby, RoomSpec, SeatHolder, SpectatorPolicy};
+use cadastre_protocol::{Genesis, Lobby, RoomSpec, SeatHolder, SpectatorPolicy};
 use cadastre_simulations::find_rules;
 
 /// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
@@ -28,7 +28,8 @@ fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
     turns.mode == spec.mode
         && turns.turns_max == spec.turns_max
         && spec.deadline_ms.is_none_or(|deadline| deadline == turns.deadline_ms)
-        && turns.clock == Clock::PerTurn
+        && turns.clock == spec.clock
+        && genesis.absence == spec.absence
         && genesis.double_transactions == spec.double_transactions
         && genesis.visibility == spec.visibility
         && genesis.randomness.mode() == spec.randomness

@@ -735,7 +735,7 @@ impl Session {
         let chain = self.follower.as_ref().filter(|follower| !follower.is_diverged())?.chain();
         let moves = chain.seal_due().is_none() && !chain.is_revealing();
         let waited_for = chain.required().contains(self.seat?) && moves;
-        let asked = chain.next_turn().zip(chain.head().deadline);
+        let asked = chain.next_turn().zip(chain.deadline_of(self.seat?));
         asked.filter(|_| self.caught_up && waited_for)
     }
 

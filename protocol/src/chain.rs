@@ -4,6 +4,7 @@
 //! A block passes in two steps, since only whoever runs the rules knows the state: [`Chain::check`] looks at
 //! everything but the state, and [`Chain::append`] compares what executing the block came to.
 
+mod clock;
 mod draft;
 mod error;
 mod open_turn;
@@ -25,6 +26,7 @@ use crate::{
     transaction::TransactionBody,
 };
 
+pub use clock::SeatClock;
 pub use draft::Draft;
 pub use error::{BlockError, GenesisError, TransactionError};
 pub use open_turn::{Admission, OpenTurn};
@@ -60,7 +62,7 @@ pub struct Head {
     pub attempt: Attempt,
     /// When the server made it.
     pub server_time: Millis,
-    /// When the open turn closes; none before the Start and after the Seal.
+    /// When the open turn closes at the latest; none before the Start and after the Seal.
     pub deadline: Option<Millis>,
     /// The state.
     pub state_root: StateRoot,
@@ -340,7 +342,8 @@ impl Chain {
         let open = self.check_entries(&block, drawn)?;
         self.check_absent(&block, &open)?;
         self.check_consent(header, &open)?;
-        let (seats, acted, desynced) = open.into_parts();
+        let (mut seats, acted, desynced) = open.into_parts();
+        self.settle(&block, acted, &mut seats);
         Ok(CheckedBlock { block, drawn, seats, acted, desynced, signer })
     }
 
@@ -617,12 +620,13 @@ impl Chain {
                         seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat })
                     );
                 }
-                let waited = head_deadline_passed(&self.state.head, block.header().server_time);
-                let late = block.absent.iter().find(|a| a.reason == self.reason_of_late());
-                match late {
-                    Some(absence) if !waited => Err(BlockError::EarlyAbsence { seat: absence.seat }),
-                    Some(_) | None => Ok(()),
-                }
+                let server_time = block.header().server_time;
+                let in_time = |a: &&Absence| {
+                    a.reason == self.reason_of_late()
+                        && self.deadline_of(a.seat).is_none_or(|deadline| server_time < deadline)
+                };
+                let early = block.absent.iter().find(in_time);
+                early.map_or(Ok(()), |absence| Err(BlockError::EarlyAbsence { seat: absence.seat }))
             }
             BlockKind::Reopen { .. }
             | BlockKind::Takeback { .. }
@@ -725,17 +729,6 @@ pub struct Appended {
 /// The leaf that stands for a block in the tree over all blocks.
 pub fn chain_leaf(block: BlockHash) -> Digest {
     hash(Context::ChainLeaf, &[block.as_bytes()])
-}
-
-fn head_deadline_passed(head: &Head, now: Millis) -> bool {
-    head.deadline.is_some_and(|deadline| now >= deadline)
-}
-
-impl OpenTurn {
-    /// Can the turn be closed at `now`: has every seat acted that it waits for, or is the time up?
-    pub fn is_closable(&self, chain: &Chain, now: Millis) -> bool {
-        self.acted().contains_all(chain.required()) || head_deadline_passed(&chain.state.head, now)
-    }
 }
 
 /// Does this body bring, hide or show the commands of a turn?

@@ -101,13 +101,36 @@ pub enum TurnMode {
 pub enum Clock {
     /// Every turn has the whole `deadline_ms`.
     PerTurn,
-    /// A bank that each seat draws from, with an increment for each turn, both in milliseconds.
+    /// A bank that each seat draws from, with an increment for each turn, both in milliseconds. No turn waits for
+    /// a seat longer than `deadline_ms` all the same.
     Bank {
-        /// At the start.
+        /// At the start, [`DEADLINE_MS_MIN`] or more.
         initial_ms: u32,
         /// Added after each own turn.
         increment_ms: u32,
     },
+}
+
+impl Clock {
+    /// Checks that the numbers can be played with.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot.
+    pub fn validate(self) -> Result<(), &'static str> {
+        match self {
+            Self::Bank { initial_ms: ..DEADLINE_MS_MIN, .. } => Err("bank out of range"),
+            Self::PerTurn | Self::Bank { .. } => Ok(()),
+        }
+    }
+
+    /// What each seat has in its bank at the start; none without banks.
+    pub fn initial_ms(self) -> Option<u64> {
+        match self {
+            Self::PerTurn => None,
+            Self::Bank { initial_ms, .. } => Some(u64::from(initial_ms)),
+        }
+    }
 }
 
 /// What an absence leads to.
@@ -126,13 +149,52 @@ pub enum AbsencePolicy {
         /// Turns in a row in which the seat did not act.
         forfeit_after: u16,
     },
+    /// As `Pass`, and each turn in a row that a seat is absent halves the time for which the next one waits for
+    /// it, until it acts again.
+    Shrink {
+        /// Turns in a row in which nobody acted.
+        abandon_after: u16,
+        /// Turns in a row in which the seat did not act, as in `Forfeit`.
+        forfeit_after: Option<u16>,
+        /// For so long a turn waits in any case, in milliseconds.
+        shortest_ms: u32,
+    },
 }
 
 impl AbsencePolicy {
+    /// What is played where nothing else was asked for.
+    pub const USUAL: Self = Self::Pass { abandon_after: 100 };
+
     /// Turns in a row without any action after which the match is over.
     pub const fn abandon_after(self) -> u16 {
         match self {
-            Self::Pass { abandon_after } | Self::Forfeit { abandon_after, .. } => abandon_after,
+            Self::Pass { abandon_after }
+            | Self::Forfeit { abandon_after, .. }
+            | Self::Shrink { abandon_after, .. } => abandon_after,
+        }
+    }
+
+    /// Turns in a row after which a seat that was absent in all of them counts as resigned.
+    pub const fn forfeit_after(self) -> Option<u16> {
+        match self {
+            Self::Pass { .. } => None,
+            Self::Forfeit { forfeit_after, .. } => Some(forfeit_after),
+            Self::Shrink { forfeit_after, .. } => forfeit_after,
+        }
+    }
+
+    /// Checks that the numbers can be played with.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot.
+    pub fn validate(self) -> Result<(), &'static str> {
+        if self.abandon_after() == 0 || self.forfeit_after() == Some(0) {
+            return Err("a limit of no turns");
+        }
+        match self {
+            Self::Shrink { shortest_ms: ..DEADLINE_MS_MIN, .. } => Err("shortest time out of range"),
+            Self::Pass { .. } | Self::Forfeit { .. } | Self::Shrink { .. } => Ok(()),
         }
     }
 }
@@ -278,8 +340,7 @@ impl Genesis {
     pub fn supported(&self) -> Result<(), UnsupportedMode> {
         let modes = [
             (may_take_back(self.takebacks, self.randomness.mode()), "takebacks with hash chains"),
-            (matches!(self.absence, AbsencePolicy::Pass { .. }), "absence"),
-            (self.turns.clock == Clock::PerTurn && self.turns.grace_ms == 0, "clock"),
+            (self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),
             (self.parent.is_none(), "parent"),
             (!matches!(self.spectators, SpectatorPolicy::Allowed { delay_turns: 1.. }), "spectator delay"),
@@ -319,9 +380,11 @@ impl Wire for Genesis {
         if !(DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&self.turns.deadline_ms) {
             return Err("deadline out of range");
         }
-        if self.turns.turns_max == Some(0) || self.absence.abandon_after() == 0 {
+        self.turns.clock.validate()?;
+        if self.turns.turns_max == Some(0) {
             return Err("a limit of no turns");
         }
+        self.absence.validate()?;
         match &self.randomness {
             Randomness::None => Ok(()),
             Randomness::CommitReveal { seats, .. } if seats.len() != self.seats.len() => {

@@ -38,7 +38,7 @@ pub use block::{
 pub use certificate::{Certificate, CertificateError, KeyRole, SignedCertificate, VerifiedCertificate};
 pub use chain::{
     Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head,
-    NextTransaction, OpenTurn, REOPENS_MAX, TransactionError, chain_leaf,
+    NextTransaction, OpenTurn, REOPENS_MAX, SeatClock, TransactionError, chain_leaf,
 };
 pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
 pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, PHASES_MAX};

@@ -7,7 +7,9 @@ use crate::{
     chain::TransactionError,
     codec::{DECODE_BYTES_MAX, Wire},
     compare::{CompareAnswer, CompareRequest},
-    genesis::{DoubleTransactionPolicy, RandomnessMode, TakebackPolicy, TurnMode, Visibility},
+    genesis::{
+        AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, TakebackPolicy, TurnMode, Visibility,
+    },
     hash::Digest,
     hash_chain::ChainStart,
     ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, Turn, TxHash},
@@ -107,6 +109,10 @@ pub struct RoomSpec {
     pub randomness: RandomnessMode,
     /// Whether turns can be taken back.
     pub takebacks: TakebackPolicy,
+    /// How the time of a turn is counted.
+    pub clock: Clock,
+    /// What an absence leads to.
+    pub absence: AbsencePolicy,
 }
 
 /// As what somebody enters a room.

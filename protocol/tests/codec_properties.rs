@@ -320,13 +320,16 @@ fn turn_mode() -> impl Strategy<Value = TurnMode> {
     sample::select(&[TurnMode::Simultaneous, TurnMode::Alternating])
 }
 
-fn turn_rules() -> impl Strategy<Value = TurnRules> {
-    let bank = any::<(u32, u32)>();
-    let clock = prop_oneof![
+fn clock() -> impl Strategy<Value = Clock> {
+    let bank = (100_u32.., any::<u32>());
+    prop_oneof![
         Just(Clock::PerTurn),
         bank.prop_map(|(initial_ms, increment_ms)| Clock::Bank { initial_ms, increment_ms }),
-    ];
-    (turn_mode(), 100_u32..=2_678_400_000, clock, any::<u32>(), option::of(1_u32..)).prop_map(
+    ]
+}
+
+fn turn_rules() -> impl Strategy<Value = TurnRules> {
+    (turn_mode(), 100_u32..=2_678_400_000, clock(), any::<u32>(), option::of(1_u32..)).prop_map(
         |(mode, deadline_ms, clock, grace_ms, turns_max)| TurnRules {
             mode,
             deadline_ms,
@@ -337,17 +340,23 @@ fn turn_rules() -> impl Strategy<Value = TurnRules> {
     )
 }
 
+fn absence() -> impl Strategy<Value = AbsencePolicy> {
+    prop_oneof![
+        (1_u16..).prop_map(|abandon_after| AbsencePolicy::Pass { abandon_after }),
+        (1_u16.., 1_u16..).prop_map(|(abandon_after, forfeit_after)| AbsencePolicy::Forfeit {
+            abandon_after,
+            forfeit_after
+        }),
+        (1_u16.., option::of(1_u16..), 100_u32..).prop_map(|(abandon_after, forfeit_after, shortest_ms)| {
+            AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms }
+        }),
+    ]
+}
+
 fn genesis() -> impl Strategy<Value = Genesis> {
     let rules = ("[a-z0-9-]{1,16}", 1_u16..).prop_map(|(name, version)| RulesId { name, version });
     let holders =
         collection::vec(prop_oneof![public_key().prop_map(SeatHolder::Player), Just(SeatHolder::Open)], 1..9);
-    let absence = prop_oneof![
-        (1_u16..).prop_map(|abandon_after| AbsencePolicy::Pass { abandon_after }),
-        (1_u16.., any::<u16>()).prop_map(|(abandon_after, forfeit_after)| AbsencePolicy::Forfeit {
-            abandon_after,
-            forfeit_after
-        }),
-    ];
     let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let chains = option::of((1..65_536_u32, digest(), collection::vec(chain_start(), 8)));
@@ -361,7 +370,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
         height,
         block,
     });
-    let first = (public_key(), rules, bytes(64), holders, turn_rules(), absence, double);
+    let first = (public_key(), rules, bytes(64), holders, turn_rules(), absence(), double);
     let second =
         (visibility, chains, takebacks, spectators, option::of(parent), signed_certificate(), millis());
     (first, second, any::<[u8; 16]>()).prop_map(|(first, second, nonce)| {
@@ -563,10 +572,10 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
-    let modes = (double, visibility, randomness, takebacks);
+    let modes = (double, visibility, randomness, takebacks, clock(), absence());
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (size, seats, mode), times, modes)| {
         let (turns_max, deadline_ms, spectators) = times;
-        let (double_transactions, visibility, randomness, takebacks) = modes;
+        let (double_transactions, visibility, randomness, takebacks, clock, absence) = modes;
         RoomSpec {
             rules,
             size,
@@ -578,6 +587,8 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             double_transactions,
             visibility,
             randomness,
+            absence,
+            clock,
             takebacks,
         }
     })

@@ -22,10 +22,10 @@ use support::{
     refused::{Refused, refused},
     root,
     samples::{
-        EVENTFUL_NAMES, HIDDEN_NAMES, batch, certificates, client_messages, delegations, headers,
-        other_modes, revocations, server_messages, transactions,
+        EVENTFUL_NAMES, HIDDEN_NAMES, TIMED_NAMES, batch, certificates, client_messages, delegations,
+        headers, other_modes, revocations, server_messages, transactions,
     },
-    seat, server_chain,
+    seat, server_chain, timed_match,
 };
 
 #[test]
@@ -41,6 +41,7 @@ fn the_committed_objects_are_what_both_implementations_give() {
         headers: header_vectors(),
         blocks: block_vectors(&eventful_match(), &EVENTFUL_NAMES),
         hidden_blocks: block_vectors(&hidden_match(), &HIDDEN_NAMES),
+        timed_blocks: block_vectors(&timed_match(), &TIMED_NAMES),
         hash_chains: hash_chains(),
         sealed_commands: sealed_vectors(),
         presence: presence(),
@@ -71,6 +72,7 @@ fn the_committed_refusals_are_refused() {
 fn the_committed_blocks_make_a_match() {
     make_a_match(Match::of(3).chain, &eventful_match(), &EVENTFUL_NAMES);
     make_a_match(Match::with(3, support::hide_everything).chain, &hidden_match(), &HIDDEN_NAMES);
+    make_a_match(Match::with(3, support::count_time).chain, &timed_match(), &TIMED_NAMES);
 }
 
 fn make_a_match(mut chain: Chain, whole: &Match, names: &[&'static str]) {
@@ -98,6 +100,7 @@ struct Objects {
     headers: Vec<HeaderVector>,
     blocks: Vec<BlockVector>,
     hidden_blocks: Vec<BlockVector>,
+    timed_blocks: Vec<BlockVector>,
     hash_chains: Vec<HashChainVector>,
     sealed_commands: Vec<SealedVector>,
     presence: PresenceVector,
@@ -181,6 +184,7 @@ fn geneses() -> Vec<GenesisVector> {
         vector("as played", &genesis(3)),
         vector("every other mode", &other_modes()),
         vector("commit and reveal, sealed", hidden_match().chain.genesis()),
+        vector("bank, shrinking clock", timed_match().chain.genesis()),
     ]
 }
 

@@ -47,6 +47,8 @@ pub struct Plan {
     pub randomness: RandomnessMode,
     /// Whether turns can be taken back.
     pub takebacks: TakebackPolicy,
+    /// How the time of a turn is counted.
+    pub clock: Clock,
 }
 
 impl Plan {
@@ -60,6 +62,7 @@ impl Plan {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
     };
 
     /// Four players on the smallest board with more than 10,000 edges.
@@ -475,7 +478,7 @@ pub fn genesis(plan: &Plan) -> Genesis {
         turns: TurnRules {
             mode: plan.mode,
             deadline_ms: DEADLINE_MS,
-            clock: Clock::PerTurn,
+            clock: plan.clock,
             grace_ms: 0,
             turns_max: plan.turns_max,
         },

@@ -1,17 +1,18 @@
 //! A room before its match: who sits where, who is ready, and the genesis that comes of it.
 
 use cadastre_protocol::{
-    AbsencePolicy, Admission, Chain, ChainStart, Clock, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN,
-    DisplayName, Genesis, HashChain, Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness,
-    RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet,
-    SpectatorPolicy, TurnRules, hash, may_commit_and_reveal, may_take_back,
+    Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, Genesis, HashChain,
+    Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness, RandomnessMode, ReadTransaction, Refusal,
+    RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, SpectatorPolicy, TurnRules, hash,
+    may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
 use crate::{playing::Judged, room::Host};
 
-/// Turns in a row without any action after which a match is abandoned.
-const ABANDON_AFTER_TURNS: u16 = 100;
+/// Most turns in a row without any action after which a match is abandoned: seats without time let them pass all at
+/// once.
+const ABANDON_AFTER_TURNS_MAX: u16 = 1_000;
 
 /// The seats of a room whose match has not begun.
 #[derive(Debug)]
@@ -44,7 +45,10 @@ impl Seats {
             && spec.turns_max != Some(0)
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
             && may_take_back(spec.takebacks, spec.randomness)
-            && deadline_fits;
+            && deadline_fits
+            && spec.clock.validate().is_ok()
+            && spec.absence.validate().is_ok()
+            && spec.absence.abandon_after() <= ABANDON_AFTER_TURNS_MAX;
         fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules })
     }
 
@@ -134,11 +138,11 @@ impl Seats {
             turns: TurnRules {
                 mode: self.spec.mode,
                 deadline_ms: self.spec.deadline_ms.unwrap_or(host.deadline_ms),
-                clock: Clock::PerTurn,
+                clock: self.spec.clock,
                 grace_ms: 0,
                 turns_max: self.spec.turns_max,
             },
-            absence: AbsencePolicy::Pass { abandon_after: ABANDON_AFTER_TURNS },
+            absence: self.spec.absence,
             double_transactions: self.spec.double_transactions,
             visibility: self.spec.visibility,
             randomness,

@@ -134,10 +134,29 @@ impl Playing {
         received.fold(self.chain.head().server_time, Millis::max)
     }
 
-    /// Goes on after the server was away: puts the server's block signer in force, if it is another one by
-    /// now, and opens the turn again, so that nobody's time ran out meanwhile; or ends the match if only the
-    /// Seal was missing. A turn that was opened again too often keeps its deadline.
+    /// Goes on after the server was away: as [`Playing::wake`], and opens the turn again, so that nobody's time
+    /// ran out meanwhile. A turn that was opened again too often keeps its deadline.
     pub(crate) fn go_on(
+        &mut self,
+        signer: &SignedCertificate,
+        now: Millis,
+    ) -> Result<Vec<Record>, BlockError> {
+        let mut records = self.wake(signer, now)?;
+        if self.chain.sealed().is_some() {
+            return Ok(records);
+        }
+        let draft = self.chain.draft_reopen(ReopenReason::Restart, now).ok_or(BlockError::Exhausted)?;
+        match self.append(draft) {
+            Ok(record) => records.push(record),
+            Err(BlockError::WrongKind) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(records)
+    }
+
+    /// Puts the server's block signer in force, if it is another one by now, and ends the match if only the Seal
+    /// was missing.
+    pub(crate) fn wake(
         &mut self,
         signer: &SignedCertificate,
         now: Millis,
@@ -152,13 +171,6 @@ impl Playing {
         }
         if let Some(reason) = self.chain.seal_due() {
             records.push(self.seal(reason, now)?);
-            return Ok(records);
-        }
-        let draft = self.chain.draft_reopen(ReopenReason::Restart, now).ok_or(BlockError::Exhausted)?;
-        match self.append(draft) {
-            Ok(record) => records.push(record),
-            Err(BlockError::WrongKind) => {}
-            Err(error) => return Err(error),
         }
         Ok(records)
     }
@@ -289,6 +301,11 @@ impl Playing {
             self.closed = open.entries().to_vec();
         }
         open
+    }
+
+    /// When the open turn closes if nothing more comes.
+    pub(crate) fn closes_at(&self) -> Option<Millis> {
+        self.open.closes_at(&self.chain)
     }
 
     fn seal(&mut self, reason: SealReason, now: Millis) -> Result<Record, BlockError> {

@@ -110,14 +110,40 @@ impl Room {
         restored: Restored,
         now: Millis,
     ) -> Result<Self, GenesisError> {
+        let (mut room, now) = Self::with_match(name, host, restored, now)?;
+        let signer = room.host.signer.clone();
+        room.play(now, |playing| playing.go_on(&signer, now));
+        Ok(room)
+    }
+
+    /// Opens the room of a match that slept ([`Room::sleeps_until`]). The open turn keeps its deadline, and is
+    /// closed if that has come; where the match has another block signer than the host, a KeyChange comes before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Room::restore`].
+    pub fn wake(name: RoomName, host: Host, restored: Restored, now: Millis) -> Result<Self, GenesisError> {
+        let (mut room, now) = Self::with_match(name, host, restored, now)?;
+        let signer = room.host.signer.clone();
+        room.play(now, |playing| {
+            let mut records = playing.wake(&signer, now)?;
+            records.extend(playing.close_turns(now)?);
+            Ok(records)
+        });
+        Ok(room)
+    }
+
+    fn with_match(
+        name: RoomName,
+        host: Host,
+        restored: Restored,
+        now: Millis,
+    ) -> Result<(Self, Millis), GenesisError> {
         let hash_chain = host.hash_chain(restored.chain.genesis());
         let playing = Playing::restore(restored, hash_chain)?;
         let now = now.max(playing.latest());
-        let signer = host.signer.clone();
-        let mut room = Self::with_phase(name, host, Phase::Playing(Box::new(playing)));
-        room.latest = now;
-        room.play(now, |playing| playing.go_on(&signer, now));
-        Ok(room)
+        let room = Self { latest: now, ..Self::with_phase(name, host, Phase::Playing(Box::new(playing))) };
+        Ok((room, now))
     }
 
     fn with_phase(name: RoomName, host: Host, phase: Phase) -> Self {
@@ -181,6 +207,14 @@ impl Room {
             Phase::Broken => true,
             Phase::Lobby(_) | Phase::Joining(_) => false,
         }
+    }
+
+    /// Until when nothing happens in the room if nobody comes: a match runs, all of it is on disk, and nobody is
+    /// there. Then the room can be dropped, and opened again by [`Room::wake`].
+    pub fn sleeps_until(&self) -> Option<Millis> {
+        let Phase::Playing(playing) = &self.phase else { return None };
+        let is_idle = self.guests.is_empty() && self.outputs.is_empty() && playing.is_settled();
+        playing.closes_at().filter(|_| is_idle)
     }
 
     /// What the room is to play, while it is in the lobby.
@@ -473,8 +507,8 @@ impl Room {
                     self.outputs.push_back(Output::Commit(records));
                 }
                 self.outputs.extend(playing.take_events().into_iter().map(Output::Observed));
-                if let Some(deadline) = playing.chain.head().deadline {
-                    self.outputs.push_back(Output::WakeAt(deadline.max(now)));
+                if let Some(closes_at) = playing.closes_at() {
+                    self.outputs.push_back(Output::WakeAt(closes_at.max(now)));
                 }
             }
             Err(error) => {

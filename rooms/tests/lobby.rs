@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    BlockKind, EnterAs, Failure, GoodbyeReason, Height, Lobby, Millis, Refusal, RoomSpec, ServerMessage,
-    Signature, SignedTransaction,
+    AbsencePolicy, BlockKind, Clock, EnterAs, Failure, GoodbyeReason, Height, Lobby, Millis, Refusal,
+    RoomSpec, ServerMessage, Signature, SignedTransaction,
 };
 use cadastre_rooms::{GuestId, Input, JOIN_MS_MAX, Room};
 use support::{NOW, Shell, Told, host, identity, join_of, kind, room_name, seat, sign, spec};
@@ -237,6 +237,14 @@ fn a_room_that_this_build_cannot_play_is_not_opened() {
         RoomSpec { turns_max: Some(0), ..spec(2) },
         RoomSpec { deadline_ms: Some(99), ..spec(2) },
         RoomSpec { deadline_ms: Some(u32::MAX), ..spec(2) },
+        RoomSpec { clock: Clock::Bank { initial_ms: 99, increment_ms: 5 }, ..spec(2) },
+        RoomSpec { absence: AbsencePolicy::Pass { abandon_after: 0 }, ..spec(2) },
+        RoomSpec { absence: AbsencePolicy::Pass { abandon_after: 1_001 }, ..spec(2) },
+        RoomSpec { absence: AbsencePolicy::Forfeit { abandon_after: 9, forfeit_after: 0 }, ..spec(2) },
+        RoomSpec {
+            absence: AbsencePolicy::Shrink { abandon_after: 9, forfeit_after: None, shortest_ms: 99 },
+            ..spec(2)
+        },
         spec(0),
         spec(1),
         spec(9),

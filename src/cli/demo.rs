@@ -8,7 +8,7 @@ use std::{
 };
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
-use cadastre_protocol::{BlockKind, EnterAs, Head, MatchId, PublicKey, RoomSpec, Trust};
+use cadastre_protocol::{AbsencePolicy, BlockKind, EnterAs, Head, MatchId, PublicKey, RoomSpec, Trust};
 use cadastre_replay::Replay;
 use clap::Args;
 use serde_json::json;
@@ -74,6 +74,11 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         double_transactions: DoubleTransactions::KeepFirst,
         visibility: VisibilityArg::Held,
         randomness: RandomnessArg::None,
+        bank: None,
+        increment: 0,
+        abandon_after: AbsencePolicy::USUAL.abandon_after(),
+        forfeit_after: None,
+        shrink_to: None,
     };
     let url =
         ServerUrl::parse(&format!("ws://{listen}")).map_err(|error| CliError::failed(error.to_string()))?;

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode,
-    Visibility, may_commit_and_reveal, may_take_back,
+    AbsencePolicy, Clock, DEADLINE_MS_MAX, DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode,
+    RoomSpec, TakebackPolicy, TurnMode, Visibility, may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -54,9 +54,24 @@ pub(super) struct GameArgs {
     /// Whose commands a turn waits for (default: city simultaneous, boxes alternating).
     #[arg(long)]
     pub(super) mode: Option<Mode>,
-    /// How long a turn is open (default: the server's).
+    /// How long a turn is open (default: the server's; with --bank, as long as the banks last).
     #[arg(long, value_name = "MS")]
     pub(super) deadline: Option<u32>,
+    /// Gives each seat a bank of time, which its turns draw from.
+    #[arg(long, value_name = "MS")]
+    pub(super) bank: Option<u32>,
+    /// What each turn of a seat adds to its bank.
+    #[arg(long, value_name = "MS", default_value_t = 0, requires = "bank")]
+    pub(super) increment: u32,
+    /// Turns in a row without anybody after which the match is over.
+    #[arg(long, value_name = "N", default_value_t = AbsencePolicy::USUAL.abandon_after())]
+    pub(super) abandon_after: u16,
+    /// Turns in a row after which a seat that was absent in all of them has lost; 1 with --bank: whose time is up has lost.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) forfeit_after: Option<u16>,
+    /// Halves the time of a turn for each turn in a row that a seat was absent, down to this.
+    #[arg(long, value_name = "MS")]
+    pub(super) shrink_to: Option<u32>,
     /// Where seed and rolls come from: from the server alone, or from all players and the server, which needs --turns.
     #[arg(long, default_value = "none")]
     pub(super) randomness: RandomnessArg,
@@ -158,7 +173,7 @@ impl GameArgs {
             seats,
             mode,
             turns_max: turns,
-            deadline_ms: self.deadline,
+            deadline_ms: self.deadline.or_else(|| self.bank.map(|_| DEADLINE_MS_MAX)),
             spectators: !self.no_spectators,
             double_transactions: self.double_transactions.into(),
             visibility: match self.visibility {
@@ -171,7 +186,21 @@ impl GameArgs {
                 RandomnessArg::CommitReveal => RandomnessMode::CommitReveal,
             },
             takebacks: TakebackPolicy::Never,
+            clock: self.bank.map_or(Clock::PerTurn, |initial_ms| Clock::Bank {
+                initial_ms,
+                increment_ms: self.increment,
+            }),
+            absence: self.absence(),
         })
+    }
+
+    fn absence(&self) -> AbsencePolicy {
+        let Self { abandon_after, forfeit_after, .. } = *self;
+        match (self.shrink_to, forfeit_after) {
+            (Some(shortest_ms), _) => AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms },
+            (None, Some(forfeit_after)) => AbsencePolicy::Forfeit { abandon_after, forfeit_after },
+            (None, None) => AbsencePolicy::Pass { abandon_after },
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
-use cadastre_client::{Client, Config, Event};
-use cadastre_protocol::EnterAs;
+use cadastre_client::{Client, Config, Event, Follower};
+use cadastre_protocol::{EnterAs, Seat, SeatClock};
 use clap::Args;
 use serde_json::json;
 
@@ -69,18 +69,29 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
                         if !behind || head.turn.get() == 0 {
                             output.say("\x1b[2J\x1b[H");
                             output.picture(follower.game().simulation().picture());
-                            output.say(&format!("turn {}  block {}  {}", head.turn, head.height, head.block));
+                            let clocks = in_words(&clocks_of(follower));
+                            output.say(&format!(
+                                "turn {}  block {}  {}{clocks}",
+                                head.turn, head.height, head.block
+                            ));
                         }
                     }
-                    Some(_) | None => output.result(&block_json(match_id, None, head), || {
-                        format!(
-                            "turn {:>5}  block {:>6}  {:<8}  {}",
-                            head.turn,
-                            head.height,
-                            word(kind),
-                            head.block
-                        )
-                    }),
+                    Some(_) | None => {
+                        let clocks = follower.map(clocks_of).unwrap_or_default();
+                        let mut result = block_json(match_id, None, head);
+                        result["banks_ms"] =
+                            json!(clocks.iter().filter_map(|clock| clock.bank_ms).collect::<Vec<_>>());
+                        output.result(&result, || {
+                            format!(
+                                "turn {:>5}  block {:>6}  {:<8}  {}{}",
+                                head.turn,
+                                head.height,
+                                word(kind),
+                                head.block,
+                                in_words(&clocks)
+                            )
+                        });
+                    }
                 }
             }
             Event::Evidence(_) => observed.keep(&args.evidence, output),
@@ -101,4 +112,19 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
     }
     output.say("the match is over");
     Ok(ExitCode::SUCCESS)
+}
+
+/// How each seat stands for time, in the order of the seats.
+fn clocks_of(follower: &Follower) -> Vec<SeatClock> {
+    let chain = follower.chain();
+    Seat::first(chain.genesis().seat_count()).filter_map(|seat| chain.clock_of(seat)).collect()
+}
+
+/// What each seat has in its bank, with a mark where the time runs; nothing in a match without banks.
+fn in_words(clocks: &[SeatClock]) -> String {
+    let of_seat = |clock: &SeatClock| {
+        let (seconds, mark) = (clock.bank_ms? / 1000, if clock.runs_out.is_some() { "*" } else { "" });
+        Some(format!("  {}:{:02}{mark}", seconds / 60, seconds % 60))
+    };
+    clocks.iter().filter_map(of_seat).collect()
 }

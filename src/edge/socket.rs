@@ -346,13 +346,13 @@ impl Client {
                 }
             }
             ClientMessage::Enter { room, enter_as, name } => {
-                let handle = self.edge.rooms.find(&room);
+                let handle = self.edge.rooms.find(&room).await;
                 let guest = self.guest;
                 let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name };
                 self.enter(handle, Failure::NoSuchRoom, enter).await
             }
             ClientMessage::Resume { match_id, enter_as, height, block } => {
-                let handle = self.edge.rooms.find_match(match_id);
+                let handle = self.edge.rooms.find_match(match_id).await;
                 if handle.is_none() {
                     return self.resume_from_store(match_id, height, block).await;
                 }

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tracing::{Instrument, info, info_span, warn};
 
-use super::{Outbox, RoomInfo, Rooms, ToGuest, ToRoom, outbox::Unsent, progress, seal_word};
+use super::{Outbox, RoomInfo, Rooms, Sleeper, ToGuest, ToRoom, outbox::Unsent, progress, seal_word};
 use crate::{
     clock,
     desyncs::{Bundle, DesyncOf},
@@ -102,7 +102,10 @@ impl RoomTask {
                         self.wake = None;
                         self.room.handle(clock::now(), Input::Timeout);
                     }
-                    Wakeup::Idle => break,
+                    Wakeup::Idle => {
+                        self.fall_asleep(&mut inputs);
+                        break;
+                    }
                 }
                 if stored.is_ok() {
                     stored = self.carry_out().await;
@@ -129,6 +132,8 @@ impl RoomTask {
     ) -> Wakeup {
         let idle_ms = if self.room.is_deserted() {
             Some(EMPTY_LOBBY_MS)
+        } else if self.may_sleep() {
+            Some(self.rooms.shared().config.rooms.sleep_ms)
         } else if self.room.is_over() && self.commits.is_empty() {
             Some(ENDED_ROOM_MS)
         } else {
@@ -152,6 +157,28 @@ impl RoomTask {
             _ = closing.changed(), if !shutting_down => Wakeup::Closing,
             message = inputs.recv(), if !shutting_down => Wakeup::Message(message),
             () = at(idle_at), if idle_at.is_some() && !shutting_down => Wakeup::Idle,
+        }
+    }
+
+    /// Is it worth while to drop the room until its turn closes, should nobody come?
+    fn may_sleep(&self) -> bool {
+        let sleep_ms = self.rooms.shared().config.rooms.sleep_ms;
+        let worth = clock::now().after(sleep_ms).after(sleep_ms);
+        self.commits.is_empty() && self.room.sleeps_until().is_some_and(|until| until > worth)
+    }
+
+    /// Hands a room that may sleep over to those that do. Whoever asked for this task a moment ago is sent away,
+    /// and wakes the room by coming back.
+    fn fall_asleep(&mut self, inputs: &mut mpsc::Receiver<ToRoom>) {
+        let (Some(match_id), Some(until)) = (self.room.match_id(), self.room.sleeps_until()) else { return };
+        let info = self.info.borrow().clone();
+        let sleeper = Sleeper { match_id, until, info, place: self.place.take() };
+        self.rooms.asleep(&self.name, self.serial, sleeper);
+        inputs.close();
+        while let Ok(message) = inputs.try_recv() {
+            if let ToRoom::Enter { outbox, .. } | ToRoom::Resume { outbox, .. } = message {
+                let _ = outbox.try_send(ToGuest::Dismissed(GoodbyeReason::RoomClosed));
+            }
         }
     }
 
@@ -374,13 +401,13 @@ async fn front(
     }
 }
 
-async fn at(time: Option<Instant>) {
+pub(super) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,
     }
 }
 
-fn instant_of(time: Millis) -> Instant {
+pub(super) fn instant_of(time: Millis) -> Instant {
     Instant::now() + Duration::from_millis(time.get().saturating_sub(clock::now().get()))
 }

@@ -6,9 +6,9 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    Absence, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, Context, Delegation, Digest,
-    Entry, Epoch, Header, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey, Receipt,
-    ReopenReason, Revocations, Revoked, SealReason, Seat, SecretKey, ServerProof, Signature,
+    Absence, AbsenceReason, Attempt, Block, BlockHash, BlockKind, Certificate, Clock, Context, Delegation,
+    Digest, Entry, Epoch, Header, Height, KeyRole, MatchId, Millis, ProvenBlock, ProvenReceipt, PublicKey,
+    Receipt, ReopenReason, Revocations, Revoked, SealReason, Seat, SecretKey, ServerProof, Signature,
     SignedCertificate, SignedDelegation, SignedRevocations, SignedTransaction, Standing, StateRoot,
     Transaction, TransactionBody, Turn, TxHash, decode_exact, encode, hash,
 };
@@ -26,7 +26,7 @@ use super::{
 
 type Make = fn() -> Family;
 
-pub(crate) const FAMILIES: [(&str, Make); 7] = [
+pub(crate) const FAMILIES: [(&str, Make); 8] = [
     ("turns", || after_two_turns(turns())),
     ("signatures", || after_two_turns(signatures())),
     ("blocks", || after_two_turns(blocks())),
@@ -34,6 +34,10 @@ pub(crate) const FAMILIES: [(&str, Make); 7] = [
     ("first_half", hidden::first_half),
     ("second_half", hidden::second_half),
     ("copies", hidden::copies),
+    ("clocks", || {
+        let played = two_timed_turns();
+        family(&played, played.blocks(), clocks())
+    }),
 ];
 
 fn after_two_turns(cases: Vec<Case>) -> Family {
@@ -424,6 +428,71 @@ fn blocks() -> Vec<Case> {
         ),
         shown("block_after_the_seal", vec![seal, after_the_seal], "after-seal"),
     ]
+}
+
+/// Blocks of a server that gives its players other times than the genesis does.
+fn clocks() -> Vec<Case> {
+    let played = two_timed_turns();
+    let mut honest = two_timed_turns();
+    honest.play(1);
+    let next = honest.blocks().last().unwrap().clone();
+    let flag = played.chain().deadline_of(seat(0)).unwrap();
+    let made_at = |header: &mut Header, time: Millis| {
+        header.server_time = time;
+        header.deadline = Some(time.after(u64::from(DEADLINE_MS)));
+    };
+    let bent = |change: Change<'_>| {
+        vec![played.forge(&next, |header, entries, absent| change(header, entries, absent))]
+    };
+    let mut fallen = two_timed_turns();
+    fallen.suggest(seat(1));
+    fallen.wait(flag.get() - played.chain().head().server_time.get());
+    fallen.close();
+    let fallen = vec![fallen.blocks().last().unwrap().clone()];
+    vec![
+        shown("within_the_own_time", vec![next.clone()], "accepted").auditor("valid"),
+        shown("flag_that_has_fallen", fallen, "accepted").auditor("valid"),
+        shown(
+            "commands_after_the_flag_has_fallen",
+            bent(&|header, entries, _| {
+                made_at(header, flag.after(1));
+                for entry in entries.iter_mut().filter(|entry| seat_of(entry) == seat(0)) {
+                    entry.received = flag.after(1);
+                }
+            }),
+            "tx-late",
+        ),
+        shown(
+            "flag_that_has_not_fallen",
+            bent(&|header, entries, absent| {
+                made_at(header, Millis::new(flag.get() - 1));
+                entries.retain(|entry| seat_of(entry) != seat(0));
+                absent.push(Absence { seat: seat(0), reason: AbsenceReason::Deadline });
+            }),
+            "early-absence",
+        ),
+        shown(
+            "deadline_cut_to_a_bank",
+            bent(&|header, _, _| header.deadline = Some(header.server_time.after(u64::from(BANK_MS)))),
+            "wrong-deadline",
+        ),
+        shown(
+            "longer_deadline_with_banks",
+            bent(&|header, _, _| header.deadline = header.deadline.map(|at| at.after(1))),
+            "wrong-deadline",
+        ),
+    ]
+}
+
+/// What each seat has in its bank at the start, less than a turn may take.
+const BANK_MS: u32 = 20_000;
+
+/// Two turns between two players with banks.
+fn two_timed_turns() -> Match {
+    let clock = Clock::Bank { initial_ms: BANK_MS, increment_ms: 0 };
+    let mut played = Match::new(&Plan { clock, ..Plan::SMALL });
+    played.play(2);
+    played
 }
 
 /// Two turns between two players.

@@ -14,6 +14,7 @@ OBJECTS = load("objects")
 ROOT_KEY = bytes.fromhex(OBJECTS["keys"]["root"]["key"])
 PLAIN = (OBJECTS["genesis"][0], OBJECTS["blocks"], 5)
 HIDDEN = (OBJECTS["genesis"][2], OBJECTS["hidden_blocks"], 2)
+TIMED = (OBJECTS["genesis"][3], OBJECTS["timed_blocks"], 5)
 
 
 class NoGame:
@@ -56,7 +57,7 @@ def chain_of(vectors: Vectors, blocks: int) -> Chain:
 
 class ChainVectors(unittest.TestCase):
     def test_whole_matches(self) -> None:
-        for vectors in (PLAIN, HIDDEN):
+        for vectors in (PLAIN, HIDDEN, TIMED):
             chain = chain_of(vectors, 0)
             self.assertEqual(chain.seed.hex(), vectors[0]["seed"])
             for vector in vectors[1]:

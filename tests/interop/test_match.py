@@ -33,12 +33,17 @@ from cadastre.messages import (
 from cadastre.objects import (
     Absence,
     AbsenceReason,
+    Bank,
     Block,
     ByRules,
     DoubleTransaction,
     DoubleTransactions,
+    Forfeit,
+    Pass,
+    PerTurn,
     RandomnessMode,
     Reveal,
+    Shrink,
     Takebacks,
     Transaction,
     TurnBody,
@@ -85,7 +90,7 @@ class Matches(unittest.TestCase):
         self.authority, self.root_key = ready["listen"], bytes.fromhex(ready["root_key"])
 
     def test_two_players_against_each_other(self) -> None:
-        self.open_room("alternating", seats=2, mode=TurnMode.Alternating)
+        self.open_room("alternating", 2, TurnMode.Alternating, PerTurn(), Pass(100))
         cutter, forgetful = self.player("alternating", first), self.player("alternating", last)
         one = self.threads.submit(cutter.play, cut_every(7))
         other = self.threads.submit(play_and_forget, [forgetful, forgetful.again()], acts=forget_at(20))
@@ -96,7 +101,7 @@ class Matches(unittest.TestCase):
 
     def test_restarts_within_a_turn(self) -> None:
         """Two processes of a player end in one turn, and each has signed for it."""
-        self.open_room("restarts", seats=2, mode=TurnMode.Simultaneous)
+        self.open_room("restarts", 2, TurnMode.Simultaneous, PerTurn(), Pass(100))
         waiting, restarted = self.player("restarts", first), self.player("restarts", last)
         processes = [restarted, restarted.again(), restarted.again()]
         acted_thrice = threading.Event()
@@ -220,7 +225,7 @@ class Matches(unittest.TestCase):
         )
 
     def test_two_players_beside_a_bot(self) -> None:
-        self.open_room("simultaneous", seats=3, mode=TurnMode.Simultaneous)
+        self.open_room("simultaneous", 3, TurnMode.Simultaneous, Bank(600_000, 500), Shrink(100, 9, 1_000))
         players = [self.player("simultaneous", first), self.player("simultaneous", last)]
         bot = self.start(
             *("bot", "--server", f"ws://{self.authority}", "--root-key", self.root_key.hex()),
@@ -237,10 +242,13 @@ class Matches(unittest.TestCase):
         with self.assertRaisesRegex(HandshakeError, "^RootNotPinned$"):
             Connection(self.authority, other, SigningKey(secrets.token_bytes(32)))
 
-    def open_room(self, room: str, seats: int, mode: TurnMode) -> None:
+    def open_room(
+        self, room: str, seats: int, mode: TurnMode, clock: PerTurn | Bank, absence: Pass | Forfeit | Shrink
+    ) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
-            connection.send(Create(room, RoomSpec("boxes", 5, seats, mode, None, None, False, *modes)))
+            spec = RoomSpec("boxes", 5, seats, mode, None, None, False, *modes, clock, absence)
+            connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))
 
     def get(self, path: str) -> bytes:

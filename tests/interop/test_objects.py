@@ -135,7 +135,7 @@ class Objects(unittest.TestCase):
             self.assertEqual(objects.block_name(data).hex(), vector["hash"])
 
     def test_blocks(self) -> None:
-        for vector in OBJECTS["blocks"] + OBJECTS["hidden_blocks"]:
+        for vector in OBJECTS["blocks"] + OBJECTS["hidden_blocks"] + OBJECTS["timed_blocks"]:
             with self.subTest(vector["name"]):
                 self.check_block(vector)
 

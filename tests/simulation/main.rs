@@ -22,7 +22,8 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{
-    DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode, Visibility,
+    AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode,
+    Visibility,
 };
 use world::{Faults, World};
 
@@ -127,6 +128,17 @@ fn spec(variant: u64) -> RoomSpec {
         5 => ("boxes", 6, is_random.then_some(100)),
         _ => ("boxes", 3, is_random.then_some(40)),
     };
+    // Who does nothing wrong has time enough, for both halves of a turn.
+    let increment_ms = if visibility == Visibility::Sealed { 6_000 } else { 4_000 };
+    let clock = match variant % 7 {
+        0..4 => Clock::PerTurn,
+        _ => Clock::Bank { initial_ms: increment_ms + 2_000, increment_ms },
+    };
+    let absence = match variant % 9 {
+        0..4 => AbsencePolicy::USUAL,
+        4..7 => AbsencePolicy::Forfeit { abandon_after: 50, forfeit_after: 4 },
+        _ => AbsencePolicy::Shrink { abandon_after: 50, forfeit_after: Some(6), shortest_ms: 3_000 },
+    };
     RoomSpec {
         rules: rules.into(),
         size: Some(size),
@@ -139,6 +151,8 @@ fn spec(variant: u64) -> RoomSpec {
         visibility,
         randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
         takebacks: TakebackPolicy::Never,
+        clock,
+        absence,
     }
 }
 

@@ -22,8 +22,8 @@ use std::{
 
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
-    DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
+    AbsencePolicy, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey,
+    RandomnessMode, RoomName, RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -341,6 +341,8 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
     }
 }
 

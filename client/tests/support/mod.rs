@@ -9,8 +9,8 @@ pub(crate) mod store;
 
 use cadastre_client::Config;
 use cadastre_protocol::{
-    DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey, TakebackPolicy,
-    TurnMode, Visibility,
+    AbsencePolicy, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey,
+    TakebackPolicy, TurnMode, Visibility,
 };
 
 /// Serial of the first block signer's certificate.
@@ -47,6 +47,8 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
     }
 }
 

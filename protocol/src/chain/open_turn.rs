@@ -92,7 +92,8 @@ impl OpenTurn {
         if received < self.last_received(seat).unwrap_or(seen).max(seen) {
             return Err(TransactionError::Early);
         }
-        if chain.state.head.deadline.is_some_and(|deadline| received > deadline) {
+        let deadline = if is_move(&tx.body) { chain.deadline_of(seat) } else { chain.state.head.deadline };
+        if deadline.is_some_and(|deadline| received > deadline) {
             return Err(TransactionError::Late);
         }
         let session = match (&tx.body, &state.session) {
@@ -119,7 +120,8 @@ impl OpenTurn {
         };
         transaction.verify(&session.key).map_err(|_| TransactionError::BadSignature)?;
         let prev_tx = transaction.hash();
-        let after = SeatState { session: Some(session), next_seq, prev_tx, resigned, revealed, commitment };
+        let session = Some(session);
+        let after = SeatState { session, next_seq, prev_tx, resigned, revealed, commitment, ..state.clone() };
         Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
     }
 

@@ -59,6 +59,10 @@ pub(super) struct SeatState {
     pub(super) revealed: Option<ChainTip>,
     /// The sealed commands of the open turn.
     pub(super) commitment: Option<Digest>,
+    /// What the bank had when the open turn, or its open half, began; none in a match without banks.
+    pub(super) bank_ms: Option<u64>,
+    /// Turns in a row that waited for the seat, and in which it did not act.
+    pub(super) absent_turns: u16,
 }
 
 /// The session key in force.
@@ -91,6 +95,8 @@ impl ChainState {
             resigned: false,
             revealed,
             commitment: None,
+            bank_ms: genesis.turns.clock.initial_ms(),
+            absent_turns: 0,
         };
         let (server, seats) = match &genesis.randomness {
             Randomness::None => (None, vec![seat(None); genesis.seats.len()]),

@@ -146,6 +146,9 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
         AbsencePolicy::Forfeit { abandon_after, forfeit_after } => {
             to.u32(1).u16(abandon_after).u16(forfeit_after)
         }
+        AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms } => {
+            to.u32(2).u16(abandon_after).option(forfeit_after, Bytes::u16).u32(shortest_ms)
+        }
     };
     let to = to
         .u32(match g.double_transactions {

@@ -425,9 +425,10 @@ impl Match {
                 },
             })
             .collect();
-        let waits = absent.iter().any(|absence| absence.reason == late);
-        let deadline = self.chain.head().deadline.unwrap().get() - self.chain.head().server_time.get();
-        self.block(kind, self.entries(transactions), absent, if waits { deadline } else { 2000 })
+        let awaited = absent.iter().filter(|absence| absence.reason == late);
+        let waits = awaited.filter_map(|absence| self.chain.deadline_of(absence.seat)).max();
+        let ms = waits.map_or(2000, |until| until.get() - self.chain.head().server_time.get());
+        self.block(kind, self.entries(transactions), absent, ms)
     }
 
     /// A Turn in which all act who may.
@@ -576,6 +577,26 @@ pub(crate) fn hidden_match() -> Match {
     game.append(&game.first_half(&of(&[0, 1], &|seat| game.commit(seat))));
     game.append(&game.reopen());
     game.append(&game.turn(&of(&[0], &|seat| game.reveal(seat))));
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// A bank with increment, and a clock that shrinks for those who are absent again, until they forfeit.
+pub(crate) fn count_time(genesis: &mut Genesis) {
+    genesis.turns.clock = Clock::Bank { initial_ms: 40_000, increment_ms: 500 };
+    genesis.absence = AbsencePolicy::Shrink { abandon_after: 3, forfeit_after: Some(3), shortest_ms: 5_000 };
+}
+
+/// A match with banks, in which seat 1 acts once, and is absent then until it forfeits.
+pub(crate) fn timed_match() -> Match {
+    let mut game = Match::with(3, count_time);
+    game.toy.over_after = Some(5);
+    game.append(&game.start());
+    game.append(&game.full_turn());
+    for _ in 0..3 {
+        game.append(&game.turn(&[game.action(seat(0)), game.action(seat(2))]));
+    }
+    game.append(&game.full_turn());
     game.append(&game.seal(SealReason::Rules));
     game
 }

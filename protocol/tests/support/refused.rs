@@ -1,8 +1,8 @@
 //! Bytes that are no encoding of any value of their type, with the one error for each.
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Block, BlockKind, CodecError, Entry, Epoch, Genesis, Millis, Seat,
-    SeatHolder, Signature, SignedTransaction, Standing, TransactionBody, decode_exact, encode,
+    Absence, AbsencePolicy, AbsenceReason, Block, BlockKind, Clock, CodecError, Entry, Epoch, Genesis,
+    Millis, Seat, SeatHolder, Signature, SignedTransaction, Standing, TransactionBody, decode_exact, encode,
 };
 
 use super::{
@@ -144,7 +144,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("turn mode 2", 172, 0, 2);
     genesis.tag("clock 2", 180, 0, 2);
     genesis.at("option tag 2 of the last turn", 188, &[0], &[2], malformed);
-    genesis.tag("absence policy 2", 189, 0, 2);
+    genesis.tag("absence policy 3", 189, 0, 3);
     genesis.tag("double transaction policy 2", 195, 0, 2);
     genesis.tag("visibility 3", 199, 0, 3);
     genesis.tag("randomness 2", 203, 0, 2);
@@ -242,6 +242,15 @@ fn rules_of_matches(all: &mut Vec<Refused>) {
     genesis_with("abandoned after no turns", "a limit of no turns", |g| {
         g.absence = AbsencePolicy::Pass { abandon_after: 0 };
     });
+    genesis_with("forfeited after no turns", "a limit of no turns", |g| {
+        g.absence = AbsencePolicy::Forfeit { abandon_after: 1, forfeit_after: 0 };
+    });
+    genesis_with("clock that shrinks to 99 ms", "shortest time out of range", |g| {
+        g.absence = AbsencePolicy::Shrink { abandon_after: 1, forfeit_after: None, shortest_ms: 99 };
+    });
+    genesis_with("bank of 99 ms", "bank out of range", |g| {
+        g.turns.clock = Clock::Bank { initial_ms: 99, increment_ms: 0 };
+    });
     let mut not_utf8 = sample(Kind::Genesis, "as played");
     assert_eq!(&not_utf8[41..44], b"toy");
     not_utf8[43] = 0xff;
@@ -287,7 +296,20 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
     // A name as it could only be written by hand.
     let text = |to: by_hand::Bytes, text: &[u8]| to.counted(text);
     let spec = |to: by_hand::Bytes, rules: &str| {
-        text(to, rules.as_bytes()).u8(0).u8(2).u32(0).u8(0).u8(0).u8(1).u32(0).u32(0).u32(0).u32(0)
+        text(to, rules.as_bytes())
+            .u8(0)
+            .u8(2)
+            .u32(0)
+            .u8(0)
+            .u8(0)
+            .u8(1)
+            .u32(0)
+            .u32(0)
+            .u32(0)
+            .u32(0)
+            .u32(0)
+            .u32(0)
+            .u16(1)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;

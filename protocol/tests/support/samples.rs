@@ -15,7 +15,7 @@ use cadastre_protocol::{
 
 use super::{
     CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, hidden_match, identity,
-    prove_with, read_block, seat,
+    prove_with, read_block, seat, timed_match,
 };
 use crate::reference::ramp;
 
@@ -91,6 +91,7 @@ fn samples() -> Vec<Sample> {
     add(Kind::Genesis, "as played", encode(&genesis(3)));
     add(Kind::Genesis, "every other mode", encode(&other_modes()));
     add(Kind::Genesis, "commit and reveal, sealed", encode(hidden_match().chain.genesis()));
+    add(Kind::Genesis, "bank, shrinking clock", encode(timed_match().chain.genesis()));
     for (name, certificate) in certificates() {
         add(Kind::Certificate, name, encode(&certificate));
     }
@@ -124,6 +125,7 @@ fn samples() -> Vec<Sample> {
         add(Kind::Block, &format!("{name}, of a match with hash chains"), proven.block.clone());
     }
     add(Kind::ChainState, "with hash chains", encode(hidden.chain.state()));
+    add(Kind::ChainState, "with banks", encode(timed_match().chain.state()));
     add(Kind::ChainState, "before the start", encode(Match::of(3).chain.state()));
     add(Kind::ChainState, "after the start", encode(game.chain.state()));
     add(Kind::ChainState, "after the seal", encode(whole.chain.state()));
@@ -152,6 +154,17 @@ pub(crate) const EVENTFUL_NAMES: [&str; 9] = [
 /// What the blocks of [`super::hidden_match`] are.
 pub(crate) const HIDDEN_NAMES: [&str; 7] =
     ["start", "commit", "turn", "commit with an absent seat", "reopen", "turn with a reveal missing", "seal"];
+
+/// What the blocks of [`super::timed_match`] are.
+pub(crate) const TIMED_NAMES: [&str; 7] = [
+    "start",
+    "turn in which all act",
+    "turn with an absent seat",
+    "turn with a seat absent again, whose bank is empty after it",
+    "turn with a seat absent for the third time, which forfeits",
+    "turn with a seat that has forfeited",
+    "seal",
+];
 
 /// A genesis that names all that [`genesis`] does not.
 pub(crate) fn other_modes() -> Genesis {
@@ -312,6 +325,8 @@ pub(crate) fn spec() -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
     }
 }
 
@@ -328,6 +343,8 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         visibility: Visibility::Sealed,
         randomness: RandomnessMode::CommitReveal,
         takebacks: TakebackPolicy::Unanimous,
+        clock: Clock::Bank { initial_ms: 300_000, increment_ms: 5_000 },
+        absence: AbsencePolicy::Shrink { abandon_after: 9, forfeit_after: Some(4), shortest_ms: 1_000 },
         ..spec()
     };
     let enter = |enter_as| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë") };

@@ -42,6 +42,8 @@ pub(crate) struct StoredSeat {
     pub(crate) resigned: bool,
     pub(crate) revealed: Option<StoredTip>,
     pub(crate) commitment: Option<[u8; 32]>,
+    pub(crate) bank_ms: Option<u64>,
+    pub(crate) absent_turns: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

@@ -11,11 +11,12 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 
 use cadastre_protocol::{
-    Attempt, BlockKind, Certificate, ChainSecret, Delegation, DisplayName, DoubleTransactionPolicy, EnterAs,
-    Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, MatchId, Millis, ProvenBlock,
-    ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason,
-    Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation, SignedTransaction,
-    TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, Visibility, decode_exact,
+    AbsencePolicy, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation, DisplayName,
+    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, MatchId,
+    Millis, ProvenBlock, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt, Refusal, RoomName,
+    RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation,
+    SignedTransaction, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, Visibility,
+    decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room};
 use cadastre_simulations::Game;
@@ -107,8 +108,23 @@ impl Shell {
 
     /// Another room takes the place of this one, all connections are lost.
     pub(crate) fn come_back(&mut self, restored: Restored) {
+        let room = Room::restore(room_name(), self.host(), restored, self.now).unwrap();
+        self.take_place(room);
+    }
+
+    /// The room is dropped and woken again.
+    pub(crate) fn wake_up(&mut self) {
+        let restored = self.store.restored().unwrap();
+        let room = Room::wake(room_name(), self.host(), restored, self.now).unwrap();
+        self.take_place(room);
+    }
+
+    fn host(&self) -> Host {
         let signer = certificate_of(self.store.serial(), Millis::new(0), Millis::new(u64::MAX));
-        let room = Room::restore(room_name(), Host { signer, ..host() }, restored, self.now).unwrap();
+        Host { signer, ..host() }
+    }
+
+    fn take_place(&mut self, room: Room) {
         let (now, last_guest) = (self.now, self.last_guest);
         let store = std::mem::take(&mut self.store);
         *self = Self { last_guest, ..Self::around(room, store, now) };
@@ -387,6 +403,8 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
     }
 }
 

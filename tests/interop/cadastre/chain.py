@@ -15,6 +15,7 @@ from .objects import (
     Absence,
     AbsenceReason,
     AllResigned,
+    Bank,
     Block,
     ByRules,
     Certificate,
@@ -27,6 +28,7 @@ from .objects import (
     DoubleTransaction,
     DoubleTransactions,
     Entry,
+    Forfeit,
     Genesis,
     Header,
     HeadState,
@@ -48,6 +50,7 @@ from .objects import (
     SeenBlock,
     ServerProof,
     SessionState,
+    Shrink,
     Signed,
     SignedCertificate,
     SignedTransaction,
@@ -132,6 +135,8 @@ class SeatLine:
     """Of its hash chain, with CommitReveal."""
     commitment: bytes | None = None
     """Of the open turn, in its second half."""
+    bank_ms: int | None = None
+    absent_turns: int = 0
 
 
 @dataclass
@@ -166,11 +171,13 @@ class Chain:
         self.peaks.append(H("chain leaf", self.match_id))
         self.seed = seed_without(self.match_id)
         self.server: Tip | None = None
-        self.lines = [SeatLine(0, self.match_id) for _ in self.identities]
+        clock = self.genesis.clock
+        bank_ms = clock.initial if isinstance(clock, Bank) else None
+        self.lines = [SeatLine(0, self.match_id, bank_ms=bank_ms) for _ in self.identities]
         if isinstance(self.genesis.randomness, CommitReveal):
             self.server = Tip(self.genesis.randomness.server, 0)
             starts = self.genesis.randomness.seats
-            self.lines = [SeatLine(0, self.match_id, tip=Tip(start.anchor, 0)) for start in starts]
+            self.lines = [replace(line, tip=Tip(start.anchor, 0)) for line, start in zip(self.lines, starts)]
         self.revealing = False
         self.idle_turns = 0
         self.sealed: SealReason | None = None
@@ -195,6 +202,22 @@ class Chain:
     def _asked(self) -> set[int]:
         simultaneous = self.genesis.turn_mode is TurnMode.Simultaneous
         return set(range(len(self.lines))) if simultaneous else self.game.to_move()
+
+    def opened(self) -> int:
+        """When the time of the open turn began."""
+        assert self.head.deadline is not None
+        return max(self.head.deadline - self.genesis.deadline_ms, 0)
+
+    def allowance(self, seat: int) -> int:
+        """For how long the open turn waits for a seat."""
+        whole, line, absence = self.genesis.deadline_ms, self.lines[seat], self.genesis.absence
+        allowed = whole
+        if isinstance(absence, Shrink):
+            allowed = min(whole, max(whole >> line.absent_turns, absence.shortest_ms))
+        return allowed if line.bank_ms is None else min(allowed, line.bank_ms)
+
+    def deadline_of(self, seat: int) -> int:
+        return min(self.opened() + self.allowance(seat), U64_MAX)
 
     def seal_due(self) -> SealReason | None:
         if self.head.height == 0 or self.sealed is not None or self.revealing:
@@ -423,7 +446,7 @@ class Chain:
         for absence in absent:
             require(absence.reason is self._absence(absence.seat), "wrong-absence")
             if absence.seat in waited_for:
-                require(header.server_time >= (self.head.deadline or 0), "early-absence")
+                require(header.server_time >= self.deadline_of(absence.seat), "early-absence")
 
     def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
@@ -444,6 +467,7 @@ class Chain:
             seen = next(head for head in self.seen if head.height == tx.seen_height)
             if tx.seen_state_root != seen.state_root:
                 self.desynced.append((tx.turn, tx.seat))
+        lines = self._settled(header, turn, entries)
         self.head = Head(
             header.height,
             name,
@@ -454,7 +478,7 @@ class Chain:
             header.state_root,
         )
         self.peaks.append(H("chain leaf", name))
-        self.lines = turn.lines
+        self.lines = lines
         if self.server is not None and self._draws_from_chains(header):
             self.server = Tip(header.randomness, self.server.revealed + 1)
         match header.kind:
@@ -475,6 +499,39 @@ class Chain:
                 self.signer, self.signer_signed = signer, certificate
                 self.signers.append(signer)
         self.seen.append(self.head)
+
+    def _settled(
+        self, header: Header, turn: OpenTurn, entries: list[tuple[Entry, Transaction]]
+    ) -> list[SeatLine]:
+        """The seats after a Turn or Commit: what it cost them, and what comes of their absence."""
+        lines = list(turn.lines)
+        if not isinstance(header.kind, Turn | CommitBlock):
+            return lines
+        spent = {
+            tx.seat: max(entry.received - self.opened(), 0)
+            for entry, tx in entries
+            if not isinstance(tx.body, Delegate)
+        }
+        for seat in self.waited_for():
+            bank_ms = lines[seat].bank_ms
+            if bank_ms is not None:
+                left = max(bank_ms - spent.get(seat, self.allowance(seat)), 0)
+                lines[seat] = replace(lines[seat], bank_ms=left)
+        if isinstance(header.kind, Turn):
+            for seat in self._asked():
+                if not self.lines[seat].resigned:
+                    lines[seat] = self._settled_seat(lines[seat], seat in turn.acted)
+        return lines
+
+    def _settled_seat(self, line: SeatLine, acted: bool) -> SeatLine:
+        clock, absence = self.genesis.clock, self.genesis.absence
+        forfeit_after = absence.forfeit_after if isinstance(absence, Forfeit | Shrink) else None
+        bank_ms = line.bank_ms
+        if isinstance(clock, Bank) and bank_ms is not None:
+            bank_ms = min(bank_ms + clock.increment, U64_MAX)
+        absent_turns = 0 if acted else min(line.absent_turns + 1, 2**16 - 1)
+        forfeits = forfeit_after is not None and absent_turns >= forfeit_after
+        return replace(line, bank_ms=bank_ms, absent_turns=absent_turns, resigned=line.resigned or forfeits)
 
     # Transactions
 
@@ -510,7 +567,9 @@ class Chain:
             require(shown == line.commitment, "tx-wrong-reveal")
         earliest = max(seen[0].server_time, turn.last_received.get(tx.seat, 0))
         require(received >= earliest, "tx-early")
-        require(self.head.deadline is None or received <= self.head.deadline, "tx-late")
+        is_move = isinstance(tx.body, TurnBody | Commit | Reveal)
+        deadline = self.deadline_of(tx.seat) if is_move else self.head.deadline
+        require(deadline is None or received <= deadline, "tx-late")
         session = self._session(line, tx)
         require(session.valid_to is None or received <= session.valid_to, "tx-delegation-expired")
         require(tx.seq < U32_MAX, "tx-exhausted")
@@ -560,6 +619,8 @@ class Chain:
                     line.resigned,
                     line.tip,
                     line.commitment,
+                    line.bank_ms,
+                    line.absent_turns,
                 )
                 for line in self.lines
             ),

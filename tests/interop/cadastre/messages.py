@@ -8,11 +8,16 @@ from typing import Annotated
 
 from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
+    Bank,
     ChainStart,
     DoubleTransactions,
+    Forfeit,
+    Pass,
+    PerTurn,
     ProvenBlock,
     ProvenReceipt,
     RandomnessMode,
+    Shrink,
     SignedTransaction,
     Takebacks,
     TurnMode,
@@ -43,6 +48,8 @@ class RoomSpec(Fields):
     visibility: Visibility
     randomness: RandomnessMode
     takebacks: Takebacks
+    clock: PerTurn | Bank
+    absence: Pass | Forfeit | Shrink
 
 
 # From the client

@@ -131,6 +131,9 @@ class Bank(Fields):
     initial: U32
     increment: U32
 
+    def check(self) -> None:
+        require(self.initial >= 100, "bank out of range")
+
 
 @dataclass(frozen=True)
 class Pass(Fields):
@@ -143,6 +146,21 @@ class Pass(Fields):
 @dataclass(frozen=True)
 class Forfeit(Pass):
     forfeit_after: U16
+
+    def check(self) -> None:
+        super().check()
+        require(self.forfeit_after > 0, "a limit of no turns")
+
+
+@dataclass(frozen=True)
+class Shrink(Pass):
+    forfeit_after: U16 | None
+    shortest_ms: U32
+
+    def check(self) -> None:
+        super().check()
+        require(self.forfeit_after != 0, "a limit of no turns")
+        require(self.shortest_ms >= 100, "shortest time out of range")
 
 
 class DoubleTransactions(IntEnum):
@@ -213,7 +231,7 @@ class Genesis(Versioned):
     clock: PerTurn | Bank
     grace_ms: U32
     last_turn: U32 | None
-    absence: Pass | Forfeit
+    absence: Pass | Forfeit | Shrink
     double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: NoRandomness | CommitReveal
@@ -242,10 +260,7 @@ class Genesis(Versioned):
         """Whether all modes are among those that are played at present."""
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
-            and isinstance(self.clock, PerTurn)
             and self.grace_ms == 0
-            and isinstance(self.absence, Pass)
-            and not isinstance(self.absence, Forfeit)
             and self.takebacks is Takebacks.Never
             and self.spectators in (Forbidden(), Allowed(0))
             and self.parent is None
@@ -615,6 +630,8 @@ class SeatState(Fields):
     resigned: bool
     tip: Tip | None
     commitment: Hash | None
+    bank_ms: U64 | None
+    absent_turns: U16
 
 
 @dataclass(frozen=True)
