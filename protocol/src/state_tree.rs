@@ -89,6 +89,19 @@ impl StateTree {
         StateRoot::new(self.get(STATE_TREE_DEPTH, 0))
     }
 
+    /// The chunks in which the two states differ, ascending. The cost is that of the nodes above these.
+    pub fn differing(&self, other: &Self) -> Vec<ChunkId> {
+        let mut indices: Vec<usize> = vec![0];
+        for level in (0..=STATE_TREE_DEPTH).rev() {
+            indices.retain(|index| self.get(level, *index) != other.get(level, *index));
+            if level > 0 {
+                indices = indices.into_iter().flat_map(|index| [2 * index, 2 * index + 1]).collect();
+            }
+        }
+        let id = |index| ChunkId::new(u16::try_from(index).expect("one of 2¹⁶ leaves"));
+        indices.into_iter().map(id).collect()
+    }
+
     /// Shows what the tree holds at `id`: with the chunk's bytes, or with their absence, it gives the root.
     pub fn prove(&self, id: ChunkId) -> ChunkProof {
         let mut siblings = [Digest::ZERO; STATE_TREE_DEPTH];
@@ -352,6 +365,9 @@ mod tests {
         let changed = [0, 5, 17, 1099, 40_000, 65_535];
         own.update(changed.map(|id| (ChunkId::new(id), Some(&b"other"[..]))));
         assert_eq!(walk(&own, &theirs), Ok((4, changed.to_vec())));
+        assert_eq!(own.differing(&theirs), changed.map(ChunkId::new));
+        assert_eq!(theirs.differing(&own), changed.map(ChunkId::new));
+        assert_eq!(own.differing(&own.clone()), []);
         own.update([(ChunkId::new(7), None), (ChunkId::new(1100), Some(&b"one more"[..]))]);
         assert_eq!(walk(&own, &theirs), Ok((4, vec![0, 5, 7, 17, 1099, 1100, 40_000, 65_535])));
         let all: Vec<_> = (0..1040).collect();

@@ -143,6 +143,10 @@ impl Simulation for Boxes {
         self.read(seat, commands).map(|_| ()).map_err(|reason| Refusal { command: 0, reason })
     }
 
+    fn join(&self, _first: &[u8], _second: &[u8]) -> Result<Vec<u8>, &'static str> {
+        Err(ONE_EDGE)
+    }
+
     fn phases(&self) -> &'static [&'static str] {
         &["move"]
     }
@@ -152,7 +156,7 @@ impl Simulation for Boxes {
         let mut chosen = None;
         for &Orders { seat, commands } in &turn.orders {
             let read = match self.read(seat, commands) {
-                Ok(Some(_)) if chosen.is_some() => Err("one edge a turn"),
+                Ok(Some(_)) if chosen.is_some() => Err(ONE_EDGE),
                 other => other,
             };
             match read {
@@ -192,6 +196,18 @@ impl Simulation for Boxes {
         if id == GLOBALS { Some(encode(&self.globals)) } else { self.board.chunk(id).map(<[u8]>::to_vec) }
     }
 
+    fn put_chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), SetupError> {
+        if id != GLOBALS {
+            return self.board.put_chunk(id, bytes).ok_or(SetupError::Snapshot);
+        }
+        let globals: Globals = decode_exact(bytes).map_err(|_| SetupError::Snapshot)?;
+        if (globals.size, globals.seats) != (self.globals.size, self.globals.seats) {
+            return Err(SetupError::Snapshot);
+        }
+        self.globals = globals;
+        Ok(())
+    }
+
     fn fields(&self, id: ChunkId) -> &'static [Field] {
         if id == GLOBALS { &GLOBALS_FIELDS } else { &board::FIELDS }
     }
@@ -227,6 +243,7 @@ impl Simulation for Boxes {
 
 const SIZE_MIN: u16 = 2;
 const SIZE_MAX: u16 = 100;
+const ONE_EDGE: &str = "one edge a turn";
 const GLOBALS: ChunkId = ChunkId::new(0);
 const GLOBALS_FIELDS: [Field; 12] = [
     Field::new("size", 0, Form::Unsigned(2)),

@@ -15,7 +15,7 @@ mod random;
 mod terrain;
 mod tile;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use bincode::{Decode, Encode};
 use cadastre_protocol::{
@@ -87,8 +87,8 @@ struct City {
     globals: Globals,
     players: Vec<Player>,
     map: Map,
-    /// Derived from the map.
-    networks: Networks,
+    /// Derived from the map when they are first asked for, and followed up from then on, as far as that goes.
+    networks: OnceLock<Networks>,
     /// Derived from the map: zones in each chunk of tiles.
     zones: Vec<u16>,
     dirty: BTreeSet<ChunkId>,
@@ -133,12 +133,12 @@ impl City {
     }
 
     fn derive(globals: Globals, players: Vec<Player>, map: Map) -> Self {
-        let mut zones = vec![0; usize::from(chunk_count(globals.size))];
-        for (place, tile) in map.iter() {
-            zones[usize::from(map.chunk_of(place))] += u16::from(tile.kind.zone().is_some());
-        }
-        let networks = Networks::build(&map);
-        Self { globals, players, map, networks, zones, dirty: BTreeSet::new() }
+        let zones = (0..chunk_count(globals.size)).map(|chunk| count_zones(&map, chunk)).collect();
+        Self { globals, players, map, networks: OnceLock::new(), zones, dirty: BTreeSet::new() }
+    }
+
+    fn networks(&self) -> &Networks {
+        self.networks.get_or_init(|| Networks::build(&self.map))
     }
 
     /// A draft of what `seat` can do now; `None` for a seat that the match does not have.
@@ -151,7 +151,6 @@ impl City {
         self.globals.turn = self.globals.turn.saturating_add(1);
         self.dirty.insert(GLOBALS);
         let mut voids = Vec::new();
-        let mut apart = false;
         for order in orders {
             let Some(mut draft) = self.draft(order.seat, self.globals.turn) else {
                 voids.push(Void { seat: order.seat, command: 0, reason: NO_SUCH_SEAT });
@@ -168,33 +167,36 @@ impl City {
                 Err(reason) => voids.push(Void { seat: order.seat, command: 0, reason }),
             }
             let outcome = draft.finish();
-            apart |= !self.commit(order.seat, outcome);
-        }
-        if apart {
-            self.networks = Networks::build(&self.map);
+            self.commit(order.seat, outcome);
         }
         voids
     }
 
-    /// Makes a draft the state. `false` when the networks must be built anew.
-    fn commit(&mut self, seat: Seat, Outcome { player, changed }: Outcome) -> bool {
+    /// Makes a draft the state.
+    fn commit(&mut self, seat: Seat, Outcome { player, changed }: Outcome) {
         self.put_player(seat, player);
-        let mut together = true;
         for (place, tile) in changed {
             let before = *self.map.tile(place);
             let zones = &mut self.zones[usize::from(self.map.chunk_of(place))];
             *zones = *zones + u16::from(tile.kind.zone().is_some()) - u16::from(before.kind.zone().is_some());
             self.put_tile(place, tile);
-            together &= self.networks.change(&self.map, place, &before);
+            self.follow_up(place, &before);
         }
-        together
+    }
+
+    /// Takes a change of the tile at `place` into the networks, or forgets them, when something came apart.
+    fn follow_up(&mut self, place: Place, before: &Tile) {
+        let Some(networks) = self.networks.get_mut() else { return };
+        if !networks.change(&self.map, place, before) {
+            self.networks.take();
+        }
     }
 
     /// Surveys the power of the zones whose turn it is.
     fn survey_power(&mut self) {
         for (place, _) in self.due_zones() {
             let mut tile = *self.map.tile(place);
-            tile.survey.powered = self.networks.grid(place).supply > 0;
+            tile.survey.powered = self.networks().grid(place).supply > 0;
             self.put_tile(place, tile);
         }
     }
@@ -207,7 +209,7 @@ impl City {
                 let (x, y) = self.players[owner.index()].hall;
                 self.map.place(x, y)
             });
-            tile.survey.connected = hall.is_some_and(|hall| self.networks.leads_to(&self.map, place, hall));
+            tile.survey.connected = hall.is_some_and(|hall| self.networks().leads_to(&self.map, place, hall));
             self.put_tile(place, tile);
         }
     }
@@ -219,8 +221,14 @@ impl City {
             let Some(owner) = before.owner else { continue };
             let player = &self.players[owner.index()];
             let around = Surroundings::of(&self.map, place);
-            let survey =
-                growth::survey(&before, zone, player, self.networks.grid(place), around, self.globals.market);
+            let survey = growth::survey(
+                &before,
+                zone,
+                player,
+                self.networks().grid(place),
+                around,
+                self.globals.market,
+            );
             self.put_survey(place, owner, &before, survey);
         }
     }
@@ -233,7 +241,7 @@ impl City {
             holdings.subtract(before);
             holdings.add(&tile);
             self.dirty.insert(player_chunk(owner));
-            self.networks.change(&self.map, place, before);
+            self.follow_up(place, before);
         }
     }
 
@@ -297,6 +305,26 @@ impl City {
         }
     }
 
+    fn replace_chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Option<()> {
+        let Globals { size, seats, turn, .. } = self.globals;
+        match id.get() {
+            0 => {
+                let globals: Globals = decode_exact(bytes).ok()?;
+                self.globals = Some(globals).filter(|it| (it.size, it.seats) == (size, seats))?;
+            }
+            player @ 1..TILES => {
+                *self.players.get_mut(usize::from(player - 1))? = decode_exact(bytes).ok()?;
+            }
+            chunk => {
+                let chunk = chunk - TILES;
+                self.map.put_chunk(chunk, seats, turn, bytes)?;
+                self.zones[usize::from(chunk)] = count_zones(&self.map, chunk);
+                self.networks.take();
+            }
+        }
+        Some(())
+    }
+
     fn put_tile(&mut self, place: Place, tile: Tile) {
         if *self.map.tile(place) != tile {
             self.map.put(place, tile);
@@ -314,6 +342,10 @@ impl Simulation for City {
             draft.execute(command).map_err(|reason| refuse(number, reason))?;
         }
         Ok(())
+    }
+
+    fn join(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, &'static str> {
+        command::join(first, second)
     }
 
     fn phases(&self) -> &'static [&'static str] {
@@ -361,6 +393,10 @@ impl Simulation for City {
         }
     }
 
+    fn put_chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), SetupError> {
+        self.replace_chunk(id, bytes).ok_or(SetupError::Snapshot)
+    }
+
     fn fields(&self, id: ChunkId) -> &'static [Field] {
         match id.get() {
             0 => &GLOBALS_FIELDS,
@@ -389,7 +425,7 @@ impl Simulation for City {
 
     fn suggest(&self, seat: Seat) -> Vec<u8> {
         match self.draft(seat, self.globals.turn) {
-            Some(draft) => command::write(bot::commands(draft, seat, &self.map, &self.networks)),
+            Some(draft) => command::write(bot::commands(draft, seat, &self.map, self.networks())),
             None => Vec::new(),
         }
     }
@@ -416,6 +452,12 @@ fn chunk_ids(size: u16, seats: u8) -> impl Iterator<Item = ChunkId> {
 
 fn player_chunk(seat: Seat) -> ChunkId {
     ChunkId::new(1 + u16::from(seat.get()))
+}
+
+/// Zones in a chunk of tiles.
+fn count_zones(map: &Map, chunk: u16) -> u16 {
+    let zone = |step| map.tile(map.place_in_chunk(chunk, step)).kind.zone();
+    (0..=u8::MAX).map(|step| u16::from(zone(step).is_some())).sum()
 }
 
 /// What stands under each seat's name.

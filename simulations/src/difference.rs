@@ -18,7 +18,7 @@ pub struct Difference {
 }
 
 /// What a field belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// The match as a whole.
     Match,

@@ -94,6 +94,32 @@ impl Game {
         self.simulation.check(seat, commands)
     }
 
+    /// One list that does what `first` does and then what `second` does.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such list.
+    pub fn join(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, &'static str> {
+        match (first, second) {
+            ([], only) | (only, []) => Ok(only.to_vec()),
+            _ => self.simulation.join(first, second),
+        }
+    }
+
+    /// Becomes the state of `other`, of the same match. The cost is that of the chunks that differ.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Snapshot`] when it is of another match. The state is then good for nothing.
+    pub fn become_like(&mut self, other: &Self) -> Result<(), SetupError> {
+        let differing = self.tree.differing(&other.tree);
+        for (id, bytes) in other.chunks(&differing) {
+            self.simulation.put_chunk(id, &bytes)?;
+        }
+        update(&mut self.tree, &*self.simulation, &differing);
+        if self.state_root() == other.state_root() { Ok(()) } else { Err(SetupError::Snapshot) }
+    }
+
     /// From now on keeps what it takes to go back, by [`cadastre_protocol::TAKEBACK_TURNS_MAX`] turns from the
     /// furthest one. It stands after `turn`.
     pub fn keep_past(&mut self, turn: Turn) {
@@ -168,20 +194,12 @@ impl Game {
             turns.iter().for_each(|turn| drop(again.apply(&turn.orders())));
             Some(again)
         });
-        let dirty = again.as_ref().map(|again| self.differing(again));
+        let dirty = again.as_ref().map(|again| self.tree.differing(&again.tree));
         if let Some(again) = again {
             *self = again;
         }
         self.past = Some(past);
         dirty.map(|dirty| Applied { voids: Vec::new(), dirty })
-    }
-
-    /// The chunks that are not the same in both.
-    fn differing(&self, other: &Self) -> Vec<ChunkId> {
-        let ids: BTreeSet<_> =
-            self.simulation.chunk_ids().into_iter().chain(other.simulation.chunk_ids()).collect();
-        let differs = |id: &ChunkId| self.simulation.chunk(*id) != other.simulation.chunk(*id);
-        ids.into_iter().filter(differs).collect()
     }
 
     /// Executes one turn and gives the root after each named phase too: where two machines part, the first
@@ -269,6 +287,11 @@ impl ByPhase<'_> {
         }
         self.voids.extend(self.game.simulation.run_phase(phase, orders));
         Some(self.note())
+    }
+
+    /// The game as the phases so far leave it.
+    pub const fn game(&self) -> &Game {
+        self.game
     }
 
     /// How many phases have run.

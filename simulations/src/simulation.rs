@@ -19,7 +19,15 @@ pub trait Simulation: Send + Sync {
     /// The first command that would not be, and why. Bytes that are no commands at all are refused too.
     fn check(&self, seat: Seat, commands: &[u8]) -> Result<(), Refusal>;
 
-    /// The steps of a turn, in order; at least one. A turn runs each of them once.
+    /// One list that does what `first` does and then what `second` does. Neither is empty.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such list.
+    fn join(&self, first: &[u8], second: &[u8]) -> Result<Vec<u8>, &'static str>;
+
+    /// The steps of a turn, in order; at least one. A turn runs each of them once. The first one carries out the
+    /// orders, and does not look at the roll: so a client can show what they come to before there is a roll.
     fn phases(&self) -> &'static [&'static str];
 
     /// Runs one phase of a turn. `turn` is the same for each phase; its orders stand in the order that the block
@@ -44,6 +52,14 @@ pub trait Simulation: Send + Sync {
     /// The bytes of a chunk, at most [`cadastre_protocol::CHUNK_BYTES_MAX`]; `None` for a number not in use. All chunks
     /// together are the whole state: whatever the next turn depends on stands in them.
     fn chunk(&self, id: ChunkId) -> Option<Vec<u8>>;
+
+    /// Puts a chunk of another state of this match in the place of the own one. Until all chunks are of one state
+    /// again, nothing else may be asked. It is not counted as dirty.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Snapshot`] for what cannot be this chunk. The state is as it was.
+    fn put_chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Result<(), SetupError>;
 
     /// The fields of a chunk: it consists of rows of these and nothing else.
     fn fields(&self, id: ChunkId) -> &'static [Field];

@@ -206,6 +206,26 @@ impl Board {
         self.tiles.chunks_exact(CHUNK_BYTES).nth(usize::from(id.get().checked_sub(1)?))
     }
 
+    /// Puts another chunk in place. `None`, and nothing is done, when there is no such chunk.
+    pub(super) fn put_chunk(&mut self, id: ChunkId, bytes: &[u8]) -> Option<()> {
+        let chunk = id.get().checked_sub(1)?;
+        let tiles = self.tiles.chunks_exact_mut(CHUNK_BYTES).nth(usize::from(chunk))?;
+        if bytes.len() != CHUNK_BYTES {
+            return None;
+        }
+        tiles.copy_from_slice(bytes);
+        // The boxes of the chunk, and those above and to the left that end at its dots.
+        let side = chunks_a_side(self.size);
+        let dots = |first: u16| first.saturating_sub(1)..(first + SIDE).min(self.size);
+        for y in dots(chunk / side * SIDE) {
+            for x in dots(chunk % side * SIDE) {
+                let at = self.box_index(x, y);
+                self.sides[at] = self.count_sides(x, y);
+            }
+        }
+        Some(())
+    }
+
     /// The dot in a row of a chunk.
     pub(super) fn subject(&self, id: ChunkId, row: usize) -> Subject {
         let (chunk, side) = (id.get().saturating_sub(1), chunks_a_side(self.size));

@@ -97,6 +97,16 @@ pub(super) fn write(commands: Vec<Command>) -> Vec<u8> {
     if commands.is_empty() { Vec::new() } else { encode(&CommandList(commands)) }
 }
 
+/// The commands of two lists, that are not empty, in one.
+pub(super) fn join(first: &[u8], second: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let commands = [read(first)?, read(second)?].concat();
+    if commands.len() > COMMANDS_MAX {
+        return Err("more commands than a list holds");
+    }
+    let joined = write(commands);
+    read(&joined).map(|_| joined)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +149,21 @@ mod tests {
         assert!(read(&write(commands.clone())).is_ok());
         commands.push(Command::Plant { x: 0, y: 0 });
         assert_eq!(read(&write(commands)), Err("commands that cover too many tiles"));
+    }
+
+    #[test]
+    fn lists_are_joined_as_far_as_they_fit_in_one() {
+        let one = |percent| write(vec![Command::SetTax { percent }]);
+        let both = write(vec![Command::SetTax { percent: 1 }, Command::SetTax { percent: 2 }]);
+        assert_eq!(join(&one(1), &one(2)), Ok(both));
+        let most = write(vec![Command::SetTax { percent: 1 }; COMMANDS_MAX]);
+        assert_eq!(join(&most, &one(2)), Err("more commands than a list holds"));
+        let large = |count| {
+            write(vec![Command::Bulldoze { area: Area { x: 0, y: 0, width: 16, height: 16 } }; count])
+        };
+        assert!(join(&large(31), &large(1)).is_ok());
+        assert_eq!(join(&large(31), &large(2)), Err("commands that cover too many tiles"));
+        assert_eq!(join(&one(1), &[7]), Err("not the encoding of commands"));
     }
 
     #[test]

@@ -54,6 +54,19 @@ impl Map {
         Some(Self { size, tiles })
     }
 
+    /// Puts another chunk in place. `None`, and nothing is done, for what cannot be this chunk.
+    pub(super) fn put_chunk(&mut self, chunk: u16, seats: u8, turn: u32, bytes: &[u8]) -> Option<()> {
+        if chunk >= chunk_count(self.size) || bytes.len() != CHUNK_BYTES {
+            return None;
+        }
+        let tiles = bytes.as_chunks().0.iter().map(|bytes| Tile::from_bytes(bytes, seats, turn));
+        let tiles: Vec<_> = tiles.collect::<Option<_>>()?;
+        for (step, tile) in (0..=u8::MAX).zip(tiles) {
+            self.put(self.place_in_chunk(chunk, step), tile);
+        }
+        Some(())
+    }
+
     /// Tiles a side.
     pub(super) const fn size(&self) -> u16 {
         self.size
