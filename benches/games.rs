@@ -1,5 +1,5 @@
 //! What a turn of the games costs, with its state root: four bots' commands, prepared beforehand. And the root
-//! of the largest city, built anew and renewed after a turn.
+//! of the largest city, built anew and renewed after a turn. And what it costs to show a change of the open turn.
 
 mod support;
 
@@ -49,6 +49,25 @@ fn main() {
             black_box(renewed.root())
         });
     });
+    group.finish();
+
+    let mut group = criterion.benchmark_group("city 512², prediction");
+    let verified = prepared.game();
+    let mut ahead = prepared.game();
+    let lists = prepared.orders(0);
+    // All that one seat builds in a turn, and the least that there is.
+    for (what, commands) in [("a bot's turn", lists.orders[0].commands), ("an empty list", &[][..])] {
+        let orders = TurnOrders { roll: Digest::ZERO, orders: vec![Orders { commands, ..lists.orders[0] }] };
+        group.bench_function(format!("shown anew: {what}"), |b| {
+            b.iter(|| {
+                ahead.become_like(&verified).expect("of the same match");
+                let mut turn = ahead.by_phase();
+                turn.run(&orders);
+                black_box(turn.end());
+            });
+        });
+    }
+    group.bench_function("copy of the game", |b| b.iter(|| black_box(prepared.game())));
     group.finish();
     criterion.final_summary();
 }

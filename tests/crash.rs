@@ -286,6 +286,8 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::Lost { .. }
             | Event::CaughtUp
             | Event::Relayed(_)
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }
             | Event::Limited { .. } => {

@@ -1,5 +1,5 @@
-//! The smallest client: joins a room, plays the first command that the game suggests each turn, and shows
-//! what it verified. Copy it, and put your own game's interface where the suggestion stands.
+//! The smallest client: joins a room, plays what the game suggests each turn, and shows what that comes to, before
+//! the block is there and after. Copy it, and put your own game's interface where the suggestion stands.
 //!
 //! ```text
 //! cadastre serve                                        # in one terminal
@@ -59,12 +59,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 let session = client.session();
                 let (Some(follower), Some(seat)) = (session.follower(), session.seat()) else { continue };
                 let commands = follower.game().simulation().suggest(seat);
-                println!("turn {turn}: {} bytes of commands", commands.len());
-                client.submit(commands)?;
+                // A real client adds to the draft with each click, can undo, and draws the predicted state.
+                client.draft(commands)?;
+                let changed = client.predicted().map_or(0, |predicted| predicted.changed.len());
+                println!("turn {turn}: commands that change {changed} chunks");
+                client.submit_draft()?;
             }
             Event::Block { head, voids, .. } => {
                 println!("block {} verified, state {}", head.height, head.state_root);
                 voids.iter().for_each(|void| println!("  no effect: {}", void.reason));
+            }
+            Event::Mispredicted(misprediction) => {
+                println!("  not as shown: {:?}", misprediction.cause);
+                misprediction.differences.iter().for_each(|field| println!("    {field}"));
             }
             Event::Ended { standings, .. } => {
                 println!("over: {standings:?}");
@@ -79,6 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Desync(_)

@@ -115,9 +115,22 @@ impl Commitments {
 
     /// Shows what was hidden for the open turn, if that is what stands in the chain.
     pub(crate) fn reveal(&self, chain: &Chain, seat: Seat) -> Option<TransactionBody> {
-        let SealedCommands { turn, attempt, salt, commands } = self.sealed.as_ref()?;
+        let SealedCommands { salt, commands, .. } = self.hidden(chain, seat)?;
+        let body = || TransactionBody::Reveal { salt: *salt, commands: commands.clone() };
+        chain.is_revealing().then(body)
+    }
+
+    /// The commands that were hidden for the open turn, unless something else stands in the chain.
+    pub(crate) fn hidden_commands(&self, chain: &Chain, seat: Seat) -> Option<&[u8]> {
+        self.hidden(chain, seat).map(|sealed| sealed.commands.as_slice())
+    }
+
+    fn hidden(&self, chain: &Chain, seat: Seat) -> Option<&SealedCommands> {
+        let sealed = self.sealed.as_ref()?;
+        let SealedCommands { turn, attempt, salt, commands } = sealed;
         let committed = sealed_commands(chain.match_id(), seat, *turn, *attempt, salt, commands);
-        let is_ours = chain.is_revealing() && chain.commitment_of(seat) == Some(committed);
-        is_ours.then(|| TransactionBody::Reveal { salt: *salt, commands: commands.clone() })
+        let is_open = chain.next_turn() == Some(*turn) && chain.head().attempt == *attempt;
+        let is_ours = !chain.is_revealing() || chain.commitment_of(seat) == Some(committed);
+        (is_open && is_ours).then_some(sealed)
     }
 }

@@ -9,7 +9,10 @@ use cadastre_protocol::{
 };
 use cadastre_simulations::{Applied, Game, History, SetupError, Void};
 
-use crate::heal::{Cause, Desync, HealError, Healing, Step};
+use crate::{
+    heal::{Cause, Desync, HealError, Healing, Step},
+    prediction::{Guess, Misprediction, Predicted, Predictor},
+};
 
 /// Blocks that are held back while states are compared.
 const HELD_BLOCKS_MAX: usize = 256;
@@ -19,6 +22,7 @@ const HELD_BLOCKS_MAX: usize = 256;
 pub struct Follower {
     chain: Chain,
     game: Game,
+    predictor: Predictor,
     names: Vec<DisplayName>,
     /// Signers that were replaced while the turn was open: receipts for it may be theirs.
     replaced: Vec<VerifiedCertificate>,
@@ -60,6 +64,16 @@ pub struct Followed {
     pub voids: Vec<Void>,
     /// Seats that had computed another state before this block.
     pub desynced: SeatSet,
+    /// What was shown of its turn and did not come true. Nothing is said of a turn whose state had to be put right.
+    pub mispredicted: Option<Box<Misprediction>>,
+}
+
+/// A turn that was executed.
+struct Execution {
+    applied: Applied,
+    /// The root after each phase.
+    phases: Vec<StateRoot>,
+    mispredicted: Option<Misprediction>,
 }
 
 /// What an answer about a state that differs came to.
@@ -91,6 +105,7 @@ impl Follower {
             computed: game.state_root(),
             chain,
             game,
+            predictor: Predictor::default(),
             names,
             replaced: Vec::new(),
             newest: None,
@@ -131,16 +146,17 @@ impl Follower {
         let checked = self.chain.check_proven(block).map_err(FollowError::Block)?;
         let header = checked.block().header();
         let (turn, expected) = (header.turn, header.state_root);
-        let mut voids = Vec::new();
+        let (mut voids, mut mispredicted) = (Vec::new(), None);
         match &checked.work() {
             Work::Nothing => {}
             work @ (Work::Begin { .. } | Work::Back { .. }) => {
+                self.predictor.forget_shown();
                 self.game.execute(work);
                 self.history = History::new(&self.game);
                 self.computed = self.game.state_root();
             }
             Work::Turn(orders) => {
-                let (applied, phases) = self.execute(turn, orders);
+                let Execution { applied, phases, mispredicted: outcome } = self.execute(turn, orders);
                 self.history.push(&self.game, turn, orders, &applied.dirty);
                 self.computed = self.game.state_root();
                 if self.computed != expected {
@@ -150,26 +166,32 @@ impl Follower {
                     self.healing = Some(Box::new(healing));
                     return Ok(None);
                 }
-                voids = applied.voids;
+                (voids, mispredicted) = (applied.voids, outcome.map(Box::new));
             }
         }
-        self.append(checked, voids, proven).map(Some)
+        self.append(checked, voids, proven).map(|followed| Some(Followed { mispredicted, ..followed }))
     }
 
-    #[cfg_attr(not(feature = "faults"), expect(unused_variables, reason = "only faults look at the turn"))]
-    fn execute(&mut self, turn: Turn, orders: &TurnOrders<'_>) -> (Applied, Vec<StateRoot>) {
+    fn execute(&mut self, turn: Turn, orders: &TurnOrders<'_>) -> Execution {
         #[cfg(feature = "faults")]
         let fault = self.fault.take_if(|fault| fault.turn == turn);
         #[cfg(feature = "faults")]
         let middle = self.game.simulation().phases().len().div_ceil(2);
+        let shown = self.predictor.take_shown(&self.game);
+        let mut differences = Vec::new();
         let mut execution = self.game.by_phase();
         while execution.run(orders).is_some() {
+            if let Some(shown) = shown.as_ref().filter(|_| execution.count() == 1) {
+                differences = shown.differences(execution.game());
+            }
             #[cfg(feature = "faults")]
             if let Some(fault) = fault.filter(|_| execution.count() == middle) {
                 execution.disturb(fault.x, fault.y);
             }
         }
-        execution.end()
+        let (applied, phases) = execution.end();
+        let mispredicted = shown.and_then(|it| it.outcome(turn, differences, orders, &applied.voids));
+        Execution { applied, phases, mispredicted }
     }
 
     fn append(
@@ -187,7 +209,7 @@ impl Follower {
             self.replaced.clear();
         }
         self.newest = Some(proven);
-        Ok(Followed { head: appended.head, kind, voids, desynced: appended.desynced })
+        Ok(Followed { head: appended.head, kind, voids, desynced: appended.desynced, mispredicted: None })
     }
 
     /// Is the own state another one than a block commits to? The chain goes on once they are the same again.
@@ -332,6 +354,11 @@ impl Follower {
     /// The verified state.
     pub const fn game(&self) -> &Game {
         &self.game
+    }
+
+    /// The state that the open turn comes to if `guess` is right.
+    pub(crate) fn predict(&mut self, guess: Guess) -> Predicted<'_> {
+        self.predictor.predict(&self.game, guess)
     }
 
     /// How the players are called, by seat. Nobody vouches for these.

@@ -2,26 +2,31 @@
 //!
 //! From the bottom up: [`Connection`] turns WebSocket messages into protocol messages (handshake and sealed
 //! records), [`Session`] keeps one player or spectator in one match over any number of connections, and checks
-//! and executes every block. Neither does IO. With the feature `transport`, [`Client`] drives both over
-//! tokio-tungstenite and comes back by itself when a connection is lost.
+//! and executes every block. Beside the verified state it shows the predicted one: [`Session::predicted`]. Neither
+//! does IO. With the feature `transport`, [`Client`] drives both over tokio-tungstenite and comes back by itself
+//! when a connection is lost.
 
 #![deny(clippy::float_arithmetic)]
 
 mod agreement;
 mod commitments;
 mod connection;
+mod draft;
 mod follower;
 mod heal;
+mod prediction;
 mod session;
 #[cfg(feature = "transport")]
 mod transport;
 mod witness;
 
 pub use connection::{Connection, ConnectionError, Received, SUBPROTOCOL};
+pub use draft::UndraftCause;
 #[cfg(feature = "faults")]
 pub use follower::Fault;
 pub use follower::{FollowError, Followed, Follower};
 pub use heal::{Cause, Desync, HealError};
+pub use prediction::{Misprediction, MispredictionCause, Predicted};
 pub use session::{Config, Event, Session, SessionError, SubmitError};
 #[cfg(feature = "transport")]
 pub use transport::{Client, ClientError, LIMIT_HEADER, Limited, ServerUrl, UrlError, create_room};

@@ -1,22 +1,28 @@
 //! One player or spectator in one match, over any number of connections.
 
+mod action;
+mod prediction;
+
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockKind, ClientMessage, CompareAnswer, Delegation, Digest, DisplayName, EnterAs, Epoch, Evidence,
-    Failure, GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, NextTransaction, OpenTurn,
-    ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal,
-    Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation,
-    SignedTransaction, Standing, TAKEBACKS_PER_TURN_MAX, Transaction, TransactionBody, TransactionError,
-    Turn, TxHash, Visibility,
+    BlockKind, ClientMessage, CompareAnswer, Digest, DisplayName, EnterAs, Epoch, Evidence, Failure,
+    GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
+    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedTransaction, Standing, Transaction,
+    TransactionBody, TransactionError, Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Void;
 
+pub use self::action::SubmitError;
+use self::action::is_takeback;
 use crate::{
     agreement,
     commitments::{Commitments, OtherChain},
+    draft::{Draft, UndraftCause},
     follower::{Compared, FollowError, Followed, Follower},
     heal::Desync,
+    prediction::Misprediction,
     witness::Witness,
 };
 
@@ -133,6 +139,16 @@ pub enum Event {
         /// Not to come back before, in milliseconds.
         retry_after_ms: u32,
     },
+    /// What [`Session::predicted`] showed last of a turn did not come true. It comes before the block.
+    /// Nothing is said of a turn that is taken back while it is open.
+    Mispredicted(Box<Misprediction>),
+    /// After a block, commands were taken out of the draft.
+    Undrafted {
+        /// As they were added.
+        commands: Vec<u8>,
+        /// Why.
+        cause: UndraftCause,
+    },
 }
 
 /// A session. Feed it the server's messages; ask it for messages to send and for events.
@@ -146,6 +162,10 @@ pub struct Session {
     /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
     /// the same bytes.
     pending: Vec<SignedTransaction>,
+    /// The server has refused the action that is pending. It may still take it on another connection.
+    refused: bool,
+    /// Commands for the open turn that are not signed yet.
+    draft: Draft,
     commitments: Commitments,
     /// What others do in the open turn, in a match with open moves.
     relayed: Option<OpenTurn>,
@@ -181,6 +201,8 @@ impl Session {
             seat: None,
             agreed: None,
             pending: Vec::new(),
+            refused: false,
+            draft: Draft::default(),
             witness: Witness::default(),
             caught_up: false,
             lost: false,
@@ -208,6 +230,7 @@ impl Session {
         self.caught_up = false;
         self.agreed = None;
         self.lost = false;
+        self.refused = false;
         // The server tells the open turn again.
         self.relayed = None;
         self.unseen.clear();
@@ -244,14 +267,20 @@ impl Session {
     }
 
     fn enter(&mut self) {
-        self.follower = None;
-        self.seat = None;
-        self.pending.clear();
+        self.forget_match();
         self.outbox.push_back(ClientMessage::Enter {
             room: self.config.room.clone(),
             enter_as: self.config.enter_as,
             name: self.config.name.clone(),
         });
+    }
+
+    /// The match that was about to begin did not, or another one takes its place.
+    fn forget_match(&mut self) {
+        self.follower = None;
+        self.seat = None;
+        self.pending.clear();
+        self.draft = Draft::default();
     }
 
     /// Takes a message of the server at `root`.
@@ -283,6 +312,7 @@ impl Session {
                 // was faster, or the turn is over; and two bodies for one turn would look like cheating.
                 // What is said about takebacks is bound to no such thing, and would keep the action from its place.
                 self.pending.pop_if(|last| last.hash() == transaction && is_takeback(last));
+                self.refused |= self.pending.iter().any(|signed| signed.hash() == transaction);
                 self.events.push_back(Event::Refused { transaction, refusal });
             }
             ServerMessage::Failed(failure) => self.failed(failure)?,
@@ -317,190 +347,9 @@ impl Session {
         self.seat
     }
 
-    /// Signs commands for the open turn and hands them in. They are sent again by themselves after a lost
-    /// connection, as the same bytes.
-    ///
-    /// # Errors
-    ///
-    /// In the order of [`SubmitError`]'s variants; the first that applies. Nothing was signed.
-    pub fn submit(&mut self, commands: Vec<u8>) -> Result<TxHash, SubmitError> {
-        let (turn, _) = self.asked().ok_or(SubmitError::NotPlaying)?;
-        self.playing()?;
-        let (Some(seat), Some(follower)) = (self.seat, &self.follower) else {
-            return Err(SubmitError::NotPlaying);
-        };
-        follower.game().check(seat, &commands).map_err(SubmitError::Illegal)?;
-        let chain = follower.chain();
-        let body = match chain.genesis().visibility {
-            Visibility::Held | Visibility::Open => TransactionBody::Turn(commands),
-            Visibility::Sealed => self.commitments.hide(&self.config.identity, chain, seat, turn, commands),
-        };
-        self.act(body)
-    }
-
-    /// Gives up.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::submit`].
-    pub fn resign(&mut self) -> Result<TxHash, SubmitError> {
-        self.playing()?;
-        self.act(TransactionBody::Resign)
-    }
-
-    /// Proposes to go back to the state after `to_turn`, or consents if another seat has proposed the same. What was
-    /// handed in for the open turn is void if all do; until then it can still be acted, which takes it back.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::submit`], and [`SubmitError::NoTakeback`].
-    pub fn propose_takeback(&mut self, to_turn: Turn) -> Result<TxHash, SubmitError> {
-        let (_, follower) = self.at_table()?;
-        let chain = follower.chain();
-        let floor = chain.takeback_floor().filter(|_| !chain.is_revealing());
-        if to_turn > chain.head().turn || floor.is_none_or(|floor| to_turn < floor) {
-            return Err(SubmitError::NoTakeback);
-        }
-        if self.pending.iter().filter(|signed| is_takeback(signed)).count() == TAKEBACKS_PER_TURN_MAX {
-            return Err(SubmitError::AlreadySubmitted);
-        }
-        self.hand_in(TransactionBody::Takeback { to_turn })
-    }
-
-    /// Declines what others have proposed, and takes back an own proposal or consent.
-    ///
-    /// # Errors
-    ///
-    /// As [`Session::propose_takeback`].
-    pub fn decline_takeback(&mut self) -> Result<TxHash, SubmitError> {
-        let (_, follower) = self.at_table()?;
-        let turn = follower.chain().head().turn;
-        self.propose_takeback(turn)
-    }
-
-    fn playing(&self) -> Result<(Seat, &Follower), SubmitError> {
-        let at_table = self.at_table()?;
-        if self.has_acted() { Err(SubmitError::AlreadySubmitted) } else { Ok(at_table) }
-    }
-
-    /// Was an action signed for the open turn?
-    fn has_acted(&self) -> bool {
-        let is_action = |signed: &SignedTransaction| {
-            let read = signed.clone().read();
-            read.is_ok_and(|read| {
-                let body = &read.get().body;
-                !matches!(body, TransactionBody::Takeback { .. } | TransactionBody::Delegate(_))
-            })
-        };
-        self.pending.iter().any(is_action)
-    }
-
-    fn at_table(&self) -> Result<(Seat, &Follower), SubmitError> {
-        match (self.seat, &self.follower) {
-            (Some(seat), Some(follower))
-                if self.caught_up && !follower.is_diverged() && follower.chain().next_turn().is_some() =>
-            {
-                Ok((seat, follower))
-            }
-            _ => Err(SubmitError::NotPlaying),
-        }
-    }
-
-    /// Signs an action, and before it a delegation if another process of this identity made the last one:
-    /// what that one may have signed for this turn is lost, and two transactions under one session key for one
-    /// turn would look like cheating.
-    fn act(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
-        self.playing()?;
-        self.hand_in(body)
-    }
-
-    /// What the next transaction of the own seat goes on from: the chain, or what is pending.
-    fn next(&self, seat: Seat, follower: &Follower) -> Option<NextTransaction> {
-        let in_chain = follower.chain().next_of(seat)?;
-        let Some(last) = self.pending.last() else { return Some(in_chain) };
-        let last = last.clone().read().ok()?;
-        let (prev_tx, tx) = (last.hash(), last.get());
-        if prev_tx == in_chain.prev_tx {
-            return Some(in_chain);
-        }
-        let session = self.session_key(tx.match_id, tx.epoch).public();
-        let (epoch, session, seq) = (Some(tx.epoch), Some(session), tx.seq.next()?);
-        Some(NextTransaction { epoch, session, seq, prev_tx, ..in_chain })
-    }
-
-    fn hand_in(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
-        let (seat, follower) = self.at_table()?;
-        let next = self.next(seat, follower).ok_or(SubmitError::NotPlaying)?;
-        let in_force = next.epoch.ok_or(SubmitError::NotPlaying)?;
-        let draft = Transaction {
-            epoch: in_force,
-            seq: next.seq,
-            prev_tx: next.prev_tx,
-            chain_element: self.commitments.element_for(&body, next.revealed),
-            ..self.blank(seat, follower, body)
-        };
-        let signed = if next.session == Some(self.session_key(draft.match_id, in_force).public()) {
-            vec![self.sign(&draft)]
-        } else {
-            let epoch = in_force.next().ok_or(SubmitError::NotPlaying)?;
-            let delegation = self.delegate(follower, seat, epoch);
-            let opening = self.sign(&Transaction {
-                epoch,
-                chain_element: None,
-                body: TransactionBody::Delegate(delegation),
-                ..draft.clone()
-            });
-            let seq = next.seq.next().ok_or(SubmitError::NotPlaying)?;
-            let action = self.sign(&Transaction { epoch, seq, prev_tx: opening.hash(), ..draft });
-            vec![opening, action]
-        };
-        let hash = signed.last().expect("an action was signed").hash();
-        self.outbox.extend(signed.iter().cloned().map(ClientMessage::Submit));
-        self.pending.extend(signed);
-        Ok(hash)
-    }
-
-    /// A transaction on top of the own head; the first of its seat, unless more is said.
-    fn blank(&self, seat: Seat, follower: &Follower, body: TransactionBody) -> Transaction {
-        let head = follower.chain().head();
-        Transaction {
-            version: Transaction::VERSION,
-            match_id: follower.chain().match_id(),
-            seat,
-            epoch: Epoch::FIRST,
-            seq: cadastre_protocol::Seq::JOIN,
-            prev_tx: follower.chain().match_id().as_tx(),
-            turn: follower.chain().next_turn().unwrap_or(Turn::START),
-            attempt: head.attempt,
-            seen_height: head.height,
-            seen_block: head.block,
-            seen_state_root: follower.computed(),
-            chain_element: None,
-            body,
-        }
-    }
-
-    fn delegate(&self, follower: &Follower, seat: Seat, epoch: Epoch) -> SignedDelegation {
-        let match_id = follower.chain().match_id();
-        let session = self.session_key(match_id, epoch).public();
-        let delegation =
-            Delegation { version: Delegation::VERSION, match_id, seat, epoch, session, valid_to: None };
-        SignedDelegation::sign(&self.config.identity, &delegation)
-    }
-
-    fn sign(&self, transaction: &Transaction) -> SignedTransaction {
-        SignedTransaction::sign(&self.session_key(transaction.match_id, transaction.epoch), transaction)
-    }
-
-    fn session_key(&self, match_id: MatchId, epoch: Epoch) -> SecretKey {
-        self.config.process.session(match_id, epoch)
-    }
-
     fn lobby(&mut self, lobby: Lobby) {
         // Back in the lobby: the match that was about to begin did not.
-        self.follower = None;
-        self.seat = None;
-        self.pending.clear();
+        self.forget_match();
         let me = self.config.identity.public();
         if lobby.seats.iter().any(|seat| seat.identity == me && !seat.ready) {
             let chain = match lobby.spec.randomness {
@@ -606,6 +455,8 @@ impl Session {
             }
             self.relayed = None;
         }
+        let is_taken_back = matches!(followed.kind, BlockKind::Takeback { .. });
+        self.events.extend(followed.mispredicted.map(Event::Mispredicted));
         self.events.push_back(Event::Block {
             head: followed.head,
             kind: followed.kind,
@@ -615,6 +466,7 @@ impl Session {
         if let Some((reason, standings)) = self.follower.as_ref().and_then(Follower::result) {
             self.events.push_back(Event::Ended { reason, standings });
         }
+        self.renew_draft(is_taken_back);
         self.reveal();
         self.announce_turn();
     }
@@ -713,30 +565,6 @@ impl Session {
         self.reveal();
         self.announce_turn();
         Ok(())
-    }
-
-    /// Does what was signed last stand in the chain?
-    fn is_in_chain(&self) -> bool {
-        let next = self.follower.as_ref().zip(self.seat).and_then(|(it, seat)| it.chain().next_of(seat));
-        next.map(|next| next.prev_tx) == self.pending.last().map(SignedTransaction::hash)
-    }
-
-    /// Shows the sealed commands, once all have committed to theirs.
-    fn reveal(&mut self) {
-        let Ok((seat, follower)) = self.playing() else { return };
-        if let Some(body) = self.commitments.reveal(follower.chain(), seat) {
-            // What cannot be signed is not shown, and the seat is absent.
-            let _ = self.act(body);
-        }
-    }
-
-    /// The open turn and its deadline, if the match waits for the own commands.
-    fn asked(&self) -> Option<(Turn, Millis)> {
-        let chain = self.follower.as_ref().filter(|follower| !follower.is_diverged())?.chain();
-        let moves = chain.seal_due().is_none() && !chain.is_revealing();
-        let waited_for = chain.required().contains(self.seat?) && moves;
-        let asked = chain.next_turn().zip(chain.deadline_of(self.seat?));
-        asked.filter(|_| self.caught_up && waited_for)
     }
 
     /// Says that the match waits for us, if it does.
@@ -849,10 +677,6 @@ impl Session {
     }
 }
 
-fn is_takeback(signed: &SignedTransaction) -> bool {
-    signed.clone().read().is_ok_and(|read| matches!(read.get().body, TransactionBody::Takeback { .. }))
-}
-
 /// Why a session cannot go on with this server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
@@ -877,21 +701,4 @@ pub enum SessionError {
     /// The server does not have blocks that it once showed to us: it lost or changed its history.
     #[error("the server has lost blocks that it had shown before")]
     HistoryLost,
-}
-
-/// Why commands were not handed in. The caller's fault, or bad luck with the clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// No turn is open, or it does not wait for this session, or the session is not connected.
-    #[error("no turn is open for this session")]
-    NotPlaying,
-    /// The open turn has commands of this session already.
-    #[error("commands for this turn were handed in already")]
-    AlreadySubmitted,
-    /// The match has no takebacks, or none to that turn, or none at this moment.
-    #[error("the match cannot go back to that turn now")]
-    NoTakeback,
-    /// The rules do not allow it.
-    #[error(transparent)]
-    Illegal(cadastre_simulations::Refusal),
 }

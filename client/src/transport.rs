@@ -6,6 +6,7 @@ use cadastre_protocol::{
     ClientMessage, Failure, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey, RECORD_BYTES_MAX,
     RoomName, RoomSpec, SecretKey, ServerMessage, Trust, Turn, TxHash,
 };
+use cadastre_simulations::Game;
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::{
@@ -23,6 +24,7 @@ use tokio_tungstenite::{
 
 use crate::{
     connection::{Connection, ConnectionError, Received, SUBPROTOCOL},
+    prediction::Predicted,
     session::{Config, Event, Session, SessionError, SubmitError},
 };
 
@@ -146,6 +148,43 @@ impl Client {
         self.session.submit(commands)
     }
 
+    /// The state after the last block.
+    ///
+    /// As [`Session::verified`].
+    pub fn verified(&self) -> Option<&Game> {
+        self.session.verified()
+    }
+
+    /// The predicted state.
+    ///
+    /// As [`Session::predicted`].
+    pub fn predicted(&mut self) -> Option<Predicted<'_>> {
+        self.session.predicted()
+    }
+
+    /// Adds commands to the draft for the open turn.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::draft`].
+    pub fn draft(&mut self, commands: Vec<u8>) -> Result<(), SubmitError> {
+        self.session.draft(commands)
+    }
+
+    /// Takes back what was added to the draft last, and gives it.
+    pub fn undo(&mut self) -> Option<Vec<u8>> {
+        self.session.undo()
+    }
+
+    /// Hands in the draft; it leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::submit_draft`].
+    pub fn submit_draft(&mut self) -> Result<TxHash, SubmitError> {
+        self.session.submit_draft()
+    }
+
     /// Gives up the match; leaves with the next call of [`Client::next`].
     ///
     /// # Errors
@@ -202,6 +241,8 @@ impl Client {
                     | Event::YourTurn { .. }
                     | Event::Relayed(_)
                     | Event::Takeback { .. }
+                    | Event::Mispredicted(_)
+                    | Event::Undrafted { .. }
                     | Event::Receipt(_)
                     | Event::Evidence(_)
                     | Event::Refused { .. }

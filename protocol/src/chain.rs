@@ -16,7 +16,9 @@ use crate::{
         SealReason, absent_root, body_root,
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
-    genesis::{DoubleTransactionPolicy, Genesis, SeatHolder, TAKEBACK_TURNS_MAX, TurnMode, Visibility},
+    genesis::{
+        DoubleTransactionPolicy, Genesis, Randomness, SeatHolder, TAKEBACK_TURNS_MAX, TurnMode, Visibility,
+    },
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::{EnrolledKey, PublicKey},
@@ -684,6 +686,14 @@ impl Chain {
 
     fn drawn(&self, header: &Header, entries: &[ReadEntry]) -> Drawn {
         Drawn::of(&self.genesis.randomness, self.state.seed, header, entries)
+    }
+
+    /// The place of each seat in the block that closes the open turn; `None` where its roll mixes them.
+    pub fn places(&self) -> Option<Vec<usize>> {
+        match self.genesis.randomness {
+            Randomness::None => Some(self.seat_order(Drawn::Nothing)),
+            Randomness::CommitReveal { .. } => None,
+        }
     }
 
     /// The place of each seat in the next block. It follows from the block that opened the turn, or its second half:

@@ -112,6 +112,9 @@ impl Game {
     ///
     /// [`SetupError::Snapshot`] when it is of another match. The state is then good for nothing.
     pub fn become_like(&mut self, other: &Self) -> Result<(), SetupError> {
+        if self.setup != other.setup {
+            return Err(SetupError::Snapshot);
+        }
         let differing = self.tree.differing(&other.tree);
         for (id, bytes) in other.chunks(&differing) {
             self.simulation.put_chunk(id, &bytes)?;

@@ -197,6 +197,8 @@ impl Observed<'_> {
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Failed(_)
@@ -282,6 +284,8 @@ pub(super) async fn play(
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Refused { .. }

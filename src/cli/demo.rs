@@ -200,6 +200,8 @@ fn join(
                     | Event::Ended { .. }
                     | Event::Failed(_)
                     | Event::Relayed(_)
+                    | Event::Mispredicted(_)
+                    | Event::Undrafted { .. }
                     | Event::Goodbye { .. }
                     | Event::Takeback { .. }
                     | Event::Limited { .. } => return,

@@ -102,6 +102,8 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
             | Event::Refused { .. }
             | Event::Failed(_)
             | Event::Relayed(_)
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }
             | Event::Limited { .. } => {}

@@ -16,6 +16,8 @@
 
 mod disk;
 mod link;
+#[path = "../../client/tests/support/predictions.rs"]
+mod predictions;
 mod random;
 mod server;
 mod witness;
@@ -71,6 +73,28 @@ fn everything_fails() {
 #[test]
 fn everything_fails_and_the_operator_ends_it() {
     play(7);
+}
+
+/// The world holds what each session predicts against a fresh execution, at each draft and after each event.
+#[test]
+fn own_commands_show_at_once_however_long_the_way_is() {
+    for (seed, latency_ms) in (0..).zip([20, 100, 500]) {
+        for (rules, size) in [("boxes", 3), ("city", 64)] {
+            let spec = RoomSpec {
+                rules: rules.into(),
+                size: Some(size),
+                seats: 2,
+                turns_max: Some(5),
+                mode: TurnMode::Simultaneous,
+                // Each of the three visibilities once.
+                ..spec(2 * seed)
+            };
+            let world = World::new(seed, &[spec], Faults::default()).delayed_by(latency_ms);
+            let (_, waits) = world.run_measured();
+            assert_eq!(waits.len(), 10, "turns that were waited for");
+            assert!(waits.iter().all(|wait| *wait >= 2 * latency_ms), "{waits:?}");
+        }
+    }
 }
 
 #[test]

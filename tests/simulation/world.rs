@@ -8,13 +8,14 @@ use std::{
 
 use cadastre_client::{Cause, Config, Event, Fault, Received, Session, SubmitError};
 use cadastre_protocol::{
-    ClientMessage, DisplayName, EnterAs, GoodbyeReason, Height, KeyRole, Millis, RoomName, RoomSpec,
-    SealReason, SecretKey, ServerIdentity, ServerMessage, Turn,
+    BlockKind, ClientMessage, DisplayName, EnterAs, GoodbyeReason, Height, KeyRole, Millis, RoomName,
+    RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, Turn,
 };
 
 use super::{
     disk::{DiskFault, MemoryDisk},
     link::{Arrived, Link},
+    predictions::Model,
     random::Random,
     server::{self, Effect, FIRST_SERIAL, Server, certificate, root_key},
     witness::{Stored, Witness},
@@ -72,10 +73,14 @@ pub(crate) struct World {
     serial: u32,
     /// How far the server's clock is ahead; another one after every crash.
     ahead_ms: u64,
+    /// How long each frame is under way, unless that is left to chance.
+    latency_ms: Option<u64>,
     links: BTreeMap<u64, Link>,
     clients: Vec<Client>,
     rooms: BTreeSet<RoomName>,
     witness: Witness,
+    /// How long players saw nothing but predictions of what they had handed in, in milliseconds.
+    waits: Vec<u64>,
 }
 
 enum Happening {
@@ -102,6 +107,10 @@ struct Client {
     /// Nothing gets through to it before.
     isolated_until: Millis,
     fate: Fate,
+    /// What its predictions are held against.
+    model: Model,
+    /// When it handed in its commands for the open turn.
+    handed_in: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +144,12 @@ impl World {
             incarnation: 0,
             serial: FIRST_SERIAL,
             ahead_ms: 0,
+            latency_ms: None,
             links: BTreeMap::new(),
             clients: Vec::new(),
             rooms: BTreeSet::new(),
             witness: Witness::default(),
+            waits: Vec::new(),
         };
         for (room, spec) in (0..).zip(specs) {
             let name = RoomName::new(&format!("arena-{room}")).unwrap();
@@ -152,8 +163,19 @@ impl World {
         world
     }
 
+    /// Every frame is under way for this long.
+    pub(crate) fn delayed_by(mut self, ms: u64) -> Self {
+        self.latency_ms = Some(ms);
+        self
+    }
+
     /// Plays the matches, and gives what the store has of them.
-    pub(crate) fn run(mut self) -> Vec<Stored> {
+    pub(crate) fn run(self) -> Vec<Stored> {
+        self.run_measured().0
+    }
+
+    /// Plays the matches; gives besides how long those who acted waited for their blocks, in milliseconds.
+    pub(crate) fn run_measured(mut self) -> (Vec<Stored>, Vec<u64>) {
         while self.clients.iter().any(|client| client.fate == Fate::Playing) {
             let ((at, _), happening) = self.agenda.pop_first().expect("nobody waits for anything");
             assert!(at <= START.after(SPAN_MS_MAX), "the match does not go on by itself");
@@ -161,7 +183,8 @@ impl World {
             self.let_something_fail();
             self.happen(happening);
         }
-        self.verdict()
+        let waits = std::mem::take(&mut self.waits);
+        (self.verdict(), waits)
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -366,7 +389,16 @@ impl World {
             let turn = u32::try_from(self.random.within(1..5)).unwrap();
             session.inject(Fault { turn: Turn::new(turn), x: 1, y: 0 });
         }
-        Client { config, session, process, link: None, isolated_until: START, fate: Fate::Playing }
+        Client {
+            config,
+            session,
+            process,
+            link: None,
+            isolated_until: START,
+            fate: Fate::Playing,
+            model: Model::default(),
+            handed_in: None,
+        }
     }
 
     fn connect_later(&mut self, client: usize) {
@@ -393,8 +425,11 @@ impl World {
         }
         self.witness.disturb(self.now);
         let root = root_key().public();
-        let (link, m1) =
+        let (mut link, m1) =
             Link::dial(client, self.incarnation, root, &config.identity, self.now, &mut self.random);
+        if let Some(ms) = self.latency_ms {
+            link.latency_ms = ms..ms + 1;
+        }
         let number = self.number();
         self.links.insert(number, link);
         self.clients[client].link = Some(number);
@@ -511,12 +546,17 @@ impl World {
     /// Carries out what a session wants, as a program around it would.
     fn attend_to(&mut self, client: usize) {
         while let Some(event) = self.clients[client].session.poll_event() {
+            let Client { session, model, .. } = &mut self.clients[client];
+            model.see(&event, session);
             self.observe(client, event);
         }
+        let Client { session, model, .. } = &mut self.clients[client];
+        model.check(session);
         while let Some(message) = self.clients[client].session.poll_send() {
             let Some(number) = self.clients[client].link else { continue };
             if let ClientMessage::Submit(transaction) = &message {
                 self.witness.sign(self.clients[client].process, transaction);
+                self.clients[client].model.send(transaction.hash());
             }
             let mut frames = Vec::new();
             self.links.get_mut(&number).unwrap().near.send(&message, &mut frames).unwrap();
@@ -530,9 +570,12 @@ impl World {
                 let process = self.clients[client].process;
                 self.in_time(0..1_200, Happening::Think { client, process });
             }
-            Event::Block { head, .. } => {
+            Event::Block { head, kind, .. } => {
                 let match_id = self.clients[client].session.follower().unwrap().chain().match_id();
                 self.witness.see(match_id, head.height, head.block);
+                if let Some(since) = self.clients[client].handed_in.take_if(|_| kind == BlockKind::Turn) {
+                    self.waits.push(self.now.get() - since.get());
+                }
             }
             Event::Desync(desync) => {
                 self.witness.disturb(self.now);
@@ -561,6 +604,8 @@ impl World {
             | Event::Match { .. }
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
             | Event::Refused { .. }
             | Event::Goodbye { .. }
             | Event::Limited { .. } => {}
@@ -584,16 +629,35 @@ impl World {
         }
         let lapse = self.faults.lapses > 0 && self.random.once_in(12);
         let gives_up = self.faults.resignations > 0 && self.random.once_in(30);
-        let session = &mut self.clients[client].session;
+        let Client { session, model, handed_in, .. } = &mut self.clients[client];
         let (Some(seat), Some(follower)) = (session.seat(), session.follower()) else { return };
+        let commands = follower.game().simulation().suggest(seat);
+        while session.undo().is_some() {}
+        model.undo();
+        match session.draft(commands.clone()) {
+            Ok(()) => {
+                model.draft(commands.clone());
+                model.check(session);
+            }
+            Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted) => {}
+            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback)) => {
+                panic!("client {client}: {error}")
+            }
+        }
         if lapse {
             self.faults.lapses -= 1;
             return self.witness.disturb(self.now);
         }
-        let commands = follower.game().simulation().suggest(seat);
-        let acted = if gives_up { session.resign() } else { session.submit(commands) };
+        let acted = if gives_up { session.resign() } else { session.submit_draft() };
         match acted {
-            Ok(_) => self.faults.resignations -= u32::from(gives_up),
+            Ok(_) if gives_up => {
+                model.resign();
+                self.faults.resignations -= 1;
+            }
+            Ok(transaction) => {
+                model.hand_in(commands, transaction);
+                *handed_in = Some(self.now);
+            }
             Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted) => {}
             Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback)) => {
                 panic!("client {client}: {error}")

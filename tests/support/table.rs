@@ -111,6 +111,8 @@ impl Player {
                 | Event::CaughtUp
                 | Event::Relayed(_)
                 | Event::Takeback { .. }
+                | Event::Mispredicted(_)
+                | Event::Undrafted { .. }
                 | Event::Receipt(_)
                 | Event::Ended { .. } => {}
                 disturbance @ (Event::Lost { .. }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "only in tests")]
 
 pub(crate) mod direct;
+pub(crate) mod predictions;
 pub(crate) mod server;
 pub(crate) mod store;
 
