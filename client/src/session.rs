@@ -612,9 +612,11 @@ impl Session {
                     }
                 }
                 Unseen::Relay(relay) => {
-                    let open = self.follower.as_ref().and_then(|follower| follower.chain().next_turn());
-                    let turn = relay.transaction.clone().read().ok().map(|read| read.get().turn);
-                    if turn.is_some() && turn == open {
+                    let chain = self.follower.as_ref().map(Follower::chain);
+                    let open = chain.and_then(|chain| Some((chain.next_turn()?, chain.head().attempt)));
+                    let read = relay.transaction.clone().read().ok();
+                    let of = read.map(|read| (read.get().turn, read.get().attempt));
+                    if of.is_some() && of == open {
                         self.relay(relay)?;
                     }
                 }

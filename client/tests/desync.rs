@@ -6,7 +6,8 @@ mod support;
 
 use cadastre_client::{Cause, Desync, Event, Fault};
 use cadastre_protocol::{
-    ClientMessage, CompareAnswer, Digest, RoomSpec, Seat, SeatSet, ServerMessage, StateRoot, Turn, TurnMode,
+    Attempt, ClientMessage, CompareAnswer, Digest, RoomSpec, Seat, SeatSet, ServerMessage, StateRoot,
+    TakebackPolicy, Turn, TurnMode, Visibility,
 };
 use cadastre_simulations::Subject;
 use support::{direct::Direct, player, root_key, spec, spectator};
@@ -79,6 +80,27 @@ fn blocks_that_come_meanwhile_wait_and_are_executed_afterwards() {
         })
         .collect();
     assert_eq!(turns[turns.len() - 6..], [1, 0, 2, 3, 4, 5]);
+    assert_same_head(&direct);
+}
+
+#[test]
+fn what_was_relayed_of_a_turn_that_was_taken_back_meanwhile_is_forgotten() {
+    let takebacks = TakebackPolicy::Unanimous;
+    let game = RoomSpec { visibility: Visibility::Open, takebacks, ..city(2) };
+    let mut direct = Direct::new([player(0, &game), player(1, &game), spectator()]);
+    direct.clients[2].session.inject(fault(2));
+    direct.clients[2].is_held = true;
+    turns(&mut direct, 3);
+    direct.act(0);
+    for client in [0, 1] {
+        direct.clients[client].session.propose_takeback(Turn::new(2)).unwrap();
+        direct.settle();
+    }
+    turns(&mut direct, 1);
+    direct.act(1);
+    direct.release(2);
+    let relayed = |event: &Event| matches!(event, Event::Relayed(tx) if tx.attempt == Attempt::new(1));
+    assert!(direct.events(2).iter().any(relayed));
     assert_same_head(&direct);
 }
 

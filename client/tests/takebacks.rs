@@ -5,7 +5,9 @@
 mod support;
 
 use cadastre_client::{Event, SubmitError};
-use cadastre_protocol::{Attempt, BlockKind, ClientMessage, RoomSpec, Seat, TakebackPolicy, Turn, TurnMode};
+use cadastre_protocol::{
+    Attempt, BlockKind, ClientMessage, RoomSpec, Seat, TakebackPolicy, Turn, TurnMode, Visibility,
+};
 use support::{direct::Direct, player, spec, spectator};
 
 #[test]
@@ -92,6 +94,22 @@ fn whoever_was_away_comes_back_over_a_takeback() {
 }
 
 #[test]
+fn a_proposal_that_comes_too_late_keeps_no_commands_from_being_shown() {
+    let mut direct = sealed_after(3);
+    direct.act(0);
+    // It is on its way when the other one commits.
+    direct.clients[0].session.propose_takeback(Turn::new(1)).unwrap();
+    let proposal = direct.clients[0].session.poll_send().unwrap();
+    direct.clients[0].is_held = true;
+    direct.act(1);
+    direct.send(0, proposal);
+    direct.settle();
+    direct.release(0);
+    assert!(direct.events(0).iter().any(|event| matches!(event, Event::Refused { .. })));
+    assert_eq!((head(&direct, 0).turn, head(&direct, 1).turn), (Turn::new(4), Turn::new(4)));
+}
+
+#[test]
 fn what_cannot_be_proposed_does_not_leave_the_client() {
     let mut direct = after(3);
     assert_eq!(propose(&mut direct, 0, 4), Err(SubmitError::NoTakeback));
@@ -105,8 +123,16 @@ fn what_cannot_be_proposed_does_not_leave_the_client() {
 }
 
 fn after(turns: u32) -> Direct {
-    let spec =
-        RoomSpec { takebacks: TakebackPolicy::Unanimous, size: Some(9), ..spec(2, TurnMode::Simultaneous) };
+    played(turns, Visibility::Held)
+}
+
+fn sealed_after(turns: u32) -> Direct {
+    played(turns, Visibility::Sealed)
+}
+
+fn played(turns: u32, visibility: Visibility) -> Direct {
+    let takebacks = TakebackPolicy::Unanimous;
+    let spec = RoomSpec { takebacks, visibility, size: Some(9), ..spec(2, TurnMode::Simultaneous) };
     let mut direct = Direct::new([player(0, &spec), player(1, &spec)]);
     play(&mut direct, turns);
     for client in [0, 1] {

@@ -194,10 +194,12 @@ impl Session {
         self.config.process.session(match_id, epoch)
     }
 
-    /// Does what was signed last stand in the chain?
+    /// Does the action that was signed last stand in the chain? What was said after it about takebacks need not.
     pub(super) fn is_in_chain(&self) -> bool {
         let next = self.follower.as_ref().zip(self.seat).and_then(|(it, seat)| it.chain().next_of(seat));
-        next.map(|next| next.prev_tx) == self.pending.last().map(SignedTransaction::hash)
+        let after = self.pending.iter().rev().take_while(|signed| is_takeback(signed)).count();
+        let mut since = self.pending.iter().rev().take(after + 1);
+        next.is_some_and(|next| since.any(|signed| signed.hash() == next.prev_tx))
     }
 
     /// Shows the sealed commands, once all have committed to theirs.
