@@ -221,7 +221,7 @@ impl Session {
         let chain = self.follower.as_ref().filter(|follower| !follower.is_diverged())?.chain();
         let moves = chain.seal_due().is_none() && !chain.is_revealing();
         let waited_for = chain.required().contains(self.seat?) && moves;
-        chain.next_turn().zip(chain.head().deadline).filter(|_| waited_for)
+        chain.next_turn().zip(chain.deadline_of(self.seat?)).filter(|_| waited_for)
     }
 }
 
