@@ -68,6 +68,7 @@ async fn an_audit_names_what_it_has_proved() {
         "pinned",
         "revoked_log",
         "root_key",
+        "takebacks",
         "turns",
         "violations",
     ];
@@ -320,6 +321,50 @@ async fn a_bot_that_was_killed_goes_on_under_a_new_session_key() {
         }
     }
     assert_eq!(epochs, [Epoch::new(1), Epoch::new(2)]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turns_that_were_taken_back_can_be_looked_at() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let rules = format!("--size 64 --turns 7 --deadline {NO_DEADLINE_MS} --takebacks unanimous");
+    scene.run(&format!("room create r --seats 2 {rules} {}", server.arguments())).await.ok();
+    let bot = format!("bot --room r --takebacks accept {}", server.arguments());
+    let bot = scene.command(&bot).spawn().unwrap();
+    let mut player = Player::new(server.client(70, "r", cadastre_protocol::EnterAs::Player, None));
+    for _ in 0..5 {
+        player.play_until(|kind| *kind == cadastre_protocol::BlockKind::Turn).await;
+    }
+    player.take_back(cadastre_protocol::Turn::new(2)).await;
+    player.play_until(cadastre_protocol::BlockKind::seals).await;
+    let bot = soon("the bot ends", bot.wait_with_output()).await.unwrap();
+    assert!(bot.status.success() && String::from_utf8(bot.stdout).unwrap().contains("takeback"));
+
+    scene.run(&format!("export --room r --out r.cadr {}", server.arguments())).await.ok();
+    let audit = format!("audit r.cadr --root-key {}", server.root);
+    let audited = scene.run(&format!("--json {audit}")).await.ok().only_json();
+    let takeback = serde_json::json!([{ "height": 7, "from_turn": 5, "to_turn": 2 }]);
+    assert_eq!((&audited["audit"], &audited["takebacks"]), (&"valid".into(), &takeback));
+    let text = scene.run(&audit).await.ok().stdout;
+    assert!(text.contains("block 7, by all: from turn 5 back to turn 2"), "{text}");
+
+    let shown =
+        async |which: &str| scene.run(&format!("--json replay r.cadr {which}")).await.ok().only_json();
+    assert_eq!(shown("").await["takebacks"], 1);
+    let left = shown("--turn 5 --attempt 0").await;
+    assert_eq!((&left["turn"], &left["attempt"]), (&5.into(), &0.into()));
+    let stayed = shown("--turn 5").await;
+    assert_eq!(stayed["attempt"], 1);
+    assert_ne!(left["state_root"], stayed["state_root"]);
+    assert_eq!(shown("--turn 2 --attempt 0").await["state_root"], shown("--turn 2").await["state_root"]);
+    let beyond = scene.run("replay r.cadr --turn 6 --attempt 0").await;
+    assert!(beyond.refused(2).contains("the replay ends with turn 5"), "{beyond:?}");
+    let never = format!(
+        "room create s --takebacks unanimous --randomness commit-reveal --turns 9 {}",
+        server.arguments()
+    );
+    assert!(scene.run(&never).await.code != Some(0));
     server.stop().await;
 }
 

@@ -259,6 +259,25 @@ cases! {
         deadline_cut_to_a_bank
         longer_deadline_with_banks
     }
+    takebacks {
+        proposal_in_order
+        proposal_too_far_back
+        proposal_to_a_turn_that_has_not_come
+        third_word_in_one_turn
+        proposal_in_the_attempt_that_was_left
+        move_of_the_attempt_that_was_left
+        takeback_in_order
+        takeback_without_consent
+        takeback_without_the_consent_of_one
+        takeback_to_another_turn_than_all_want
+        takeback_after_a_seat_has_played_on
+        takeback_too_far_back
+        takeback_to_the_turn_that_it_stands_at
+        takeback_in_the_same_attempt
+        takeback_to_the_state_of_another_turn
+        consent_passed_over
+        turn_in_the_attempt_that_was_left
+    }
 }
 
 #[test]
@@ -294,7 +313,7 @@ fn every_case_is_in_the_table() {
     let table =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/README.md")).unwrap();
     let listed: BTreeSet<_> = table.split('`').skip(1).step_by(2).collect();
-    for name in ["start", "first_half", "second_half", "copies"] {
+    for name in ["start", "first_half", "second_half", "copies", "takebacks"] {
         for case in Family::load(name).cases {
             assert!(listed.contains(case.name.as_str()), "{}", case.name);
         }

@@ -22,10 +22,10 @@ use support::{
     refused::{Refused, refused},
     root,
     samples::{
-        EVENTFUL_NAMES, HIDDEN_NAMES, TIMED_NAMES, batch, certificates, client_messages, delegations,
-        headers, other_modes, revocations, server_messages, transactions,
+        EVENTFUL_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES, batch, certificates, client_messages,
+        delegations, headers, other_modes, revocations, server_messages, transactions,
     },
-    seat, server_chain, timed_match,
+    seat, server_chain, taken_back_match, timed_match,
 };
 
 #[test]
@@ -42,6 +42,7 @@ fn the_committed_objects_are_what_both_implementations_give() {
         blocks: block_vectors(&eventful_match(), &EVENTFUL_NAMES),
         hidden_blocks: block_vectors(&hidden_match(), &HIDDEN_NAMES),
         timed_blocks: block_vectors(&timed_match(), &TIMED_NAMES),
+        taken_back_blocks: block_vectors(&taken_back_match(), &TAKEN_BACK_NAMES),
         hash_chains: hash_chains(),
         sealed_commands: sealed_vectors(),
         presence: presence(),
@@ -73,6 +74,7 @@ fn the_committed_blocks_make_a_match() {
     make_a_match(Match::of(3).chain, &eventful_match(), &EVENTFUL_NAMES);
     make_a_match(Match::with(3, support::hide_everything).chain, &hidden_match(), &HIDDEN_NAMES);
     make_a_match(Match::with(3, support::count_time).chain, &timed_match(), &TIMED_NAMES);
+    make_a_match(Match::with(3, support::allow_takebacks).chain, &taken_back_match(), &TAKEN_BACK_NAMES);
 }
 
 fn make_a_match(mut chain: Chain, whole: &Match, names: &[&'static str]) {
@@ -101,6 +103,7 @@ struct Objects {
     blocks: Vec<BlockVector>,
     hidden_blocks: Vec<BlockVector>,
     timed_blocks: Vec<BlockVector>,
+    taken_back_blocks: Vec<BlockVector>,
     hash_chains: Vec<HashChainVector>,
     sealed_commands: Vec<SealedVector>,
     presence: PresenceVector,
@@ -185,6 +188,7 @@ fn geneses() -> Vec<GenesisVector> {
         vector("every other mode", &other_modes()),
         vector("commit and reveal, sealed", hidden_match().chain.genesis()),
         vector("bank, shrinking clock", timed_match().chain.genesis()),
+        vector("takebacks", taken_back_match().chain.genesis()),
     ]
 }
 
@@ -402,7 +406,7 @@ struct HeaderVector {
     hash: String,
 }
 
-/// A header of every kind; apart from these, no match has the kind Takeback.
+/// A header of every kind.
 fn header_vectors() -> Vec<HeaderVector> {
     let vector = |(name, header): (&'static str, Header)| {
         let bytes = encode(&header);
@@ -413,7 +417,8 @@ fn header_vectors() -> Vec<HeaderVector> {
     headers().into_iter().map(vector).collect()
 }
 
-/// A block of the match that `genesis[0]` begins, or of the hidden one that `genesis[2]` does, with all that its header is made of.
+/// A block of the match that `genesis[0]` begins, or of the others that `genesis[2]` and `genesis[3]` do, with all that
+/// its header is made of.
 #[derive(Serialize)]
 struct BlockVector {
     name: &'static str,

@@ -38,7 +38,7 @@ use crate::{
 use judge::{Content, Judge, Part};
 use logged::LogCheck;
 
-pub use report::{AuditError, AuditReport, Violation};
+pub use report::{AuditError, AuditReport, Takeback, Violation};
 
 /// Bytes before compression that are decoded and verified together, while those before them are executed: some
 /// five hundred blocks. A keyframe can be longer; then it is a batch of its own.

@@ -4,7 +4,7 @@
 
 use cadastre_protocol::{Attempt, BlockKind, StateRoot, TakebackPolicy, Turn};
 use cadastre_replay::{
-    Replay, SeekError, audit, diff,
+    Replay, SeekError, Takeback, audit, diff,
     fixture::{Match, Plan, header_of, with_blocks},
 };
 
@@ -50,6 +50,8 @@ fn every_turn_of_every_branch_can_be_looked_at() {
         let (file, summary) = game.replay_with_keyframe_every(keyframe_turns);
         let report = audit(&file, None).unwrap();
         assert!(report.violations.is_empty(), "{:?}", report.violations);
+        let went = |takeback: &Takeback| (takeback.from_turn.get(), takeback.to_turn.get());
+        assert_eq!(report.takebacks.iter().map(went).collect::<Vec<_>>(), [(20, 13), (23, 22), (22, 8)]);
         let replay = Replay::open(&file).unwrap();
         assert_eq!((replay.attempts(), summary.turns), (Attempt::new(3), Turn::new(28)));
         for attempt in (0..4).map(Attempt::new) {

@@ -6,7 +6,7 @@ use cadastre_protocol::{
     Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, PublicKey, Revocations, Seat, Turn, Verdict,
     log::{Checkpoint, LoggedHead, WitnessKey},
 };
-use cadastre_replay::{AuditError, AuditReport, Violation};
+use cadastre_replay::{AuditError, AuditReport, Takeback, Violation};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -224,6 +224,7 @@ fn tell(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, ou
         "turns": report.turns.get(),
         "height": report.height.get(),
         "head": report.head.to_string(),
+        "takebacks": report.takebacks.iter().map(takeback_json).collect::<Vec<_>>(),
         "logged": logged,
         "revoked_log": report.revoked_log,
         "violations": violations,
@@ -251,6 +252,9 @@ fn text(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, va
             )
         },
     ];
+    for Takeback { height, from_turn, to_turn } in &report.takebacks {
+        lines.push(format!("takeback  block {height}, by all: from turn {from_turn} back to turn {to_turn}"));
+    }
     if let Some(logged) = &report.logged {
         let Checkpoint { origin, size, .. } = logged.checkpoint().get();
         let (height, index) = (logged.entry().height, logged.index());
@@ -277,6 +281,11 @@ fn text(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, va
     }
     lines.push(format!("audit     {}", if valid { "VALID" } else { "INVALID" }));
     lines.join("\n")
+}
+
+fn takeback_json(takeback: &Takeback) -> Value {
+    let Takeback { height, from_turn, to_turn } = takeback;
+    json!({ "height": height.get(), "from_turn": from_turn.get(), "to_turn": to_turn.get() })
 }
 
 fn violation_json(violation: &Violation) -> Value {

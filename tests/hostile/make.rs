@@ -1,5 +1,5 @@
 //! Makes the corpus: a match between two, and what somebody could send in its third turn. [`hidden`] has the
-//! matches with hash chains and hidden moves.
+//! matches with hash chains and hidden moves, [`takebacks`] one that went back.
 
 #![allow(clippy::needless_pass_by_value, reason = "the lists are made where they are handed over")]
 
@@ -18,6 +18,7 @@ use cadastre_replay::fixture::{
 use num_bigint::BigUint;
 
 mod hidden;
+mod takebacks;
 
 use super::{
     corpus::{Case, Family, Submission, Verdict, to_hex},
@@ -26,7 +27,7 @@ use super::{
 
 type Make = fn() -> Family;
 
-pub(crate) const FAMILIES: [(&str, Make); 8] = [
+pub(crate) const FAMILIES: [(&str, Make); 9] = [
     ("turns", || after_two_turns(turns())),
     ("signatures", || after_two_turns(signatures())),
     ("blocks", || after_two_turns(blocks())),
@@ -38,6 +39,7 @@ pub(crate) const FAMILIES: [(&str, Make); 8] = [
         let played = two_timed_turns();
         family(&played, played.blocks(), clocks())
     }),
+    ("takebacks", takebacks::takebacks),
 ];
 
 fn after_two_turns(cases: Vec<Case>) -> Family {

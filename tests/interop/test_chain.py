@@ -15,6 +15,8 @@ ROOT_KEY = bytes.fromhex(OBJECTS["keys"]["root"]["key"])
 PLAIN = (OBJECTS["genesis"][0], OBJECTS["blocks"], 5)
 HIDDEN = (OBJECTS["genesis"][2], OBJECTS["hidden_blocks"], 2)
 TIMED = (OBJECTS["genesis"][3], OBJECTS["timed_blocks"], 5)
+TAKEN_BACK = (OBJECTS["genesis"][4], OBJECTS["taken_back_blocks"], 4)
+ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK)
 
 
 class NoGame:
@@ -43,6 +45,12 @@ class NoGame:
     def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
         self.turn, self.drawn = self.turn + 1, roll
 
+    def save(self) -> int:
+        return self.turn
+
+    def restore(self, state: int) -> None:
+        self.turn = state
+
 
 Vectors = tuple[dict[str, Any], list[dict[str, Any]], int]
 
@@ -57,7 +65,7 @@ def chain_of(vectors: Vectors, blocks: int) -> Chain:
 
 class ChainVectors(unittest.TestCase):
     def test_whole_matches(self) -> None:
-        for vectors in (PLAIN, HIDDEN, TIMED):
+        for vectors in ALL:
             chain = chain_of(vectors, 0)
             self.assertEqual(chain.seed.hex(), vectors[0]["seed"])
             for vector in vectors[1]:
@@ -86,14 +94,14 @@ class ChainVectors(unittest.TestCase):
             Chain(bytes.fromhex(PLAIN[0]["bytes"]), other, NoGame(5))
 
     def test_blocks_left_out_repeated_and_of_another_place_are_refused(self) -> None:
-        for vectors in (PLAIN, HIDDEN):
+        for vectors in ALL:
             proven = [bytes.fromhex(vector["proven"]) for vector in vectors[1]]
             for have, given in itertools.permutations(range(len(proven)), 2):
                 with self.assertRaises((ChainError, codec.Refused), msg=f"{given} after {have}"):
                     chain_of(vectors, have).append(codec.decode(ProvenBlock, proven[given]))
 
     def test_no_bit_of_a_block_can_be_flipped(self) -> None:
-        for vectors in (PLAIN, HIDDEN):
+        for vectors in ALL:
             for have, vector in enumerate(vectors[1]):
                 self.check_flips(chain_of(vectors, have), bytes.fromhex(vector["proven"]))
 

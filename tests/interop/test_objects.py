@@ -135,7 +135,8 @@ class Objects(unittest.TestCase):
             self.assertEqual(objects.block_name(data).hex(), vector["hash"])
 
     def test_blocks(self) -> None:
-        for vector in OBJECTS["blocks"] + OBJECTS["hidden_blocks"] + OBJECTS["timed_blocks"]:
+        whole = ("blocks", "hidden_blocks", "timed_blocks", "taken_back_blocks")
+        for vector in (vector for name in whole for vector in OBJECTS[name]):
             with self.subTest(vector["name"]):
                 self.check_block(vector)
 

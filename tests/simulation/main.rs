@@ -27,6 +27,7 @@ use cadastre_protocol::{
     AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode,
     Visibility,
 };
+use witness::Stored;
 use world::{Faults, World};
 
 /// Seeds that are played unless others are asked for.
@@ -98,6 +99,13 @@ fn own_commands_show_at_once_however_long_the_way_is() {
 }
 
 #[test]
+fn turns_are_taken_back_in_some_matches() {
+    let goes_back =
+        |seed: u64| World::new(seed, &specs(seed), faults(seed)).run().iter().any(Stored::went_back);
+    assert!((0..SEEDS).step_by(8).any(goes_back));
+}
+
+#[test]
 fn one_seed_is_one_match() {
     for seed in 0..KINDS {
         assert!(play_one(seed) == play_one(seed), "seed {seed}");
@@ -105,7 +113,7 @@ fn one_seed_is_one_match() {
 }
 
 fn faults(seed: u64) -> Faults {
-    let none = Faults { exports: 2, ..Faults::default() };
+    let none = Faults { exports: 2, proposals: 6, ..Faults::default() };
     let everything = Faults {
         cuts: 6,
         partitions: 2,
@@ -174,7 +182,11 @@ fn spec(variant: u64) -> RoomSpec {
         double_transactions: DoubleTransactionPolicy::EndMatch,
         visibility,
         randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
-        takebacks: TakebackPolicy::Never,
+        takebacks: if !is_random && variant % 4 < 2 {
+            TakebackPolicy::Unanimous
+        } else {
+            TakebackPolicy::Never
+        },
         clock,
         absence,
     }

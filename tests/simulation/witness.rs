@@ -7,8 +7,9 @@ use cadastre::{
     store::{Store, recover},
 };
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Height, MatchId, Millis, ReadBlock, Receipt,
-    RoomName, SealReason, Seat, Seq, SignedTransaction, TransactionBody, Turn, TxHash, Visibility,
+    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Header, Height, MatchId, Millis, ReadBlock,
+    Receipt, RoomName, SealReason, Seat, SeatSet, Seq, SignedTransaction, StateRoot, TransactionBody, Turn,
+    TxHash, Visibility,
 };
 use cadastre_replay::{Replay, Violation, audit};
 
@@ -43,6 +44,7 @@ pub(crate) struct Stored {
     /// Of the exported file.
     pub(crate) bytes: Vec<u8>,
     sealed_moves: bool,
+    seats: u8,
     blocks: Vec<ReadBlock>,
 }
 
@@ -96,10 +98,9 @@ impl Witness {
             TransactionBody::Join(_) => 0,
             TransactionBody::Delegate(_) => 1,
             TransactionBody::Commit(_) => 2,
-            TransactionBody::Turn(_)
-            | TransactionBody::Reveal { .. }
-            | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => 3,
+            TransactionBody::Turn(_) | TransactionBody::Reveal { .. } | TransactionBody::Resign => 3,
+            // What is said of takebacks excludes nothing.
+            TransactionBody::Takeback { .. } => return,
         };
         let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
         let before = self.signed.insert(slot, read.hash());
@@ -119,6 +120,7 @@ impl Witness {
             assert!(stored.keeps(receipt), "a promise is kept: {receipt:?}");
         }
         stored.check_order();
+        stored.check_takebacks();
         self.check_absences(&stored);
         stored
     }
@@ -163,6 +165,7 @@ impl Stored {
             head,
             reason: restored.chain.sealed().expect("the match is over"),
             sealed_moves: restored.chain.genesis().visibility == Visibility::Sealed,
+            seats: restored.chain.genesis().seat_count(),
             blocks: blocks.collect(),
             bytes,
         }
@@ -174,10 +177,11 @@ impl Stored {
             let turn = match block.header().kind {
                 // It stands before the turn that it is a half of.
                 BlockKind::Commit => block.header().turn.next(),
+                // It takes up what came for the turn that was open.
+                BlockKind::Takeback { .. } => Some(receipt.turn),
                 BlockKind::Start
                 | BlockKind::Turn
                 | BlockKind::Reopen { .. }
-                | BlockKind::Takeback { .. }
                 | BlockKind::KeyChange { .. }
                 | BlockKind::Seal { .. } => Some(block.header().turn),
             };
@@ -190,6 +194,74 @@ impl Stored {
         stands || cut_short
     }
 
+    pub(crate) fn went_back(&self) -> bool {
+        self.blocks.iter().any(|block| matches!(block.header().kind, BlockKind::Takeback { .. }))
+    }
+
+    /// The match went back if and only if all wanted to, to the state that it had then, and the replay shows what
+    /// was left as well as what is there.
+    fn check_takebacks(&self) {
+        let replay = Replay::open(&self.bytes).unwrap();
+        let shows = |line: &[StateRoot], attempt| {
+            for (turn, root) in (0..).map(Turn::new).zip(line) {
+                let shown = replay.player_in(turn, attempt).unwrap().game().state_root();
+                assert_eq!(shown, *root, "turn {turn} of attempt {attempt}");
+            }
+        };
+        let seats: SeatSet = SeatSet::first(self.seats);
+        let (mut resigned, mut wants) = (SeatSet::default(), BTreeMap::new());
+        // The states of all turns up to the head's that were not taken back.
+        let mut line = vec![self.blocks[0].header().state_root];
+        for block in &self.blocks {
+            let Header { kind, state_root, attempt, .. } = block.header();
+            let open = Turn::new(u32::try_from(line.len()).unwrap());
+            let mut resigning = SeatSet::default();
+            for entry in block.entries().iter().filter(|_| !kind.seals()) {
+                let tx = entry.transaction.get();
+                match tx.body {
+                    TransactionBody::Takeback { to_turn } if to_turn.next() != Some(open) => {
+                        wants.insert(tx.seat, to_turn);
+                    }
+                    TransactionBody::Delegate(_) => {}
+                    TransactionBody::Resign => {
+                        resigning.insert(tx.seat);
+                        wants.remove(&tx.seat);
+                    }
+                    TransactionBody::Takeback { .. }
+                    | TransactionBody::Join(_)
+                    | TransactionBody::Turn(_)
+                    | TransactionBody::Commit(_)
+                    | TransactionBody::Reveal { .. } => drop(wants.remove(&tx.seat)),
+                }
+            }
+            let playing = seats.iter().filter(|seat| !resigned.contains(*seat));
+            let wanted: BTreeSet<_> = playing.map(|seat| wants.get(&seat)).collect();
+            let agreed = wanted.first().copied().flatten().filter(|_| wanted.len() == 1).copied();
+            match kind {
+                BlockKind::Turn => {
+                    assert_eq!(agreed, None);
+                    line.push(*state_root);
+                }
+                BlockKind::Commit => assert_eq!(agreed, None),
+                BlockKind::Takeback { to_turn } => {
+                    assert_eq!(agreed, Some(*to_turn));
+                    shows(&line, Attempt::new(attempt.get() - 1));
+                    line.truncate(usize::try_from(to_turn.get()).unwrap() + 1);
+                }
+                BlockKind::Start
+                | BlockKind::Reopen { .. }
+                | BlockKind::KeyChange { .. }
+                | BlockKind::Seal { .. } => continue,
+            }
+            assert_eq!(line.last(), Some(state_root));
+            resigned = resigned.iter().chain(resigning.iter()).collect();
+            wants.clear();
+        }
+        if self.went_back() {
+            shows(&line, self.head.attempt);
+        }
+    }
+
     /// The transactions of a seat are numbered without gaps, and in a block it acts once.
     fn check_order(&self) {
         let mut last: BTreeMap<Seat, Seq> = BTreeMap::new();
@@ -200,7 +272,7 @@ impl Stored {
                 let before = last.insert(tx.seat, tx.seq);
                 let expected = before.map_or(Some(Seq::JOIN), Seq::next);
                 assert_eq!(Some(tx.seq), expected, "seat {} at height {}", tx.seat, block.header().height);
-                if !matches!(tx.body, TransactionBody::Delegate(_)) {
+                if !matches!(tx.body, TransactionBody::Delegate(_) | TransactionBody::Takeback { .. }) {
                     let twice = acted.insert(tx.seat, entry.transaction.hash());
                     assert_eq!(twice, None, "seat {} acts twice", tx.seat);
                 }

@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use cadastre_client::{Cause, Config, Event, Fault, Received, Session, SubmitError};
+use cadastre_client::{Cause, Config, Event, Fault, Follower, Received, Session, SubmitError};
 use cadastre_protocol::{
     BlockKind, ClientMessage, DisplayName, EnterAs, GoodbyeReason, Height, KeyRole, Millis, RoomName,
-    RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, Turn,
+    RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, Turn, TxHash,
 };
 
 use super::{
@@ -51,6 +51,8 @@ pub(crate) struct Faults {
     pub(crate) resignations: u32,
     /// Clients in whose memory a tile changes.
     pub(crate) desyncs: u32,
+    /// Times that a player proposes to take turns back, where that can be.
+    pub(crate) proposals: u32,
     /// Times that somebody asks for the files of all matches.
     pub(crate) exports: u32,
     /// Times that the operator ends what is played.
@@ -89,7 +91,8 @@ enum Happening {
     ServerNotices { link: u64 },
     ClientNotices { link: u64 },
     Connect { client: usize, process: u64 },
-    Think { client: usize, process: u64 },
+    Think { client: usize, process: u64, is_resolved: bool },
+    Weigh { client: usize, process: u64, to_turn: Turn },
     Write { incarnation: u64 },
     Answer { incarnation: u64 },
     Wake { incarnation: u64, room: u64, at: Millis },
@@ -198,7 +201,8 @@ impl World {
             }
             Happening::ClientNotices { link } => self.lose(link),
             Happening::Connect { client, process } => self.connect(client, process),
-            Happening::Think { client, process } => self.think(client, process),
+            Happening::Think { client, process, is_resolved } => self.think(client, process, is_resolved),
+            Happening::Weigh { client, process, to_turn } => self.weigh(client, process, to_turn),
             Happening::Restart => self.restart(),
             Happening::Write { incarnation }
             | Happening::Answer { incarnation }
@@ -568,7 +572,7 @@ impl World {
         match event {
             Event::YourTurn { .. } => {
                 let process = self.clients[client].process;
-                self.in_time(0..1_200, Happening::Think { client, process });
+                self.in_time(0..1_200, Happening::Think { client, process, is_resolved: false });
             }
             Event::Block { head, kind, .. } => {
                 let match_id = self.clients[client].session.follower().unwrap().chain().match_id();
@@ -585,6 +589,10 @@ impl World {
                 self.witness.astray.extend(session.seat().map(|seat| (match_id, seat)));
             }
             Event::Receipt(receipt) => self.witness.promise(receipt),
+            Event::Takeback { to_turn: Some(to_turn), .. } => {
+                let process = self.clients[client].process;
+                self.in_time(0..600, Happening::Weigh { client, process, to_turn });
+            }
             Event::Ended { reason, .. } => {
                 assert_eq!(self.clients[client].fate, Fate::Playing, "a match ends once");
                 self.clients[client].fate = Fate::Ended(reason);
@@ -603,7 +611,7 @@ impl World {
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Relayed(_)
-            | Event::Takeback { .. }
+            | Event::Takeback { to_turn: None, .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Refused { .. }
@@ -622,10 +630,15 @@ impl World {
         }
     }
 
-    /// A player was asked for commands some time ago.
-    fn think(&mut self, client: usize, process: u64) {
-        if self.clients[client].process != process || self.clients[client].fate != Fate::Playing {
+    /// A player was asked for commands some time ago. One who is resolved wants nothing taken back before it acts.
+    fn think(&mut self, client: usize, process: u64, is_resolved: bool) {
+        if !self.is_playing(client, process) {
             return;
+        }
+        if self.faults.proposals > 0 && !is_resolved && self.random.once_in(5) && self.propose(client) {
+            self.faults.proposals -= 1;
+            // If nobody agrees, it plays.
+            return self.in_time(500..1_500, Happening::Think { client, process, is_resolved: true });
         }
         let lapse = self.faults.lapses > 0 && self.random.once_in(12);
         let gives_up = self.faults.resignations > 0 && self.random.once_in(30);
@@ -664,6 +677,49 @@ impl World {
             }
         }
         self.attend_to(client);
+    }
+
+    /// A player wants to go back, if it can.
+    fn propose(&mut self, client: usize) -> bool {
+        let session = &mut self.clients[client].session;
+        let Some(chain) = session.follower().map(Follower::chain) else { return false };
+        let Some(floor) = chain.takeback_floor() else { return false };
+        let span = u64::from(floor.get())..u64::from(chain.head().turn.get());
+        if span.is_empty() {
+            return false;
+        }
+        let to_turn = Turn::new(u32::try_from(self.random.within(span)).unwrap());
+        let proposed = session.propose_takeback(to_turn);
+        self.said(client, proposed)
+    }
+
+    /// A player was told some time ago that another one wants to go back: agrees, declines, or leaves it.
+    fn weigh(&mut self, client: usize, process: u64, to_turn: Turn) {
+        let answer = self.random.within(0..5);
+        if !self.is_playing(client, process) || self.clients[client].session.seat().is_none() {
+            return;
+        }
+        let session = &mut self.clients[client].session;
+        let answered = match answer {
+            0..3 => session.propose_takeback(to_turn),
+            3 => session.decline_takeback(),
+            _ => return,
+        };
+        self.said(client, answered);
+    }
+
+    /// What a player says of takebacks may come too late, or once too often.
+    fn said(&mut self, client: usize, said: Result<TxHash, SubmitError>) -> bool {
+        match said {
+            Ok(_) => self.attend_to(client),
+            Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted | SubmitError::NoTakeback) => {}
+            Err(error @ SubmitError::Illegal(_)) => panic!("client {client}: {error}"),
+        }
+        said.is_ok()
+    }
+
+    fn is_playing(&self, client: usize, process: u64) -> bool {
+        self.clients[client].process == process && self.clients[client].fate == Fate::Playing
     }
 
     fn carry_to_server(&mut self, number: u64, frames: impl IntoIterator<Item = Vec<u8>>) {

@@ -90,6 +90,17 @@ impl Player {
         &self.seen
     }
 
+    /// Wants to go back to a turn, and does nothing else until all do.
+    pub(crate) async fn take_back(&mut self, to_turn: Turn) {
+        self.client.propose_takeback(to_turn).unwrap();
+        loop {
+            if let Event::Block { head, kind, .. } = self.client.next().await.unwrap() {
+                assert_eq!(kind, BlockKind::Takeback { to_turn });
+                return self.seen.push((head.height, head.block));
+            }
+        }
+    }
+
     /// Plays until it has seen such a block.
     pub(crate) async fn play_until(&mut self, is_it: fn(&BlockKind) -> bool) {
         loop {

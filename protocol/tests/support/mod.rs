@@ -601,6 +601,42 @@ pub(crate) fn timed_match() -> Match {
     game
 }
 
+/// Lets turns be taken back.
+pub(crate) fn allow_takebacks(genesis: &mut Genesis) {
+    genesis.takebacks = TakebackPolicy::Unanimous;
+}
+
+/// A match in which a proposal is declined, and turns are taken back twice: over what was handed in meanwhile, and without
+/// the seat that has resigned.
+pub(crate) fn taken_back_match() -> Match {
+    let mut game = Match::with(3, allow_takebacks);
+    game.toy.over_after = Some(4);
+    game.append(&game.start());
+    game.append(&game.full_turn());
+    game.append(&game.full_turn());
+
+    let action = game.action(seat(0));
+    let proposal = game.following(&action, game.back_to(seat(0), 1));
+    let decline = game.back_to(seat(1), 2);
+    let after = game.following(&decline, game.action(seat(1)));
+    game.append(&game.turn(&[action, proposal, decline, after, game.action(seat(2))]));
+
+    let action = game.action(seat(0));
+    let proposal = game.following(&action, game.back_to(seat(0), 1));
+    let delegate = game.delegate(seat(2));
+    let consent = game.following(&delegate, game.back_to(seat(2), 1));
+    game.append(&game.takeback(1, &[action, proposal, game.back_to(seat(1), 1), delegate, consent]));
+
+    let resign = game.transaction(seat(2), TransactionBody::Resign);
+    game.append(&game.turn(&[game.action(seat(0)), game.action(seat(1)), resign]));
+    game.append(&game.takeback(0, &[game.back_to(seat(0), 0), game.back_to(seat(1), 0)]));
+    for _ in 0..4 {
+        game.append(&game.full_turn());
+    }
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
 /// What the verifier says of a good block with one change, everything that depends on it made right again.
 pub(crate) fn refusal(game: &Match, good: &Parts, change: impl FnOnce(&mut Parts)) -> BlockError {
     assert!(game.check(good).is_ok(), "nothing but the change is wrong");

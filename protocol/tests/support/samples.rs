@@ -166,6 +166,22 @@ pub(crate) const TIMED_NAMES: [&str; 7] = [
     "seal",
 ];
 
+/// What the blocks of [`super::taken_back_match`] are.
+pub(crate) const TAKEN_BACK_NAMES: [&str; 12] = [
+    "start",
+    "turn 1",
+    "turn 2",
+    "turn 3, over a proposal that is declined",
+    "takeback to turn 1",
+    "turn 2 again, with a resignation",
+    "takeback to the start, without the resigned seat",
+    "turn 1 for the second time",
+    "turn 2 for the third time",
+    "turn 3 for the second time",
+    "turn 4",
+    "seal",
+];
+
 /// A genesis that names all that [`genesis`] does not.
 pub(crate) fn other_modes() -> Genesis {
     Genesis {

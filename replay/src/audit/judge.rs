@@ -1,10 +1,10 @@
 //! Takes the records of a file one after the other and notes what is wrong with them.
 
-use cadastre_protocol::{Height, ReadProvenBlock, Revocations, Seat, StateRoot, StateTree};
+use cadastre_protocol::{BlockKind, Height, ReadProvenBlock, Revocations, Seat, StateRoot, StateTree};
 
 use super::{
     logged::LogCheck,
-    report::{AuditError, AuditReport, Violation},
+    report::{AuditError, AuditReport, Takeback, Violation},
 };
 use crate::{
     damage::Damage,
@@ -115,10 +115,19 @@ impl Judge {
         }
         let header = block.block().header();
         let (turn, signer) = (header.turn, header.signer_serial);
+        let goes_back = matches!(header.kind, BlockKind::Takeback { .. });
         let is_revoked = self.revocations.is_revoked(signer, header.server_time);
         match self.execution.take(block) {
             Ok(step) => {
                 let head = self.execution.chain().head();
+                if goes_back {
+                    let from_turn = self.report.turns;
+                    self.report.takebacks.push(Takeback {
+                        height: head.height,
+                        from_turn,
+                        to_turn: head.turn,
+                    });
+                }
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
                 if let Some(log) = &mut self.log {

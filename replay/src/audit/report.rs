@@ -22,6 +22,8 @@ pub struct AuditReport {
     pub height: Height,
     /// That block.
     pub head: BlockHash,
+    /// Where all consented to take turns back.
+    pub takebacks: Vec<Takeback>,
     /// Does the file hold the match to its Seal, and say so?
     pub complete: bool,
     /// The head of the match that the file proves to stand in the transparency log of the service.
@@ -33,6 +35,17 @@ pub struct AuditReport {
     pub violations: Vec<Violation>,
     /// Height of the block that broke the chain. Neither it nor anything behind it could be judged.
     pub stopped: Option<Height>,
+}
+
+/// Turns that were taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Takeback {
+    /// Height of the block that carries the consent of all.
+    pub height: Height,
+    /// The turn at which the branch ended that was left.
+    pub from_turn: Turn,
+    /// The turn from which the match went on.
+    pub to_turn: Turn,
 }
 
 /// A rule that was broken.
@@ -97,6 +110,7 @@ impl AuditReport {
             turns: Turn::START,
             height: Height::GENESIS,
             head: match_id.as_block(),
+            takebacks: Vec::new(),
             complete: false,
             logged: None,
             revoked_log: None,

@@ -5,7 +5,7 @@ state root the game has gone on; the chain is then of no use any more.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from .certificate import CertificateError, check_use, verify_certificate
 from .codec import Refused, decode
@@ -56,6 +56,9 @@ from .objects import (
     SignedTransaction,
     Standing,
     Start,
+    Takeback,
+    TakebackBlock,
+    Takebacks,
     Tip,
     Transaction,
     Turn,
@@ -79,6 +82,8 @@ from .randomness import (
 from .trees import Peaks, root, root_of_proof
 
 REOPENS_MAX = 1_000
+TAKEBACK_TURNS_MAX = 16
+TAKEBACKS_PER_TURN_MAX = 2
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 
@@ -99,6 +104,11 @@ class Game(Protocol):
 
     def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
         """Plays a turn: the commands of each seat that handed in some, in the block's order."""
+
+    def save(self) -> Any:
+        """The state, for `restore`."""
+
+    def restore(self, state: Any) -> None: ...
 
 
 class ChainError(Exception):
@@ -147,6 +157,10 @@ class OpenTurn:
     acted: set[int] = field(default_factory=set)
     delegated: set[int] = field(default_factory=set)
     last_received: dict[int, int] = field(default_factory=dict)
+    takebacks: dict[int, int] = field(default_factory=dict)
+    """How often each seat has said something of them."""
+    wanted: dict[int, int] = field(default_factory=dict)
+    """The turns that seats want to go back to."""
 
 
 class Chain:
@@ -179,6 +193,9 @@ class Chain:
             starts = self.genesis.randomness.seats
             self.lines = [replace(line, tip=Tip(start.anchor, 0)) for line, start in zip(self.lines, starts)]
         self.revealing = False
+        self.furthest = 0
+        self.past: dict[int, Any] = {}
+        """The states that the match can go back to."""
         self.idle_turns = 0
         self.sealed: SealReason | None = None
         self.desynced: list[tuple[int, int]] = []
@@ -247,6 +264,18 @@ class Chain:
         """Whether turns have two halves."""
         return self.genesis.visibility is Visibility.Sealed
 
+    @property
+    def floor(self) -> int | None:
+        """The earliest turn that the match can go back to."""
+        if self.genesis.takebacks is Takebacks.Never:
+            return None
+        return max(0, self.furthest - TAKEBACK_TURNS_MAX)
+
+    def agreed_takeback(self, turn: OpenTurn) -> int | None:
+        """The turn that all want to go back to who have not resigned in an earlier block."""
+        wanted = {turn.wanted.get(seat) for seat, line in enumerate(self.lines) if not line.resigned}
+        return wanted.pop() if len(wanted) == 1 else None
+
     def open_turn(self) -> OpenTurn:
         """The open turn, or half of one, without any transaction."""
         return OpenTurn(list(self.lines))
@@ -286,6 +315,7 @@ class Chain:
             case _:
                 self._check_entries(header, entries, turn, drawn)
         self._check_absences(header, block.absent, turn)
+        self._check_consent(header, turn)
         self._play(header, entries, drawn)
         if drawn is not None and isinstance(header.kind, Start):
             self.seed = drawn
@@ -314,12 +344,13 @@ class Chain:
         return order_rank(self.seen[0].name, mixing, seat)
 
     def _play(self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None) -> None:
-        if drawn is None:
-            return
-        if isinstance(header.kind, Turn):
-            self.game.execute(orders_of(entries), drawn)
-        else:
-            self.game.begin(drawn)
+        match header.kind:
+            case Turn() if drawn is not None:
+                self.game.execute(orders_of(entries), drawn)
+            case Start() if drawn is not None:
+                self.game.begin(drawn)
+            case TakebackBlock(to_turn):
+                self.game.restore(self.past[to_turn])
         require(self.game.state_root() == header.state_root, "state-root")
 
     def _signer(self, header: Header) -> Certificate:
@@ -345,7 +376,8 @@ class Chain:
         except CertificateError as error:
             raise ChainError("wrong-signer") from error
         require(header.server_time >= self.head.server_time, "clock-backwards")
-        require(header.attempt == self.head.attempt, "wrong-attempt")
+        goes_back = isinstance(header.kind, TakebackBlock)
+        require(header.attempt == self.head.attempt + goes_back, "wrong-attempt")
         if self.server is not None and self._draws_from_chains(header):
             require(follows(self.server, header.randomness), "randomness")
         else:
@@ -357,13 +389,16 @@ class Chain:
 
     def _check_kind(self, header: Header, block: Block) -> None:
         require(self._can_come(header, block), "wrong-kind")
-        if isinstance(header.kind, Turn):
-            require(self.head.turn < U32_MAX, "exhausted")
-            require(header.turn == self.head.turn + 1, "wrong-turn")
-        else:
-            require(header.turn == self.head.turn, "wrong-turn")
+        match header.kind:
+            case Turn():
+                require(self.head.turn < U32_MAX, "exhausted")
+                require(header.turn == self.head.turn + 1, "wrong-turn")
+            case TakebackBlock(to_turn):
+                require(header.turn == to_turn, "wrong-turn")
+            case _:
+                require(header.turn == self.head.turn, "wrong-turn")
         require(header.deadline == self._deadline(header), "wrong-deadline")
-        if not isinstance(header.kind, Turn) and not self._draws_from_chains(header):
+        if not isinstance(header.kind, Turn | TakebackBlock) and not self._draws_from_chains(header):
             require(header.state_root == self.head.state_root, "state-root")
         if isinstance(header.kind, Seal):
             require(header.kind.standings == self.standings(header.kind.reason), "wrong-standings")
@@ -378,6 +413,9 @@ class Chain:
                 return started and due is None and self.revealing == self.is_sealed_game
             case CommitBlock():
                 return started and due is None and not self.revealing and self.is_sealed_game
+            case TakebackBlock(to_turn):
+                is_back = self.floor is not None and self.floor <= to_turn < self.head.turn
+                return started and due is None and not self.revealing and is_back and not block.absent
             case Seal(DoubleTransaction()):
                 ends = self.genesis.double_transactions is DoubleTransactions.EndMatch
                 return started and due is None and ends and not block.absent
@@ -448,6 +486,14 @@ class Chain:
             if absence.seat in waited_for:
                 require(header.server_time >= self.deadline_of(absence.seat), "early-absence")
 
+    def _check_consent(self, header: Header, turn: OpenTurn) -> None:
+        agreed = self.agreed_takeback(turn)
+        match header.kind:
+            case TakebackBlock(to_turn):
+                require(agreed == to_turn, "no-consent")
+            case Turn() | CommitBlock():
+                require(agreed is None, "takeback-due")
+
     def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
             return AbsenceReason.Resigned
@@ -479,6 +525,10 @@ class Chain:
         )
         self.peaks.append(H("chain leaf", name))
         self.lines = lines
+        self.furthest = max(self.furthest, header.turn)
+        if self.floor is not None:
+            self.past[header.turn] = self.game.save()
+            self.past = {turn: state for turn, state in self.past.items() if turn >= self.floor}
         if self.server is not None and self._draws_from_chains(header):
             self.server = Tip(header.randomness, self.server.revealed + 1)
         match header.kind:
@@ -488,6 +538,12 @@ class Chain:
                 self.idle_turns = 0 if turn.acted else self.idle_turns + 1
                 self.lines = [replace(line, commitment=None) for line in self.lines]
                 self.revealing = False
+                return
+            case TakebackBlock():
+                self.seen = [self.head]
+                self.signers = [self.signer]
+                self.idle_turns = 0
+                self.lines = [replace(line, commitment=None) for line in self.lines]
                 return
             case CommitBlock():
                 self.seen = [self.head]
@@ -510,7 +566,7 @@ class Chain:
         spent = {
             tx.seat: max(entry.received - self.opened(), 0)
             for entry, tx in entries
-            if not isinstance(tx.body, Delegate)
+            if not isinstance(tx.body, Delegate | Takeback)
         }
         for seat in self.waited_for():
             bank_ms = lines[seat].bank_ms
@@ -552,11 +608,14 @@ class Chain:
         require(not started or self.head.turn < U32_MAX, "tx-exhausted")
         require(tx.turn == (self.head.turn + 1 if started else 0), "tx-wrong-turn")
         require(tx.attempt == self.head.attempt, "tx-wrong-attempt")
-        require(not self.lines[tx.seat].resigned, "tx-resigned")
-        twice = tx.seat in turn.acted or (isinstance(tx.body, Delegate) and tx.seat in turn.delegated)
-        require(not twice, "tx-already-submitted")
+        lines = turn.lines if isinstance(tx.body, Takeback) else self.lines
+        require(not lines[tx.seat].resigned, "tx-resigned")
+        require(not is_said(turn, tx), "tx-already-submitted")
         if isinstance(tx.body, TurnBody | Commit | Reveal):
             require(tx.seat in self.waited_for(), "tx-not-to-move")
+        if isinstance(tx.body, Takeback):
+            assert self.floor is not None
+            require(self.floor <= tx.body.turn <= self.head.turn, "tx-wrong-takeback")
         line = turn.lines[tx.seat]
         check_line(line, tx)
         seen = [head for head in self.seen if (head.height, head.name) == (tx.seen_height, tx.seen_block)]
@@ -580,9 +639,10 @@ class Chain:
         """What can be handed in."""
         if self.head.height == 0:
             return (Join,)
-        if not self.is_sealed_game:
-            return TurnBody, Delegate, Resign
-        return Reveal if self.revealing else Commit, Delegate, Resign
+        if self.revealing:
+            return Reveal, Delegate, Resign
+        takeback = (Takeback,) if self.floor is not None else ()
+        return Commit if self.is_sealed_game else TurnBody, Delegate, Resign, *takeback
 
     def _session(self, line: SeatLine, tx: Transaction) -> Session:
         """The session that must have signed: the one in force, or the one that is brought."""
@@ -630,8 +690,18 @@ class Chain:
             self.seed,
             self.server,
             self.revealing,
-            self.head.turn,
+            self.furthest,
         )
+
+
+def is_said(turn: OpenTurn, tx: Transaction) -> bool:
+    """Whether the seat has said as much of this kind as it may in one turn."""
+    match tx.body:
+        case Takeback():
+            return turn.takebacks.get(tx.seat, 0) == TAKEBACKS_PER_TURN_MAX
+        case Delegate():
+            return tx.seat in turn.acted or tx.seat in turn.delegated
+    return tx.seat in turn.acted
 
 
 def check_line(line: SeatLine, tx: Transaction) -> None:
@@ -671,8 +741,19 @@ def advance(turn: OpenTurn, received: int, signed: SignedTransaction, tx: Transa
     if isinstance(tx.body, Commit):
         line = replace(line, commitment=tx.body.commitment)
     turn.lines[tx.seat] = replace(line, resigned=isinstance(tx.body, Resign))
-    (turn.delegated if isinstance(tx.body, Delegate) else turn.acted).add(tx.seat)
     turn.last_received[tx.seat] = received
+    match tx.body:
+        case Delegate():
+            turn.delegated.add(tx.seat)
+            return
+        case Takeback(to_turn):
+            turn.takebacks[tx.seat] = turn.takebacks.get(tx.seat, 0) + 1
+            if to_turn + 1 != tx.turn:
+                turn.wanted[tx.seat] = to_turn
+                return
+        case _:
+            turn.acted.add(tx.seat)
+    turn.wanted.pop(tx.seat, None)
 
 
 def session_of(delegation: Delegation) -> Session:

@@ -261,7 +261,7 @@ class Genesis(Versioned):
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and self.grace_ms == 0
-            and self.takebacks is Takebacks.Never
+            and not (self.takebacks is Takebacks.Unanimous and isinstance(self.randomness, CommitReveal))
             and self.spectators in (Forbidden(), Allowed(0))
             and self.parent is None
         )

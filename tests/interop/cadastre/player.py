@@ -31,6 +31,7 @@ from .messages import (
     Resume,
     ServerMessage,
     Submit,
+    TakebackMessage,
     WrongTurn,
 )
 from .objects import (
@@ -53,6 +54,7 @@ from .objects import (
     Signed,
     SignedTransaction,
     Start,
+    TakebackBlock,
     Takebacks,
     Transaction,
     Turn,
@@ -194,8 +196,8 @@ class Player:
                 self._hand_in(connection, match_.signed)
             case Relay(signed, proven), Match() as match_:
                 self._relay(match_, signed, proven)
-            case Pong(), _:
-                pass
+            case (Pong() | TakebackMessage()), _:
+                pass  # What others want to take back is declined by playing on.
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
                 raise ConnectionLost("goodbye")
@@ -246,7 +248,7 @@ class Player:
 
     def _block(self, match: Match, proven: ProvenBlock) -> None:
         header, entries = match.chain.append(proven)
-        if not isinstance(header.kind, Start | Turn | CommitBlock):
+        if not isinstance(header.kind, Start | Turn | CommitBlock | TakebackBlock):
             return
         check_receipts(match, entries)
         match.signed.clear()
