@@ -13,6 +13,7 @@ mod key;
 mod output;
 mod replay;
 mod room;
+mod say;
 mod serve;
 mod watch;
 mod witness;
@@ -59,6 +60,8 @@ enum Command {
     Bot(bot::BotArgs),
     /// Watches a room in the terminal, under a throw-away identity.
     Watch(watch::WatchArgs),
+    /// Says something to those who are in a room.
+    Say(say::SayArgs),
     /// Fetches a match, finished or not, as a replay file.
     Export(export::ExportArgs),
     /// Shows a replay file: a summary, the state at a turn, or a moving picture.
@@ -142,6 +145,7 @@ fn run_command(cli: Cli) -> Ending {
         Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, output)),
         Command::Bot(args) => run(bot::bot(args, cli.passphrase_fd, output)),
         Command::Watch(args) => run(watch::watch(args, output)),
+        Command::Say(args) => run(say::say(args, cli.passphrase_fd, output)),
         Command::Export(args) => run(export::export(args, output)),
         Command::Replay(args) => replay::replay(&args, output),
         Command::Audit(args) => audit::audit(&args, output),

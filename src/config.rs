@@ -9,7 +9,7 @@ use std::{
 };
 
 use cadastre_protocol::{
-    DEADLINE_MS_MAX, DEADLINE_MS_MIN,
+    DEADLINE_MS_MAX, DEADLINE_MS_MIN, Text,
     log::{Origin, WitnessKey},
 };
 use governor::Quota;
@@ -41,6 +41,11 @@ pub struct Config {
     pub deadline_ms: u32,
     /// Rooms.
     pub rooms: RoomsConfig,
+    /// What everybody is told who logs in.
+    #[serde(deserialize_with = "text")]
+    pub notice: Option<Text>,
+    /// Time between the notice that the service stops and its stop, in milliseconds.
+    pub shutdown_notice_ms: u32,
     /// The transparency log.
     pub log: LogConfig,
     /// How much of everything there may be.
@@ -128,6 +133,10 @@ fn origin<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Origin>, 
     Origin::new(&text).map(Some).ok_or_else(malformed)
 }
 
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    Text::new(&String::deserialize(deserializer)?).map(Some).map_err(D::Error::custom)
+}
+
 fn witness_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WitnessKey, D::Error> {
     WitnessKey::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -166,6 +175,10 @@ pub struct Limits {
     pub compares_per_identity_rate: Rate,
     /// How often an identity may say anything else.
     pub others_per_identity_rate: Rate,
+    /// How often an identity may say something to others.
+    pub talks_per_identity_rate: Rate,
+    /// The same for an address.
+    pub talks_per_address_rate: Rate,
     /// Addresses, or identities, of which a rate remembers what they did. Further ones share one bucket.
     pub buckets_max: usize,
     /// Time from the first byte of a request to the end of the handshake, in milliseconds.
@@ -201,7 +214,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn rates(&self) -> [(&'static str, Rate); 10] {
+    fn rates(&self) -> [(&'static str, Rate); 12] {
         [
             ("limits.handshakes_per_address_rate", self.handshakes_per_address_rate),
             ("limits.requests_per_address_rate", self.requests_per_address_rate),
@@ -213,6 +226,8 @@ impl Limits {
             ("limits.submits_per_identity_rate", self.submits_per_identity_rate),
             ("limits.compares_per_identity_rate", self.compares_per_identity_rate),
             ("limits.others_per_identity_rate", self.others_per_identity_rate),
+            ("limits.talks_per_identity_rate", self.talks_per_identity_rate),
+            ("limits.talks_per_address_rate", self.talks_per_address_rate),
         ]
     }
 }
@@ -243,6 +258,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             deadline_ms: 30_000,
             rooms: RoomsConfig::default(),
+            notice: None,
+            shutdown_notice_ms: 0,
             log: LogConfig::default(),
             limits: Limits::default(),
         }
@@ -279,6 +296,8 @@ impl Default for Limits {
             submits_per_identity_rate: Rate { burst: 2_000, per_min: 30_000 },
             compares_per_identity_rate: Rate { burst: 1_000, per_min: 3_000 },
             others_per_identity_rate: Rate { burst: 600, per_min: 6_000 },
+            talks_per_identity_rate: Rate { burst: 10, per_min: 30 },
+            talks_per_address_rate: Rate { burst: 200, per_min: 600 },
             buckets_max: 100_000,
             handshake_ms_max: 10_000,
             rooms_per_identity_max: 16,
@@ -326,6 +345,7 @@ impl Config {
         let checks = [
             ("deadline_ms", u64::from(self.deadline_ms), deadline),
             ("rooms.sleep_ms", self.rooms.sleep_ms, millis.clone()),
+            ("shutdown_notice_ms", u64::from(self.shutdown_notice_ms), 0..=MILLIS_MAX),
             ("log.interval_ms", self.log.interval_ms, millis.clone()),
             ("log.witness_ms_max", self.log.witness_ms_max, millis.clone()),
             ("limits.connections_max", count(limits.connections_max), at_least(1)),

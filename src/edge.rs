@@ -20,7 +20,7 @@ use std::{
 };
 
 use cadastre_client::LIMIT_HEADER;
-use cadastre_protocol::ServerIdentity;
+use cadastre_protocol::{Notice, ServerIdentity};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -63,6 +63,8 @@ pub(crate) struct Edge {
     pub(crate) exports: Arc<Semaphore>,
     pub(crate) limiter: Limiter,
     pub(crate) closing: watch::Receiver<bool>,
+    /// What everybody who is logged in is told.
+    pub(crate) notices: watch::Receiver<Option<Notice>>,
     next_connection: AtomicU64,
 }
 
@@ -72,7 +74,7 @@ impl Edge {
         log: Arc<Log>,
         identity: ServerIdentity,
         listen: SocketAddr,
-        closing: watch::Receiver<bool>,
+        (closing, notices): (watch::Receiver<bool>, watch::Receiver<Option<Notice>>),
     ) -> Self {
         let config = rooms.shared().config.clone();
         Self {
@@ -84,6 +86,7 @@ impl Edge {
             log,
             identity,
             closing,
+            notices,
             next_connection: AtomicU64::new(0),
         }
     }

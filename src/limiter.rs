@@ -77,6 +77,8 @@ pub(crate) struct Limiter {
     submits: Buckets<PublicKey>,
     compares: Buckets<PublicKey>,
     others: Buckets<PublicKey>,
+    talks: Buckets<PublicKey>,
+    talks_of_address: Buckets<Address>,
 }
 
 impl Limiter {
@@ -103,6 +105,8 @@ impl Limiter {
             submits: of_identity(limits.submits_per_identity_rate),
             compares: of_identity(limits.compares_per_identity_rate),
             others: of_identity(limits.others_per_identity_rate),
+            talks: of_identity(limits.talks_per_identity_rate),
+            talks_of_address: of_address(limits.talks_per_address_rate),
         }
     }
 
@@ -166,9 +170,15 @@ impl Limiter {
             }
             ClientMessage::Submit(_) => (&self.submits, Limit::SubmitsPerIdentity),
             ClientMessage::Compare(_) => (&self.compares, Limit::ComparesPerIdentity),
-            ClientMessage::Ready { .. } | ClientMessage::Leave | ClientMessage::Ping(_) => {
-                (&self.others, Limit::OthersPerIdentity)
+            ClientMessage::Say(_) => {
+                self.named_token(&self.talks_of_address, address, Limit::TalksPerAddress)?;
+                (&self.talks, Limit::TalksPerIdentity)
             }
+            ClientMessage::Ready { .. }
+            | ClientMessage::Leave
+            | ClientMessage::Ping(_)
+            | ClientMessage::Follow { .. }
+            | ClientMessage::Watch(_) => (&self.others, Limit::OthersPerIdentity),
         };
         self.named_token(buckets, identity, limit)
     }

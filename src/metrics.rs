@@ -47,6 +47,10 @@ pub struct Metrics {
     pub desyncs_compared: Counter,
     /// Of these, those whose bundle was not written.
     pub desyncs_not_kept: Counter,
+    /// Lines that were said in rooms.
+    pub said: Counter,
+    /// What was said and not passed on, by reason; what is beyond a limit counts there.
+    pub not_said: Family<Reason, Counter>,
     /// Transactions that were refused, by reason.
     pub refused: Family<Reason, Counter>,
     /// Other requests that could not be done, by reason.
@@ -55,6 +59,12 @@ pub struct Metrics {
     pub limited: Family<LimitName, Counter>,
     /// Bytes of sealed records, sent.
     pub bytes_sent: Counter<u64, AtomicU64>,
+    /// Light spectators that were too slow, and went on with a later block.
+    pub views_skipped: Counter,
+    /// Bytes of messages before compression, by kind.
+    pub messages_plain: Family<Kind, Counter<u64, AtomicU64>>,
+    /// Bytes of messages as they were sealed, by kind: what compression left of those before it.
+    pub messages_sent: Family<Kind, Counter<u64, AtomicU64>>,
     /// Bytes of sealed records, received.
     pub bytes_received: Counter<u64, AtomicU64>,
     /// When the first certificate of the service expires, in seconds since 1970.
@@ -81,6 +91,13 @@ pub struct LimitName {
     pub limit: &'static str,
 }
 
+/// A kind of message, in one word.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Kind {
+    /// The word.
+    pub kind: &'static str,
+}
+
 impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
@@ -101,10 +118,15 @@ impl Metrics {
             takebacks: Counter::default(),
             desyncs_compared: Counter::default(),
             desyncs_not_kept: Counter::default(),
+            said: Counter::default(),
+            not_said: Family::default(),
             refused: Family::default(),
             failed: Family::default(),
             limited: Family::default(),
             bytes_sent: Counter::default(),
+            views_skipped: Counter::default(),
+            messages_plain: Family::default(),
+            messages_sent: Family::default(),
             bytes_received: Counter::default(),
             certificates_expire_seconds: Gauge::default(),
             log_size: Gauge::default(),
@@ -134,6 +156,8 @@ impl Metrics {
         r.register("takebacks", "Takebacks that all seats consented to", m.takebacks.clone());
         r.register("desyncs_compared", "States of guests that were compared", m.desyncs_compared.clone());
         r.register("desyncs_not_kept", "Bundles of desyncs not written", m.desyncs_not_kept.clone());
+        r.register("said", "Lines said in rooms", m.said.clone());
+        r.register("not_said", "What was said and not passed on", m.not_said.clone());
         r.register("transactions_refused", "Transactions refused", m.refused.clone());
         r.register("requests_failed", "Other requests that could not be done", m.failed.clone());
         r.register(
@@ -143,6 +167,17 @@ impl Metrics {
         );
         r.register("limited", "What was refused, ended or dropped by a limit", m.limited.clone());
         r.register("sent_bytes", "Bytes of sealed records sent", m.bytes_sent.clone());
+        r.register(
+            "views_skipped",
+            "Light spectators that went on with a later block, because they were too slow",
+            m.views_skipped.clone(),
+        );
+        r.register(
+            "messages_plain_bytes",
+            "Bytes of messages sent, before compression",
+            m.messages_plain.clone(),
+        );
+        r.register("messages_sent_bytes", "Bytes of messages sent, compressed", m.messages_sent.clone());
         r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
         r.register("log_size", "Entries of the transparency log", m.log_size.clone());
         r.register("log_witnesses", "Witnesses asked, by result", m.log_witnesses.clone());
@@ -167,6 +202,11 @@ impl Metrics {
 
     pub(crate) fn count_limited(&self, limit: &'static str) {
         self.limited.get_or_create(&LimitName { limit }).inc();
+    }
+
+    pub(crate) fn count_message(&self, kind: &'static str, plain: usize, sent: usize) {
+        self.messages_plain.get_or_create(&Kind { kind }).inc_by(plain as u64);
+        self.messages_sent.get_or_create(&Kind { kind }).inc_by(sent as u64);
     }
 
     /// The text that Prometheus reads.

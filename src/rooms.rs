@@ -1,11 +1,18 @@
 //! The rooms that are open: their names, their matches, and the task that runs each.
 
 mod asleep;
+mod gallery;
 mod outbox;
+mod outgoing;
+mod places;
+mod shortcut;
 mod task;
 
 pub(crate) use asleep::Sleeper;
+pub(crate) use gallery::{Exhibit, Viewport, Watching};
 pub(crate) use outbox::{Inbox, Outbox, outbox};
+pub(crate) use outgoing::Outgoing;
+pub(crate) use shortcut::Shortcut;
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +22,7 @@ use std::{
 use cadastre_protocol::{
     BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, EnterAs, Failure, Genesis,
     GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate,
-    SignedTransaction, Turn,
+    SignedTalk, SignedTransaction, Turn,
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
 use tokio::{
@@ -138,18 +145,25 @@ pub(crate) enum ToRoom {
         guest: GuestId,
         request: CompareRequest,
     },
+    Say {
+        guest: GuestId,
+        talk: SignedTalk,
+    },
     Leave {
         guest: GuestId,
     },
 }
 
 /// What a room says to a connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum ToGuest {
-    /// Encoding of a [`cadastre_protocol::ServerMessage`], made once for all who get it.
-    Message(Arc<[u8]>),
-    /// The stored blocks after `after` up to and with `to`, then CaughtUp.
-    Blocks { match_id: MatchId, after: Height, to: Height },
+    /// To be sent as it is.
+    Message(Outgoing),
+    /// The stored blocks after `after` up to and with `to`, the first of them left out if the shortcut is shorter;
+    /// then CaughtUp.
+    CatchUp { match_id: MatchId, after: Height, to: Height, shortcut: Option<Arc<Shortcut>> },
+    /// A light spectator is shown the match from now on.
+    Watch(Box<Watching>),
     /// The room did not let the guest in.
     NotAdmitted(Failure),
     /// The room parts with the guest.

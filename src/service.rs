@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
-    MatchId, Millis, PublicKey,
+    MatchId, Millis, Notice, PublicKey,
     log::{LogKey, Origin},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -28,6 +28,7 @@ pub struct Service {
     expires: Millis,
     rooms: Arc<Rooms>,
     closing: watch::Sender<bool>,
+    notices: watch::Sender<Option<Notice>>,
     serving: JoinHandle<()>,
     log: Arc<Log>,
     logging: JoinHandle<()>,
@@ -103,11 +104,26 @@ impl Service {
             Duration::from_millis(settings.interval_ms),
             closing_receiver.clone(),
         ));
-        let edge = Arc::new(Edge::new(rooms.clone(), log.clone(), keys.handshake, listen, closing_receiver));
+        let notice = rooms.shared().config.notice.clone().map(Notice::Text);
+        let (notices, notices_receiver) = watch::channel(notice);
+        let (identity, of_edge) = (keys.handshake, (closing_receiver, notices_receiver));
+        let edge = Arc::new(Edge::new(rooms.clone(), log.clone(), identity, listen, of_edge));
         let serving = tokio::spawn(edge::serve(listener, edge));
         let (root, expires) = (keys.root, keys.expires);
         info!(%listen, root_key = %root, generation, resumed, certificates_expire = %Moment(expires), "service started");
-        Ok(Self { listen, root, expires, rooms, closing, serving, log, logging, writer_thread, _lock: lock })
+        Ok(Self {
+            listen,
+            root,
+            expires,
+            rooms,
+            closing,
+            notices,
+            serving,
+            log,
+            logging,
+            writer_thread,
+            _lock: lock,
+        })
     }
 
     /// Waits until a certificate is so close to its end that the service must stop: a turn that outlasts it
@@ -141,8 +157,12 @@ impl Service {
         self.log.key().clone()
     }
 
-    /// Stops in good order: what is under way is brought to disk, everybody is told, connections end.
+    /// Stops in good order: everybody is told, and has the time to act on it that the settings give; what is under
+    /// way is brought to disk, connections end.
     pub async fn stop(self) {
+        let in_ms = self.rooms.shared().config.shutdown_notice_ms;
+        self.notices.send_replace(Some(Notice::Shutdown { in_ms }));
+        tokio::time::sleep(Duration::from_millis(u64::from(in_ms))).await;
         self.rooms.close().await;
         self.closing.send_replace(true);
         // A task that panicked has nothing more to end.

@@ -26,8 +26,8 @@ use std::{
 
 use bincode::{Decode, Encode};
 use cadastre_protocol::{
-    BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, MatchId, Millis, ProvenBlock,
-    ProvenReceipt, PublicKey, RoomName, Seat, SeatSet, SignedTransaction, Wire, decode_exact,
+    BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, Line, MatchId, Millis,
+    ProvenBlock, ProvenReceipt, PublicKey, RoomName, Seat, SeatSet, SignedTransaction, Wire, decode_exact,
 };
 use cadastre_simulations::Snapshot;
 
@@ -132,6 +132,17 @@ pub struct DoubleRecord {
 
 impl Wire for DoubleRecord {
     const BYTES_MAX: usize = DECODE_BYTES_MAX;
+}
+
+/// Something said at a match.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct LineRecord {
+    /// As it was told.
+    pub line: Line,
+}
+
+impl Wire for LineRecord {
+    const BYTES_MAX: usize = 2048;
 }
 
 impl Store {
@@ -326,6 +337,19 @@ impl Store {
             }
         }
         Ok(Some((decode_exact(&state)?, snapshot)))
+    }
+
+    /// The last lines that were said at a match, in their order.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn lines(&self, match_id: MatchId) -> Result<Vec<Line>, ReadError> {
+        let entries = self.matches.scan(&Key::prefix(Tag::Line, match_id));
+        let read = |entry: Result<Entry, DiskError>| Ok(decode_exact::<LineRecord>(&entry?.1)?.line);
+        let mut lines = entries.map(read).collect::<Result<Vec<_>, ReadError>>()?;
+        lines.sort_unstable_by_key(|line| line.number);
+        Ok(lines)
     }
 
     /// The seats that signed two transactions for one turn.

@@ -290,10 +290,21 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }
+            | Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_)
             | Event::Limited { .. } => {
                 continue;
             }
-            refused @ (Event::Refused { .. } | Event::Evidence(_) | Event::Failed(_) | Event::Desync(_)) => {
+            refused @ (Event::Refused { .. }
+            | Event::Evidence(_)
+            | Event::Failed(_)
+            | Event::Joined { .. }
+            | Event::Shown { .. }
+            | Event::Desync(_)) => {
                 panic!("{refused:?}")
             }
         };

@@ -318,7 +318,7 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
 
     let mut peer = Peer::login(&attacked.server, &identity(50)).await;
     peer.enter(ROOM, EnterAs::Spectator).await;
-    peer.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+    peer.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
     for twice in [enter(ROOM, EnterAs::Spectator), enter(ROOM, EnterAs::Player)] {
         peer.say(&twice).await;
         assert_eq!(peer.hear().await, Ok(ServerMessage::Failed(Failure::WrongState)));
@@ -329,7 +329,7 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
     peer.say(&ClientMessage::Ready { ready: true, chain: None }).await;
     peer.say(&ClientMessage::Leave).await;
     peer.enter(ROOM, EnterAs::Spectator).await;
-    peer.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+    peer.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
     attacked.goes_on().await;
     attacked.end().await;
 }
@@ -339,7 +339,7 @@ async fn a_transaction_counts_only_from_the_player_whose_it_is() {
     let mut attacked = Attacked::start(PATIENT).await;
     let mut spectator = Peer::login(&attacked.server, &identity(50)).await;
     spectator.enter(ROOM, EnterAs::Spectator).await;
-    spectator.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+    spectator.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
 
     // What the players will sign in this turn, signed with their own keys: only the sender is wrong.
     for who in 0..2 {
@@ -633,7 +633,7 @@ async fn refused(server: &Server, what: &str, act: impl AsyncFnOnce(&mut Wire)) 
 async fn broken(server: &Server, what: &str, act: impl AsyncFnOnce(&mut Peer)) {
     let mut peer = Peer::login(server, &identity(50)).await;
     peer.enter(ROOM, EnterAs::Spectator).await;
-    peer.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+    peer.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
     act(&mut peer).await;
     assert_eq!(peer.end().await, End::refusal(), "{what}");
 }

@@ -108,6 +108,9 @@ cases! {
         in_the_context_rekey
         in_the_context_session_seed
         in_the_context_replay_link
+        in_the_context_talk
+        in_the_context_talk_place
+        in_the_context_talk_line
         delegation_in_order
         delegation_of_another_match
         delegation_of_another_seat

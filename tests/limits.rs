@@ -8,8 +8,9 @@ use std::net::IpAddr;
 
 use cadastre_client::{Client, Event};
 use cadastre_protocol::{
-    ClientMessage, CompareRequest, Context, Digest, DisplayName, EnterAs, Failure, GoodbyeReason, Limit,
-    RoomName, RoomSpec, ServerMessage, SignedTransaction,
+    ClientMessage, CompareRequest, Context, Conversation, Digest, DisplayName, EnterAs, Failure,
+    GoodbyeReason, Limit, Reaction, RoomName, RoomSpec, ServerMessage, SignedTalk, SignedTransaction, Talk,
+    TalkRefusal, Words,
 };
 use support::{
     Scene, Server, boxes, fields, identity,
@@ -48,7 +49,7 @@ async fn one_spectator_too_many_is_refused() {
     for who in 50..52 {
         let mut peer = Peer::login(&server, &identity(who)).await;
         peer.enter("seen", EnterAs::Spectator).await;
-        peer.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+        peer.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
         watching.push(peer);
     }
     let mut third = Peer::login(&server, &identity(52)).await;
@@ -64,7 +65,7 @@ async fn one_spectator_too_many_is_refused() {
     watching[0].say(&ClientMessage::Ping(1)).await;
     watching[0].hear_until(|message| *message == ServerMessage::Pong(1)).await;
     third.enter("seen", EnterAs::Spectator).await;
-    third.hear_until(|message| matches!(message, ServerMessage::CaughtUp { .. })).await;
+    third.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
     table.finish().await;
 
     let secret = RoomSpec { spectators: false, ..boxes(2, 4) };
@@ -128,7 +129,7 @@ async fn whoever_is_silent_for_too_long_is_told_so_and_sent_away() {
     let in_lobby = async {
         loop {
             let event = lively.next().await.unwrap();
-            if !matches!(event, Event::Connected { .. } | Event::Lobby(_)) {
+            if !matches!(event, Event::Connected { .. } | Event::Lobby(_) | Event::Conversing) {
                 return event;
             }
         }
@@ -337,6 +338,57 @@ async fn an_identity_that_says_too_much_of_a_kind_is_told_which() {
         let mut again = Peer::login(&server, &identity(number)).await;
         assert_eq!(again.say_until_limited(&message).await.0, expected);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_says_too_much_is_told_so_and_stays() {
+    let scene = Scene::new();
+    let limits = "[limits]\ntalks_per_identity_rate = { burst = 3, per_min = 1 }\n\
+                  talks_per_address_rate = { burst = 6, per_min = 1 }\n";
+    let server = scene.serve_configured(limits).await;
+    let mut told = Vec::new();
+    for number in 50..53 {
+        let author = identity(number);
+        let mut peer = Peer::login(&server, &author).await;
+        peer.create("lobby").await;
+        peer.enter("lobby", EnterAs::Spectator).await;
+        let is_place = |message: &ServerMessage| matches!(message, ServerMessage::Conversation { .. });
+        let ServerMessage::Conversation { place, lines } = peer.hear_until(is_place).await else {
+            unreachable!()
+        };
+        let mut conversation = Conversation::resume(place, lines).unwrap();
+        loop {
+            let talk = Talk {
+                version: Talk::VERSION,
+                place: conversation.place().clone(),
+                author: author.public(),
+                number: conversation.number_of(author.public()) + 1,
+                seen: conversation.last(),
+                words: Words::Reaction(Reaction::Applause),
+            };
+            let signed = SignedTalk::sign(&author, &talk);
+            peer.say(&ClientMessage::Say(signed.clone())).await;
+            match peer.hear().await.unwrap() {
+                ServerMessage::Said(line) => conversation.append(line).map(|_| ()).unwrap(),
+                ServerMessage::NotSaid { talk, refusal: TalkRefusal::Limited { limit, retry_after_ms } } => {
+                    assert_eq!(talk, signed.hash());
+                    assert!((1..=60_001).contains(&retry_after_ms));
+                    told.push((limit, conversation.number_of(author.public())));
+                    break;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        peer.say(&ClientMessage::Ping(1)).await;
+        peer.hear_until(|message| *message == ServerMessage::Pong(1)).await;
+    }
+    // What is refused for the identity counts for the address too.
+    let [first, second, third] = [Limit::TalksPerIdentity, Limit::TalksPerAddress, Limit::TalksPerAddress];
+    assert_eq!(told, [(first, 3), (second, 2), (third, 0)]);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"talks_per_identity_rate\"}").await, 1);
+    assert_eq!(server.metric("cadastre_limited_total{limit=\"talks_per_address_rate\"}").await, 2);
+    assert_eq!(server.metric("cadastre_said_total").await, 5);
     server.stop().await;
 }
 

@@ -191,8 +191,12 @@ impl Table {
                     to.into_iter().for_each(|guest| self.tell(guest, message.clone()));
                 }
                 Output::Refuse { failure, .. } => panic!("not admitted: {failure}"),
-                Output::CatchUp { .. } | Output::Dismiss { .. } | Output::WakeAt(_) | Output::Observed(_) => {
-                }
+                Output::CatchUp { .. }
+                | Output::Watch { .. }
+                | Output::Show(_)
+                | Output::Dismiss { .. }
+                | Output::WakeAt(_)
+                | Output::Observed(_) => {}
             }
         }
     }

@@ -88,8 +88,11 @@ impl Server {
                     let bytes = encode(&message);
                     to.into_iter().for_each(|to| self.seal(to, &bytes));
                 }
-                Output::WakeAt(_) | Output::Observed(_) => {}
-                Output::CatchUp { .. } | Output::Refuse { .. } | Output::Dismiss { .. } => {
+                Output::WakeAt(_) | Output::Observed(_) | Output::Show(_) => {}
+                Output::CatchUp { .. }
+                | Output::Watch { .. }
+                | Output::Refuse { .. }
+                | Output::Dismiss { .. } => {
                     panic!("{output:?} in a match without incidents")
                 }
             }

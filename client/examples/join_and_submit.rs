@@ -82,6 +82,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Event::Refused { refusal, .. } => println!("refused: {refusal}"),
             // Lost connections come back by themselves; lobby, receipts and the rest are for the curious.
             Event::Lost { .. }
+            | Event::Joined { .. }
+            | Event::Shown { .. }
             | Event::Lobby(_)
             | Event::CaughtUp
             | Event::Relayed(_)
@@ -91,6 +93,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::Evidence(_)
             | Event::Desync(_)
             | Event::Goodbye { .. }
+            | Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_)
             | Event::Limited { .. } => {}
         }
     }

@@ -69,19 +69,16 @@ impl Commitments {
             return Ok(true);
         };
         let start = seats.get(seat.index()).ok_or(OtherChain)?;
-        if !begun {
-            let match_id = genesis.match_id();
-            let offer = self.offer.as_mut().filter(|offer| offer.start == *start);
-            if offer.is_none_or(|offer| *offer.joined.get_or_insert(match_id) != match_id) {
-                return Ok(false);
-            }
-        }
         let chain = identity.seat_chain(start.nonce, genesis.turns.turns_max.ok_or(OtherChain)?);
-        if chain.anchor() != start.anchor {
-            return Err(OtherChain);
+        let is_own = chain.anchor() == start.anchor;
+        // Also where the session must not join: the match may begin all the same, by the Join of another process.
+        self.chain = is_own.then_some(chain);
+        if begun {
+            return if is_own { Ok(true) } else { Err(OtherChain) };
         }
-        self.chain = Some(chain);
-        Ok(true)
+        let match_id = genesis.match_id();
+        let offer = self.offer.as_mut().filter(|offer| offer.start == *start);
+        Ok(offer.is_some_and(|offer| *offer.joined.get_or_insert(match_id) == match_id))
     }
 
     /// The element of the own hash chain that goes with `body`.

@@ -2,7 +2,7 @@
 
 use cadastre_protocol::{
     ClientHandshake, ClientMessage, CodecError, HandshakeError, Limits, Millis, Opener, Padding, PublicKey,
-    RecordError, SealError, Sealer, SecretKey, ServerMessage, Trust, decode_exact, encode,
+    RecordError, SealError, Sealer, SecretKey, ServerMessage, Trust, encode, read_server_message,
 };
 use rand_core::CryptoRng;
 
@@ -111,7 +111,10 @@ impl Connection {
             | ClientMessage::Resume { .. }
             | ClientMessage::Leave
             | ClientMessage::Ping(_)
-            | ClientMessage::Compare(_) => Padding::Block64,
+            | ClientMessage::Compare(_)
+            | ClientMessage::Follow { .. }
+            | ClientMessage::Watch(_)
+            | ClientMessage::Say(_) => Padding::Block64,
         };
         live.sealer.seal(&encode(message), padding, frames).map_err(ConnectionError::Seal)
     }
@@ -130,7 +133,7 @@ impl Connection {
 impl Live {
     fn open(&mut self, record: Vec<u8>) -> Result<Option<ServerMessage>, ConnectionError> {
         let message = self.opener.open(record).map_err(ConnectionError::Record)?;
-        message.map(|bytes| decode_exact(&bytes).map_err(ConnectionError::Encoding)).transpose()
+        message.map(|bytes| read_server_message(&bytes).map_err(ConnectionError::Encoding)).transpose()
     }
 }
 

@@ -4,13 +4,15 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     BlockError, BlockKind, Chain, CheckedBlock, CodecError, CompareAnswer, CompareRequest, DisplayName,
-    Genesis, GenesisError, Head, Height, ProvenBlock, ProvenReceipt, PublicKey, Receipt, ReceiptError,
-    SealReason, SeatSet, Standing, StateRoot, Turn, TurnOrders, VerifiedCertificate, Work, decode_exact,
+    Genesis, GenesisError, Head, Height, JoinError, JoinPoint, ProvenBlock, ProvenHeader, ProvenReceipt,
+    PublicKey, Receipt, ReceiptError, SealReason, SeatSet, Standing, StateRoot, Turn, TurnOrders,
+    VerifiedCertificate, Work, decode_exact,
 };
-use cadastre_simulations::{Applied, Game, History, SetupError, Void};
+use cadastre_simulations::{Applied, Game, History, SetupError, Snapshot, Void};
 
 use crate::{
     heal::{Cause, Desync, HealError, Healing, Step},
+    joining::Joining,
     prediction::{Guess, Misprediction, Predicted, Predictor},
 };
 
@@ -37,6 +39,8 @@ pub struct Follower {
     held: VecDeque<ProvenBlock>,
     /// Answers of the server that are still to come, and not needed any more.
     unneeded: usize,
+    /// A later block is known, and its state on the way.
+    joining: Option<Box<Joining>>,
     #[cfg(feature = "faults")]
     pub(crate) fault: Option<Fault>,
 }
@@ -112,9 +116,15 @@ impl Follower {
             healing: None,
             held: VecDeque::new(),
             unneeded: 0,
+            joining: None,
             #[cfg(feature = "faults")]
             fault: None,
         })
+    }
+
+    /// What a match is made of that was not followed yet.
+    pub(crate) fn into_parts(self) -> (Genesis, Vec<DisplayName>, Game) {
+        (self.chain.genesis().clone(), self.names, self.game)
     }
 
     /// Verifies the next block and executes it.
@@ -149,6 +159,9 @@ impl Follower {
         let (mut voids, mut mispredicted) = (Vec::new(), None);
         match &checked.work() {
             Work::Nothing => {}
+            Work::Back { to } if self.game.earliest().is_some_and(|(earliest, _)| *to < earliest) => {
+                return Err(FollowError::BeforeSnapshot);
+            }
             work @ (Work::Begin { .. } | Work::Back { .. }) => {
                 self.predictor.forget_shown();
                 self.game.execute(work);
@@ -215,6 +228,46 @@ impl Follower {
     /// Is the own state another one than a block commits to? The chain goes on once they are the same again.
     pub const fn is_diverged(&self) -> bool {
         self.healing.is_some()
+    }
+
+    /// Begins to take the match up at a later block. Until its chunks have come nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowError::Join`].
+    pub(crate) fn join(&mut self, point: JoinPoint) -> Result<(), FollowError> {
+        let point = point.verify(&self.chain).map_err(FollowError::Join)?;
+        self.joining = Some(Box::new(Joining::new(point, &self.game)));
+        Ok(())
+    }
+
+    /// Takes chunks of the state at that block. With the last of them the match is taken up there: gives the block
+    /// then.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowError::Snapshot`]; [`FollowError::Genesis`] for another state than the block's.
+    pub(crate) fn join_chunks(&mut self, chunks: Snapshot) -> Result<Option<ProvenHeader>, FollowError> {
+        let mut joining = self.joining.take().ok_or(FollowError::Snapshot)?;
+        joining.take(chunks)?;
+        if !joining.is_complete() {
+            self.joining = Some(joining);
+            return Ok(None);
+        }
+        let block = joining.block().clone();
+        (self.chain, self.game) = joining.take_up(&self.chain)?;
+        self.history = History::new(&self.game);
+        self.computed = self.game.state_root();
+        self.newest = None;
+        self.replaced.clear();
+        self.healing = None;
+        self.predictor = Predictor::default();
+        Ok(Some(block))
+    }
+
+    /// Is the state at a later block on its way?
+    pub(crate) const fn is_joining(&self) -> bool {
+        self.joining.is_some()
     }
 
     /// What to say to the server about the state that differs.
@@ -303,6 +356,7 @@ impl Follower {
         self.held.clear();
         let healed = self.heal_alone();
         self.unneeded = 0;
+        self.joining = None;
         if healed.is_some() {
             return healed;
         }
@@ -396,4 +450,13 @@ pub enum FollowError {
     /// The own state differs from that of a block, and cannot be put right.
     #[error("the own state differs from that of a block, and cannot be put right")]
     Heal(#[source] HealError),
+    /// The match cannot be taken up at the later block that the server says.
+    #[error("the match cannot be taken up at a later block")]
+    Join(#[source] JoinError),
+    /// The chunks of a snapshot are not those of a state of the game.
+    #[error("the chunks of a snapshot are no state of the game")]
+    Snapshot,
+    /// A takeback goes behind the block at which the match was joined. The server should have sent an earlier one.
+    #[error("a takeback to before the snapshot by which the match was joined")]
+    BeforeSnapshot,
 }

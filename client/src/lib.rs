@@ -14,8 +14,11 @@ mod connection;
 mod draft;
 mod follower;
 mod heal;
+mod joining;
+mod light;
 mod prediction;
 mod session;
+mod talk;
 #[cfg(feature = "transport")]
 mod transport;
 mod witness;
@@ -26,7 +29,9 @@ pub use draft::UndraftCause;
 pub use follower::Fault;
 pub use follower::{FollowError, Followed, Follower};
 pub use heal::{Cause, Desync, HealError};
+pub use light::{LightFollower, Viewport};
 pub use prediction::{Misprediction, MispredictionCause, Predicted};
 pub use session::{Config, Event, Session, SessionError, SubmitError};
+pub use talk::{Said, SayError};
 #[cfg(feature = "transport")]
 pub use transport::{Client, ClientError, LIMIT_HEADER, Limited, ServerUrl, UrlError, create_room};

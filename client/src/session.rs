@@ -2,15 +2,17 @@
 
 mod action;
 mod prediction;
+mod talk;
 
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockKind, ClientMessage, CompareAnswer, Digest, DisplayName, EnterAs, Epoch, Evidence, Failure,
-    GoodbyeReason, Head, Height, Limit, Lobby, MatchId, Millis, OpenTurn, ProvenBlock, ProvenHeader,
-    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
-    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedTransaction, Standing, Transaction,
-    TransactionBody, TransactionError, Turn, TxHash, Visibility,
+    BlockHash, BlockKind, ChunkId, ClientMessage, CompareAnswer, Digest, DisplayName, EnterAs, Epoch,
+    Evidence, Failure, Following, GoodbyeReason, Head, Header, Height, JoinPoint, LightHead, Limit,
+    LineError, Lobby, MatchId, Millis, Notice, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey,
+    RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet,
+    SecretKey, ServerMessage, SignedTransaction, Standing, TalkHash, TalkRefusal, Transaction,
+    TransactionBody, TransactionError, Turn, TxHash, ViewError, Visibility,
 };
 use cadastre_simulations::Void;
 
@@ -22,7 +24,9 @@ use crate::{
     draft::{Draft, UndraftCause},
     follower::{Compared, FollowError, Followed, Follower},
     heal::Desync,
+    light::{LightFollower, Viewport},
     prediction::Misprediction,
+    talk::{Said, Talking},
     witness::Witness,
 };
 
@@ -122,6 +126,16 @@ pub enum Event {
         /// How it came out.
         standings: Vec<Standing>,
     },
+    /// The match was taken up after a later block: what was played before it was not executed here.
+    Joined {
+        /// The new head.
+        head: Head,
+    },
+    /// A session that executes nothing was shown a block.
+    Shown {
+        /// The block's header.
+        header: Box<Header>,
+    },
     /// The server cannot do what was asked.
     Failed(Failure),
     /// The server closes the connection in good order.
@@ -149,6 +163,35 @@ pub enum Event {
         /// Why.
         cause: UndraftCause,
     },
+    /// From now on something can be said: in the lobby first, then at the match. What was said there follows.
+    Conversing,
+    /// Somebody said something, lately or before the session came. Not told of those who are muted.
+    Said {
+        /// Who holds this seat; `None` for others.
+        seat: Option<Seat>,
+        /// Who, what, and when.
+        said: Said,
+    },
+    /// Something that this session said was not passed on.
+    NotSaid {
+        /// What.
+        talk: TalkHash,
+        /// Why.
+        refusal: TalkRefusal,
+    },
+    /// So many lines were said before the next one that is told, and cannot be had any more.
+    TalkMissed {
+        /// How many.
+        lines: u64,
+    },
+    /// The server told what nobody can have said there, or something else than before. Nothing more is told of the
+    /// conversation until the next connection; the match goes on.
+    TalkBroken {
+        /// What is wrong.
+        error: LineError,
+    },
+    /// The server has something to say to everybody.
+    Notice(Notice),
 }
 
 /// A session. Feed it the server's messages; ask it for messages to send and for events.
@@ -156,6 +199,9 @@ pub enum Event {
 pub struct Session {
     config: Config,
     follower: Option<Follower>,
+    /// Of a session that executes nothing, in the place of `follower`.
+    light: Option<LightFollower>,
+    viewport: Viewport,
     seat: Option<Seat>,
     /// The last lobby on this connection.
     agreed: Option<Lobby>,
@@ -172,7 +218,9 @@ pub struct Session {
     /// What came while the own state was not the right one, and needs blocks that wait for it.
     unseen: VecDeque<Unseen>,
     witness: Witness,
+    talking: Talking,
     caught_up: bool,
+    following: Following,
     /// The server does not know the own head. Its blocks are only looked at for what contradicts it.
     lost: bool,
     opened: bool,
@@ -198,13 +246,17 @@ impl Session {
             unseen: VecDeque::new(),
             config,
             follower: None,
+            light: None,
+            viewport: Viewport::All,
             seat: None,
             agreed: None,
             pending: Vec::new(),
             refused: false,
             draft: Draft::default(),
             witness: Witness::default(),
+            talking: Talking::default(),
             caught_up: false,
+            following: Following::Blocks,
             lost: false,
             opened: false,
             outbox: VecDeque::new(),
@@ -212,6 +264,11 @@ impl Session {
             #[cfg(feature = "faults")]
             fault: None,
         }
+    }
+
+    /// Says how to be told of what was missed, from the next connection on; if nothing is said, by every block.
+    pub const fn follow(&mut self, following: Following) {
+        self.following = following;
     }
 
     /// Changes a tile in one turn of the match, running or yet to begin.
@@ -234,24 +291,58 @@ impl Session {
         // The server tells the open turn again.
         self.relayed = None;
         self.unseen.clear();
-        match &self.follower {
-            Some(follower) if self.has_blocks() => {
-                let head = follower.chain().head();
-                self.outbox.push_back(ClientMessage::Resume {
-                    match_id: follower.chain().match_id(),
-                    enter_as: self.config.enter_as,
-                    height: head.height,
-                    block: head.block,
-                });
-            }
-            Some(_) | None => self.enter(),
+        if self.following != Following::Blocks || self.is_light() {
+            self.outbox.push_back(ClientMessage::Follow { following: self.following, packed: true });
         }
+        if self.viewport != Viewport::All {
+            self.say_viewport();
+        }
+        match self.head() {
+            Some((match_id, height, block)) => {
+                let enter_as = self.config.enter_as;
+                self.outbox.push_back(ClientMessage::Resume { match_id, enter_as, height, block });
+            }
+            None => self.enter(),
+        }
+    }
+
+    fn is_light(&self) -> bool {
+        self.config.enter_as == EnterAs::Light
+    }
+
+    /// The newest block that was shown.
+    fn head(&self) -> Option<(MatchId, Height, BlockHash)> {
+        let of_chain = self.follower.as_ref().map(|follower| {
+            let head = follower.chain().head();
+            (follower.chain().match_id(), head.height, head.block)
+        });
+        let light = self.light.as_ref().map(LightFollower::head);
+        let head = of_chain.or_else(|| light.map(|head| (head.match_id(), head.height(), head.block())));
+        head.filter(|(_, height, _)| *height > Height::GENESIS)
+    }
+
+    /// Watches this part of the state from now on, in a session that enters as [`EnterAs::Light`].
+    pub fn watch(&mut self, viewport: Viewport) {
+        self.viewport = viewport;
+        self.say_viewport();
+    }
+
+    /// Asks for what is to be watched, once it is known which chunks that is.
+    fn say_viewport(&mut self) {
+        let Some(light) = &mut self.light else { return };
+        let chunks = self.viewport.chunks(light);
+        light.want(chunks.as_deref());
+        self.outbox.push_back(ClientMessage::Watch(chunks));
     }
 
     /// The connection is lost. What was signed for the open turn is kept, and sent again on the next one.
     pub fn disconnected(&mut self, reason: String) {
         self.outbox.clear();
         self.caught_up = false;
+        if let Some(light) = &mut self.light {
+            light.disconnected();
+        }
+        self.talking.disconnected();
         if let Some(follower) = &mut self.follower {
             let peaks = follower.chain().history_peaks().to_vec();
             if let Some(healed) = follower.disconnected() {
@@ -263,7 +354,7 @@ impl Session {
 
     /// Was a block shown? From then on this session knows one match only, and nothing makes it forget that.
     fn has_blocks(&self) -> bool {
-        self.follower.as_ref().is_some_and(|follower| follower.chain().head().height > Height::GENESIS)
+        self.head().is_some()
     }
 
     fn enter(&mut self) {
@@ -277,6 +368,7 @@ impl Session {
 
     /// The match that was about to begin did not, or another one takes its place.
     fn forget_match(&mut self) {
+        self.light = None;
         self.follower = None;
         self.seat = None;
         self.pending.clear();
@@ -296,11 +388,27 @@ impl Session {
             {
                 return Err(SessionError::Unexpected);
             }
+            ServerMessage::Genesis { genesis, names, .. } if self.is_light() => {
+                self.begin_light(&genesis, names, root)?;
+            }
+            ServerMessage::View(view) => {
+                let light = self.light.as_mut().ok_or(SessionError::Unexpected)?;
+                let taken = light.take(*view).map_err(SessionError::View)?;
+                self.shown(taken);
+            }
+            ServerMessage::Chunks(chunks) if self.is_light() => {
+                let light = self.light.as_mut().ok_or(SessionError::Unexpected)?;
+                let taken = light.take_chunks(chunks).map_err(SessionError::View)?;
+                self.shown(taken);
+            }
             ServerMessage::Created { .. } => self.enter(),
             ServerMessage::Lobby(lobby) => self.lobby(lobby),
             ServerMessage::Genesis { genesis, names, begun } => self.begin(&genesis, names, begun, root)?,
             ServerMessage::Block(block) => self.block(&block)?,
             ServerMessage::Compared(answer) => self.compared(answer)?,
+            ServerMessage::Snapshot(point) => self.join(*point)?,
+            ServerMessage::Chunks(chunks) => self.join_chunks(chunks)?,
+            ServerMessage::Packed(_) => return Err(SessionError::Unexpected),
             ServerMessage::CaughtUp { height } => self.caught_up(height)?,
             ServerMessage::Receipt(receipt) => self.receipt(&receipt)?,
             ServerMessage::Relay(relay) => self.relay(*relay)?,
@@ -312,7 +420,9 @@ impl Session {
                 // was faster, or the turn is over; and two bodies for one turn would look like cheating.
                 // What is said about takebacks is bound to no such thing, and would keep the action from its place.
                 self.pending.pop_if(|last| last.hash() == transaction && is_takeback(last));
-                self.refused |= self.pending.iter().any(|signed| signed.hash() == transaction);
+                let is_action =
+                    |signed: &SignedTransaction| signed.hash() == transaction && !is_takeback(signed);
+                self.refused |= self.pending.iter().any(is_action);
                 self.events.push_back(Event::Refused { transaction, refusal });
             }
             ServerMessage::Failed(failure) => self.failed(failure)?,
@@ -320,6 +430,17 @@ impl Session {
             ServerMessage::Goodbye { reason, retry_after_ms } => {
                 self.events.push_back(Event::Goodbye { reason, retry_after_ms });
             }
+            ServerMessage::Conversation { place, lines } => self.converse(place, lines, root)?,
+            ServerMessage::Said(line) => {
+                let heard = self.talking.take(&line);
+                self.tell_heard(heard);
+            }
+            ServerMessage::NotSaid { talk, refusal } => {
+                if self.talking.refused(talk) {
+                    self.events.push_back(Event::NotSaid { talk, refusal });
+                }
+            }
+            ServerMessage::Notice(notice) => self.events.push_back(Event::Notice(notice)),
             ServerMessage::Limited { limit, retry_after_ms } => {
                 self.events.push_back(Event::Limited { limit, retry_after_ms });
             }
@@ -340,6 +461,11 @@ impl Session {
     /// The match as far as it was verified.
     pub const fn follower(&self) -> Option<&Follower> {
         self.follower.as_ref()
+    }
+
+    /// The match as it was shown, in a session that executes nothing.
+    pub const fn light(&self) -> Option<&LightFollower> {
+        self.light.as_ref()
     }
 
     /// The own seat.
@@ -381,7 +507,7 @@ impl Session {
         self.witness = Witness::default();
         self.seat = match self.config.enter_as {
             EnterAs::Player => follower.chain().genesis().seat_of(self.config.identity.public()),
-            EnterAs::Spectator => None,
+            EnterAs::Spectator | EnterAs::Light => None,
         };
         let may_join = self
             .commitments
@@ -407,11 +533,37 @@ impl Session {
         Ok(())
     }
 
+    fn begin_light(
+        &mut self,
+        genesis: &[u8],
+        names: Vec<DisplayName>,
+        root: PublicKey,
+    ) -> Result<(), SessionError> {
+        let light = LightFollower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        self.events.push_back(Event::Match { match_id: light.head().match_id(), seat: None });
+        self.light = Some(light);
+        if self.viewport != Viewport::All {
+            self.say_viewport();
+        }
+        Ok(())
+    }
+
+    /// Takes notice of a view that was taken, if all of it has come.
+    fn shown(&mut self, is_whole: bool) {
+        let head = self.light.as_ref().filter(|_| is_whole).map(LightFollower::head);
+        let Some(header) = head.and_then(LightHead::header) else { return };
+        self.events.push_back(Event::Shown { header: Box::new(header.clone()) });
+        if let BlockKind::Seal { reason, standings } = &header.kind {
+            self.events.push_back(Event::Ended { reason: *reason, standings: standings.clone() });
+        }
+    }
+
     fn block(&mut self, block: &ProvenBlock) -> Result<(), SessionError> {
         if self.lost {
             return self.hold_against(block);
         }
-        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
+        let follower =
+            self.follower.as_mut().filter(|it| !it.is_joining()).ok_or(SessionError::Unexpected)?;
         if follower.is_full() {
             // The server is busy with what it has to send; what can be put right without it is.
             let before = follower.chain().history_peaks().to_vec();
@@ -439,6 +591,35 @@ impl Session {
                 return Err(SessionError::Follow(error));
             }
         }
+        Ok(())
+    }
+
+    /// Begins to take the match up at a later block.
+    fn join(&mut self, point: JoinPoint) -> Result<(), SessionError> {
+        if self.following == Following::Blocks || self.caught_up || self.lost {
+            return Err(SessionError::Unexpected);
+        }
+        let follower =
+            self.follower.as_mut().filter(|it| !it.is_joining()).ok_or(SessionError::Unexpected)?;
+        let block = point.block.clone();
+        if let Err(error) = follower.join(point) {
+            let evidence = self.witness.fork(follower, &block);
+            self.tell_evidence(evidence);
+            return Err(SessionError::Follow(error));
+        }
+        Ok(())
+    }
+
+    fn join_chunks(&mut self, chunks: Vec<(ChunkId, Vec<u8>)>) -> Result<(), SessionError> {
+        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
+        let Some(block) = follower.join_chunks(chunks).map_err(SessionError::Follow)? else { return Ok(()) };
+        let head = *follower.chain().head();
+        self.witness = Witness::joined(follower.chain(), block);
+        // The turn for which it was signed is over.
+        self.pending.clear();
+        self.relayed = None;
+        self.events.push_back(Event::Joined { head });
+        self.renew_draft(false);
         Ok(())
     }
 
@@ -531,6 +712,9 @@ impl Session {
         let Some(follower) = &self.follower else { return };
         let match_id = follower.chain().match_id();
         self.lost = true;
+        if self.following != Following::Blocks {
+            self.outbox.push_back(ClientMessage::Follow { following: Following::Blocks, packed: true });
+        }
         self.outbox.push_back(ClientMessage::Resume {
             match_id,
             enter_as: self.config.enter_as,
@@ -551,7 +735,7 @@ impl Session {
             return Err(self.history_lost());
         }
         let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        if follower.height() < height {
+        if follower.height() < height || follower.is_joining() {
             return Err(SessionError::Unexpected);
         }
         let is_diverged = follower.is_diverged();
@@ -657,7 +841,11 @@ impl Session {
     fn failed(&mut self, failure: Failure) -> Result<(), SessionError> {
         let resumed = self.has_blocks();
         match (failure, &self.config.open) {
-            (Failure::UnknownHead, _) if resumed && !self.lost => self.ask_for_everything(),
+            (Failure::UnknownHead, _) if resumed && !self.lost && !self.is_light() => {
+                self.ask_for_everything();
+            }
+            // Whoever executes nothing keeps nothing that an operator could be held to.
+            (Failure::NoSuchMatch, _) if self.is_light() => self.events.push_back(Event::Failed(failure)),
             (Failure::NoSuchMatch | Failure::UnknownHead, _) if resumed => return Err(self.history_lost()),
             // Somebody else opened the room at the same moment.
             (Failure::RoomExists, Some(_)) if !resumed => {
@@ -694,6 +882,9 @@ pub enum SessionError {
     /// The genesis has a hash chain for the own seat that is none of this identity.
     #[error("the match has another's hash chain for the own seat")]
     OtherChain,
+    /// What a session that executes nothing is shown does not stand up to verification.
+    #[error("what is shown does not stand up to verification")]
+    View(#[source] ViewError),
     /// What another seat is said to do cannot stand in the next block.
     #[error("the server relayed a transaction that cannot stand in the next block")]
     Relayed(#[source] TransactionError),

@@ -3,8 +3,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, Failure, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey, RECORD_BYTES_MAX,
-    RoomName, RoomSpec, SecretKey, ServerMessage, Trust, Turn, TxHash,
+    ClientMessage, Failure, Following, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey,
+    RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text, Trust, Turn,
+    TxHash,
 };
 use cadastre_simulations::Game;
 use futures_util::{SinkExt, StreamExt};
@@ -24,8 +25,10 @@ use tokio_tungstenite::{
 
 use crate::{
     connection::{Connection, ConnectionError, Received, SUBPROTOCOL},
+    light::Viewport,
     prediction::Predicted,
     session::{Config, Event, Session, SessionError, SubmitError},
+    talk::SayError,
 };
 
 /// Time within which a connection must be open and the client logged in.
@@ -92,7 +95,7 @@ pub struct Client {
     url: ServerUrl,
     trust: Trust,
     identity: SecretKey,
-    session: Session,
+    session: Box<Session>,
     link: Option<Link>,
     /// When the last connection was lost, and how often it was tried since. `None` before the first.
     lost: Option<(Instant, u32)>,
@@ -120,7 +123,7 @@ impl Client {
             url,
             trust,
             identity: config.identity.clone(),
-            session: Session::new(config),
+            session: Box::new(Session::new(config)),
             link: None,
             lost: None,
             retry_after_ms: 0,
@@ -132,6 +135,16 @@ impl Client {
     #[cfg(feature = "faults")]
     pub fn inject(&mut self, fault: crate::Fault) {
         self.session.inject(fault);
+    }
+
+    /// As [`Session::follow`].
+    pub const fn follow(&mut self, following: Following) {
+        self.session.follow(following);
+    }
+
+    /// As [`Session::watch`]; leaves with the next call of [`Client::next`].
+    pub fn watch(&mut self, viewport: Viewport) {
+        self.session.watch(viewport);
     }
 
     /// The session.
@@ -212,6 +225,34 @@ impl Client {
         self.session.decline_takeback()
     }
 
+    /// Says something to those who are in the room; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::say`].
+    pub fn say(&mut self, text: Text) -> Result<TalkHash, SayError> {
+        self.session.say(text)
+    }
+
+    /// Says something without words; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::say`].
+    pub fn react(&mut self, reaction: Reaction) -> Result<TalkHash, SayError> {
+        self.session.react(reaction)
+    }
+
+    /// Tells no more of what somebody says.
+    pub fn mute(&mut self, author: PublicKey) {
+        self.session.mute(author);
+    }
+
+    /// Tells again of what somebody says from now on.
+    pub fn unmute(&mut self, author: PublicKey) {
+        self.session.unmute(author);
+    }
+
     /// Waits for the next event, connecting first if there is no connection, and again with growing pauses
     /// after one was lost. A future dropped half-way costs at most the connection.
     ///
@@ -236,6 +277,8 @@ impl Client {
                     | Event::Lobby(_)
                     | Event::Match { .. }
                     | Event::Block { .. }
+                    | Event::Joined { .. }
+                    | Event::Shown { .. }
                     | Event::Desync(_)
                     | Event::CaughtUp
                     | Event::YourTurn { .. }
@@ -247,7 +290,13 @@ impl Client {
                     | Event::Evidence(_)
                     | Event::Refused { .. }
                     | Event::Ended { .. }
-                    | Event::Failed(_) => {}
+                    | Event::Failed(_)
+                    | Event::Said { .. }
+                    | Event::NotSaid { .. }
+                    | Event::Conversing
+                    | Event::TalkMissed { .. }
+                    | Event::TalkBroken { .. }
+                    | Event::Notice(_) => {}
                 }
                 return Ok(event);
             }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockError, BlockHash, BlockKind, Case, Contradiction, Digest, EVIDENCE_CERTIFICATES_MAX,
+    BlockError, BlockHash, BlockKind, Case, Chain, Contradiction, Digest, EVIDENCE_CERTIFICATES_MAX,
     EVIDENCE_RECEIPTS_MAX, Evidence, Header, Height, Judged, ProvenBlock, ProvenHeader, ProvenReceipt,
     Randomness, Revocations, SignedCertificate, Turn, Verdict,
 };
@@ -60,6 +60,15 @@ struct Kept {
 }
 
 impl Witness {
+    /// Begins anew at a block after which `chain` was taken up.
+    pub(crate) fn joined(chain: &Chain, block: ProvenHeader) -> Self {
+        let head = chain.head();
+        let kept = Kept { height: head.height, hash: head.block, proven: block };
+        let later = *chain.signer_certificate() != chain.genesis().signer;
+        let certificates = later.then(|| (chain.signer().serial(), chain.signer_certificate().clone()));
+        Self { headers: [kept].into(), certificates: certificates.into_iter().collect(), ..Self::default() }
+    }
+
     /// Takes a receipt that was verified. What is for a transaction of this session is not crowded out by others.
     pub(crate) fn promised(&mut self, turn: Turn, is_own: bool, receipt: ProvenReceipt) {
         if self.promises.iter().any(|promise| promise.receipt == receipt) {
@@ -153,6 +162,8 @@ impl Witness {
             return None;
         }
         let before = desync.before.as_ref().map(ProvenHeader::of).transpose().ok()?;
+        // Of the block after which the match was joined there is only the header.
+        let before = before.or_else(|| self.headers.back().map(|kept| kept.proven.clone()));
         let chunks = desync.incident.before.snapshot();
         let case = Case::BadState { before, start: self.start.clone(), block: desync.block.clone() };
         self.checked(Evidence { chunks, ..self.draft(follower, case) })

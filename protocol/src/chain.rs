@@ -7,6 +7,7 @@
 mod clock;
 mod draft;
 mod error;
+mod join;
 mod open_turn;
 mod state;
 
@@ -31,6 +32,7 @@ use crate::{
 pub use clock::SeatClock;
 pub use draft::Draft;
 pub use error::{BlockError, GenesisError, TransactionError};
+pub use join::{JoinError, JoinPoint, VerifiedJoinPoint};
 pub use open_turn::{Admission, OpenTurn};
 pub use state::ChainState;
 use state::SeatState;

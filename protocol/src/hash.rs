@@ -163,6 +163,12 @@ contexts! {
     SessionSeed = "session seed",
     /// One record of a replay file, linked to the one before.
     ReplayLink = "replay link",
+    /// What somebody says.
+    Talk = "talk",
+    /// A place where people talk, as the line before the first.
+    TalkPlace = "talk place",
+    /// A line of a conversation, linked to the one before.
+    TalkLine = "talk line",
 }
 
 /// An incremental hash under one context.

@@ -88,6 +88,16 @@ impl ChainTip {
         Self { element: anchor, revealed: 0 }
     }
 
+    /// Is this the element revealed last?
+    pub(crate) fn is_at(self, element: Digest) -> bool {
+        self.element == element
+    }
+
+    /// Does this chain, of at most so many elements, begin with `anchor`? Costs a hash for each element revealed.
+    pub(crate) fn stems_from(self, anchor: Digest, most: u32) -> bool {
+        self.revealed <= most && (0..self.revealed).fold(self.element, |element, _| link(element)) == anchor
+    }
+
     /// The tip after `element`; `None` if that is not the next.
     pub(crate) fn reveal(self, element: Digest) -> Option<Self> {
         let revealed = self.revealed.checked_add(1)?;

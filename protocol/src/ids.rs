@@ -250,6 +250,14 @@ digest! {
     /// Commits to the whole state of the simulation.
     StateRoot
 }
+digest! {
+    /// Names what somebody said: the hash of its body, without the signature.
+    TalkHash
+}
+digest! {
+    /// Names a line of a conversation, and with it all lines before.
+    LineHash
+}
 
 impl MatchId {
     /// The genesis as the block before the first.

@@ -10,6 +10,7 @@ mod certificate;
 mod chain;
 mod codec;
 mod compare;
+mod conversation;
 mod delegation;
 mod evidence;
 mod genesis;
@@ -22,6 +23,7 @@ mod limit;
 pub mod log;
 pub mod merkle;
 mod message;
+mod packed;
 mod proof;
 mod randomness;
 mod receipt;
@@ -29,7 +31,10 @@ mod record;
 mod revocation;
 mod setup;
 mod state_tree;
+mod talk;
+mod text;
 mod transaction;
+mod view;
 
 pub use block::{
     Absence, AbsenceReason, Block, BlockKind, Entry, Header, ProvenBlock, ReadBlock, ReadEntry,
@@ -37,11 +42,13 @@ pub use block::{
 };
 pub use certificate::{Certificate, CertificateError, KeyRole, SignedCertificate, VerifiedCertificate};
 pub use chain::{
-    Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head,
-    NextTransaction, OpenTurn, REOPENS_MAX, SeatClock, TransactionError, chain_leaf,
+    Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head, JoinError,
+    JoinPoint, NextTransaction, OpenTurn, REOPENS_MAX, SeatClock, TransactionError, VerifiedJoinPoint,
+    chain_leaf,
 };
 pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
 pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, PHASES_MAX};
+pub use conversation::{CheckedTalk, Conversation, LINES_KEPT, Line, LineError, Seen};
 pub use delegation::{Delegation, DelegationError, SignedDelegation, VerifiedDelegation};
 pub use evidence::{
     Case, Contradiction, Culprit, EVIDENCE_BYTES_MAX, EVIDENCE_CERTIFICATES_MAX, EVIDENCE_MAGIC,
@@ -60,15 +67,17 @@ pub use handshake::{
 pub use hash::{Context, Digest, Hasher, hash};
 pub use hash_chain::{ChainSecret, ChainStart, HashChain, RANDOM_TURNS_MAX};
 pub use ids::{
-    Attempt, BlockHash, Epoch, Height, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot, Turn,
-    TxHash,
+    Attempt, BlockHash, Epoch, Height, LineHash, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot,
+    TalkHash, Turn, TxHash,
 };
 pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signature};
 pub use limit::Limit;
 pub use message::{
-    ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, GoodbyeReason, Limits, Lobby,
-    LobbySeat, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, Relay, RoomName, RoomSpec, ServerMessage,
+    CHUNKS_BYTES_MAX, ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, Following,
+    GoodbyeReason, Limits, Lobby, LobbySeat, Notice, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, Relay,
+    RoomName, RoomSpec, ServerMessage,
 };
+pub use packed::{pack, read_server_message};
 pub use proof::{BATCH_OBJECTS_MAX, ServerProof, block_leaf, receipt_leaf};
 pub use randomness::sealed_commands;
 pub use receipt::{ProvenReceipt, Receipt, ReceiptError};
@@ -83,6 +92,9 @@ pub use setup::{
 };
 pub use state_tree::{
     CHUNK_BYTES_MAX, ChunkId, ChunkProof, STATE_TREE_DEPTH, StateTree, StateWalk, WALK_FANOUT,
-    WALK_NODES_MAX, WalkError, chunks_from_bytes, chunks_to_bytes,
+    WALK_NODES_MAX, WalkError, chunk_hash, chunks_from_bytes, chunks_to_bytes, root_beside,
 };
+pub use talk::{Reaction, ReadTalk, SignedTalk, Talk, TalkPlace, TalkRefusal, Words};
+pub use text::{TEXT_BYTES_MAX, TEXT_CHARS_MAX, Text, TextError};
 pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};
+pub use view::{LightHead, Since, VIEWPORT_CHUNKS_MAX, View, ViewError};

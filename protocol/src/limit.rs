@@ -25,6 +25,10 @@ pub enum Limit {
     OthersPerIdentity,
     /// How often anything is said from an address.
     MessagesPerAddress,
+    /// How often an identity says something to others.
+    TalksPerIdentity,
+    /// How often something is said to others from an address.
+    TalksPerAddress,
 }
 
 impl Limit {
@@ -41,6 +45,8 @@ impl Limit {
             Self::ComparesPerIdentity => "compares_per_identity_rate",
             Self::OthersPerIdentity => "others_per_identity_rate",
             Self::MessagesPerAddress => "messages_per_address_rate",
+            Self::TalksPerIdentity => "talks_per_identity_rate",
+            Self::TalksPerAddress => "talks_per_address_rate",
         }
     }
 }

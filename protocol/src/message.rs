@@ -4,20 +4,25 @@ use bincode::{Decode, Encode};
 
 use crate::{
     block::ProvenBlock,
-    chain::TransactionError,
-    codec::{DECODE_BYTES_MAX, Wire},
+    chain::{JoinPoint, TransactionError},
+    codec::{DECODE_BYTES_MAX, Wire, strictly_ascending},
     compare::{CompareAnswer, CompareRequest},
+    conversation::{LINES_KEPT, Line},
     genesis::{
         AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, TakebackPolicy, TurnMode, Visibility,
     },
     hash::Digest,
     hash_chain::ChainStart,
-    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, Turn, TxHash},
+    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, TalkHash, Turn, TxHash},
     keys::PublicKey,
     limit::Limit,
     receipt::ProvenReceipt,
     setup::{RULES_NAME_BYTES_MAX, is_rules_name},
+    state_tree::{CHUNK_BYTES_MAX, ChunkId},
+    talk::{SignedTalk, TalkPlace, TalkRefusal},
+    text::Text,
     transaction::SignedTransaction,
+    view::{VIEWPORT_CHUNKS_MAX, View},
 };
 
 /// Longest room name, in bytes.
@@ -28,6 +33,9 @@ pub const DISPLAY_NAME_BYTES_MAX: usize = 32;
 
 /// Longest explanation in a refusal, in bytes.
 pub const REASON_BYTES_MAX: usize = 120;
+
+/// Most bytes of chunks in one [`ServerMessage::Chunks`].
+pub const CHUNKS_BYTES_MAX: usize = 48 * 1024;
 
 /// Name of a room: 1 to 32 of `a`–`z`, `A`–`Z`, `0`–`9`, `-`, `_` and `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -45,7 +53,7 @@ impl RoomName {
         &self.0
     }
 
-    fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         (1..=ROOM_NAME_BYTES_MAX).contains(&self.0.len()) && self.0.bytes().all(plain)
     }
@@ -122,6 +130,17 @@ pub enum EnterAs {
     Player,
     /// To watch.
     Spectator,
+    /// To watch without executing anything: by views instead of blocks.
+    Light,
+}
+
+/// How a client wants to be told of what it has missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Following {
+    /// By every block.
+    Blocks,
+    /// By a snapshot and the blocks after it, where that is shorter.
+    Snapshot,
 }
 
 /// From the client, after Accept.
@@ -169,6 +188,19 @@ pub enum ClientMessage {
     Ping(u64),
     /// Compares states after a desync.
     Compare(CompareRequest),
+    /// Says before Enter or Resume how the client wants to be told of the match. One that has said nothing gets
+    /// every block as it is.
+    Follow {
+        /// Of what it has missed.
+        following: Following,
+        /// Whether it takes [`ServerMessage::Packed`].
+        packed: bool,
+    },
+    /// Says of which chunks a guest who entered as [`EnterAs::Light`] wants to be shown; of all, if of none in
+    /// particular. Ascending, and at most [`VIEWPORT_CHUNKS_MAX`].
+    Watch(Option<Vec<ChunkId>>),
+    /// Says something to those who are in the room. The same bytes may be said again at any time.
+    Say(SignedTalk),
 }
 
 /// From the server.
@@ -244,6 +276,44 @@ pub enum ServerMessage {
         seat: Seat,
         /// The turn to go back to; `None` when it declines, or wants it no more.
         to_turn: Option<Turn>,
+    },
+    /// The match as it stands after a later block: the chunks of the game's state follow, and the blocks after it.
+    Snapshot(Box<JoinPoint>),
+    /// The next chunks of a snapshot, ascending, at most [`CHUNKS_BYTES_MAX`] bytes of them.
+    Chunks(Vec<(ChunkId, Vec<u8>)>),
+    /// A message, compressed: see [`crate::read_server_message`].
+    Packed(Vec<u8>),
+    /// A block and what it changed, for whoever entered as [`EnterAs::Light`].
+    View(Box<View>),
+    /// Where one talks from now on, with the last lines there.
+    Conversation {
+        /// Where.
+        place: TalkPlace,
+        /// The last lines that were told, each the next of the one before.
+        lines: Vec<Line>,
+    },
+    /// The next line of the conversation.
+    Said(Line),
+    /// Something that was said is not passed on.
+    NotSaid {
+        /// What.
+        talk: TalkHash,
+        /// Why.
+        refusal: TalkRefusal,
+    },
+    /// The server has something to say to everybody.
+    Notice(Notice),
+}
+
+/// What a server tells everybody, by its own word.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Notice {
+    /// The words of the operator.
+    Text(Text),
+    /// The server stops.
+    Shutdown {
+        /// When, in milliseconds from now.
+        in_ms: u32,
     },
 }
 
@@ -370,6 +440,34 @@ pub enum GoodbyeReason {
     TooFast,
 }
 
+impl ServerMessage {
+    /// The [`ServerMessage::Chunks`] that carry a state, ascending as it is.
+    pub fn chunks_of(state: Vec<(ChunkId, Vec<u8>)>) -> Vec<Self> {
+        let mut messages = Vec::new();
+        let (mut chunks, mut bytes) = (Vec::new(), 0);
+        for (id, chunk) in state {
+            if bytes + chunk.len() > CHUNKS_BYTES_MAX {
+                messages.push(Self::Chunks(std::mem::take(&mut chunks)));
+                bytes = 0;
+            }
+            bytes += chunk.len();
+            chunks.push((id, chunk));
+        }
+        if !chunks.is_empty() {
+            messages.push(Self::Chunks(chunks));
+        }
+        messages
+    }
+}
+
+/// Are these chunks in order, each within its limit, and all together with `other` bytes within that of a message?
+pub(crate) fn are_chunks(chunks: &[(ChunkId, Vec<u8>)], other: usize) -> bool {
+    let bytes: usize = chunks.iter().map(|(_, chunk)| chunk.len()).sum();
+    strictly_ascending(chunks.iter().map(|(id, _)| *id))
+        && chunks.iter().all(|(_, chunk)| chunk.len() <= CHUNK_BYTES_MAX)
+        && bytes.saturating_add(other) <= CHUNKS_BYTES_MAX
+}
+
 impl Wire for ClientMessage {
     const BYTES_MAX: usize = 12 * 1024;
 
@@ -390,8 +488,17 @@ impl Wire for ClientMessage {
                 }
             }
             Self::Compare(request) => request.validate(),
-            Self::Ready { .. } | Self::Resume { .. } | Self::Submit(_) | Self::Leave | Self::Ping(_) => {
-                Ok(())
+            Self::Ready { .. }
+            | Self::Resume { .. }
+            | Self::Submit(_)
+            | Self::Leave
+            | Self::Ping(_)
+            | Self::Follow { .. }
+            | Self::Watch(None)
+            | Self::Say(_) => Ok(()),
+            Self::Watch(Some(chunks)) => {
+                let fits = (1..=VIEWPORT_CHUNKS_MAX).contains(&chunks.len());
+                if fits && strictly_ascending(chunks.iter().copied()) { Ok(()) } else { Err("viewport") }
             }
         }
     }
@@ -406,7 +513,7 @@ impl Wire for ServerMessage {
                 let players_fit = lobby.seats.iter().all(|seat| seat.name.is_valid());
                 let names_fit = lobby.room.is_valid() && is_rules_name(&lobby.spec.rules) && players_fit;
                 let seats = lobby.seats.iter().map(|seat| seat.seat);
-                if names_fit && crate::codec::strictly_ascending(seats) { Ok(()) } else { Err("lobby") }
+                if names_fit && strictly_ascending(seats) { Ok(()) } else { Err("lobby") }
             }
             Self::Genesis { names, .. } => {
                 let fits = names.len() <= usize::from(SEATS_MAX) && names.iter().all(DisplayName::is_valid);
@@ -425,6 +532,23 @@ impl Wire for ServerMessage {
                 Err("reason")
             }
             Self::Compared(answer) => answer.validate(),
+            Self::Snapshot(point) => point.validate(),
+            Self::Chunks(chunks) => {
+                if are_chunks(chunks, 0) && !chunks.is_empty() {
+                    Ok(())
+                } else {
+                    Err("chunks")
+                }
+            }
+            Self::View(view) => view.validate(),
+            Self::Conversation { place, lines } => {
+                if place.is_valid() && lines.len() <= LINES_KEPT {
+                    Ok(())
+                } else {
+                    Err("conversation")
+                }
+            }
+            Self::Notice(Notice::Text(text)) => text.check().map_err(|_| "text"),
             Self::Accept { .. }
             | Self::Block(_)
             | Self::CaughtUp { .. }
@@ -435,7 +559,11 @@ impl Wire for ServerMessage {
             | Self::Goodbye { .. }
             | Self::Relay(_)
             | Self::Limited { .. }
-            | Self::Takeback { .. } => Ok(()),
+            | Self::Takeback { .. }
+            | Self::Packed(_)
+            | Self::Said(_)
+            | Self::NotSaid { .. }
+            | Self::Notice(Notice::Shutdown { .. }) => Ok(()),
         }
     }
 }

@@ -111,6 +111,34 @@ impl StateTree {
         ChunkProof { id, siblings }
     }
 
+    /// The nodes beside some chunks: together with these they give the root ([`root_beside`]). Both lists ascend;
+    /// `all` are the chunks that the tree holds, `watched` some of them.
+    pub fn beside(&self, watched: &[ChunkId], all: &[ChunkId]) -> Vec<Digest> {
+        let mut beside = Vec::new();
+        self.collect_beside(STATE_TREE_DEPTH, 0, (watched, all), &mut beside);
+        beside
+    }
+
+    fn collect_beside(
+        &self,
+        level: usize,
+        index: usize,
+        (watched, all): (&[ChunkId], &[ChunkId]),
+        beside: &mut Vec<Digest>,
+    ) {
+        if all.is_empty() {
+            return;
+        }
+        if watched.is_empty() {
+            return beside.push(self.get(level, index));
+        }
+        if let Some(below) = level.checked_sub(1) {
+            let (watched, all) = (halves(below, watched, |id| *id), halves(below, all, |id| *id));
+            self.collect_beside(below, 2 * index, (watched.0, all.0), beside);
+            self.collect_beside(below, 2 * index + 1, (watched.1, all.1), beside);
+        }
+    }
+
     /// The nodes four levels below a node, from left to right. Nothing of a level that is not one of 4, 8, 12
     /// and 16.
     pub fn below(&self, level: u8, index: u16) -> Option<[Digest; WALK_FANOUT]> {
@@ -162,6 +190,43 @@ impl ChunkProof {
         }
         StateRoot::new(digest)
     }
+}
+
+/// The root of the state that has chunks with these hashes ([`chunk_hash`]) and, beside them, the nodes that
+/// [`StateTree::beside`] gave. `None` when these are too few or too many.
+pub fn root_beside(watched: &[(ChunkId, Digest)], all: &[ChunkId], beside: &[Digest]) -> Option<StateRoot> {
+    let mut rest = beside.iter();
+    let root = join_beside(STATE_TREE_DEPTH, watched, all, &mut rest)?;
+    rest.next().is_none().then(|| StateRoot::new(root))
+}
+
+fn join_beside(
+    level: usize,
+    watched: &[(ChunkId, Digest)],
+    all: &[ChunkId],
+    beside: &mut std::slice::Iter<'_, Digest>,
+) -> Option<Digest> {
+    if all.is_empty() {
+        return watched.is_empty().then(|| EMPTY[level]);
+    }
+    if watched.is_empty() {
+        return beside.next().copied();
+    }
+    let Some(below) = level.checked_sub(1) else { return Some(watched[0].1) };
+    let (watched, all) = (halves(below, watched, |(id, _)| *id), halves(below, all, |id| *id));
+    let left = join_beside(below, watched.0, all.0, beside)?;
+    let right = join_beside(below, watched.1, all.1, beside)?;
+    Some(node(&left, &right))
+}
+
+/// What lies below the left and the right half of a node, by the bit of the chunks' numbers that tells them apart.
+fn halves<T>(bit: usize, chunks: &[T], id: impl Fn(&T) -> ChunkId) -> (&[T], &[T]) {
+    chunks.split_at(chunks.partition_point(|chunk| id(chunk).index() >> bit & 1 == 0))
+}
+
+/// What stands for a chunk in the tree.
+pub fn chunk_hash(chunk: &[u8]) -> Digest {
+    leaf(chunk)
 }
 
 /// Chunks as files hold them: `count u32 ‖ (id u16 ‖ length u16 ‖ bytes)…`.
@@ -326,6 +391,34 @@ mod tests {
             steps.update([(*id, Some(bytes.as_slice()))]);
         }
         assert_eq!(steps.root(), whole.root());
+    }
+
+    #[test]
+    fn some_chunks_and_what_lies_beside_them_give_the_root() {
+        let chunks: Vec<_> = (0..9).chain([500, 65535]).map(chunk).collect();
+        let whole = tree(&chunks);
+        let all: Vec<_> = chunks.iter().map(|(id, _)| *id).collect();
+        for some in [&chunks[..], &chunks[..1], &chunks[3..5], &chunks[8..], &chunks[10..], &[]] {
+            let ids: Vec<_> = some.iter().map(|(id, _)| *id).collect();
+            let hashes: Vec<_> = some.iter().map(|(id, bytes)| (*id, chunk_hash(bytes))).collect();
+            let beside = whole.beside(&ids, &all);
+            assert_eq!(root_beside(&hashes, &all, &beside), Some(whole.root()));
+            let mut longer = beside.clone();
+            longer.push(Digest::ZERO);
+            assert_eq!(root_beside(&hashes, &all, &longer), None);
+            if let Some((_, shorter)) = beside.split_last() {
+                assert_eq!(root_beside(&hashes, &all, shorter), None);
+            }
+            if let Some(((id, hash), rest)) = hashes.split_first() {
+                let others: Vec<_> = std::iter::once((*id, beside.first().copied().unwrap_or(Digest::ZERO)))
+                    .chain(rest.iter().copied())
+                    .collect();
+                assert!(others[0].1 != *hash);
+                assert!(root_beside(&others, &all, &beside) != Some(whole.root()));
+            }
+        }
+        assert_eq!(whole.beside(&all, &all), [], "the whole state needs nothing beside it");
+        assert_eq!(root_beside(&[(ChunkId::new(77), Digest::ZERO)], &all, &[]), None, "no such chunk");
     }
 
     #[test]

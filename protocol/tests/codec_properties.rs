@@ -9,12 +9,13 @@ use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
     CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock, CodecError,
     CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Entry,
-    Epoch, Genesis, Header, Height, KeyRole, Limits, Lobby, LobbySeat, MatchId, Millis, PHASES_MAX, Parent,
-    ProvenBlock, ProvenReceipt, PublicKey, Randomness, RandomnessMode, Receipt, Refusal, ReopenReason,
-    RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason, Seat, SeatHolder, Seq, ServerMessage,
-    ServerProof, Signature, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy,
-    Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode,
-    TurnRules, TxHash, Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, decode_exact, encode,
+    Epoch, Following, Genesis, Header, Height, KeyRole, LINES_KEPT, Limits, Line, LineHash, Lobby, LobbySeat,
+    MatchId, Millis, Notice, PHASES_MAX, Parent, ProvenBlock, ProvenReceipt, PublicKey, Randomness,
+    RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH,
+    SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof, Signature, SignedCertificate,
+    SignedDelegation, SignedTalk, SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy,
+    Talk, TalkPlace, Text, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash,
+    Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, Words, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -130,6 +131,11 @@ proptest! {
 
     #[test]
     fn delegations_come_back(value in delegation()) {
+        comes_back(&value)?;
+    }
+
+    #[test]
+    fn talks_come_back(value in talk()) {
         comes_back(&value)?;
     }
 
@@ -615,7 +621,56 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         Just(ClientMessage::Leave),
         any::<u64>().prop_map(ClientMessage::Ping),
         compare_request().prop_map(ClientMessage::Compare),
+        (sample::select(&[Following::Blocks, Following::Snapshot]), any::<bool>())
+            .prop_map(|(following, packed)| ClientMessage::Follow { following, packed }),
+        option::of(collection::btree_set(any::<u16>(), 1..=64)).prop_map(|chunks| {
+            ClientMessage::Watch(chunks.map(|chunks| chunks.into_iter().map(ChunkId::new).collect()))
+        }),
+        signed_talk().prop_map(ClientMessage::Say),
     ]
+}
+
+fn talk_place() -> impl Strategy<Value = TalkPlace> {
+    prop_oneof![
+        (public_key(), room_name(), any::<[u8; 16]>()).prop_map(|(service, room, nonce)| TalkPlace::Lobby {
+            service,
+            room,
+            nonce
+        }),
+        match_id().prop_map(TalkPlace::Match),
+    ]
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    "\\PC{1,100}".prop_filter_map("a text", |text| Text::new(&text).ok())
+}
+
+fn talk() -> impl Strategy<Value = Talk> {
+    let words =
+        prop_oneof![text().prop_map(Words::Text), sample::select(&Reaction::ALL).prop_map(Words::Reaction),];
+    let seen = (any::<u64>(), digest()).prop_map(|(number, line)| Seen { number, line: LineHash::new(line) });
+    let rest = (any::<u32>(), seen, words);
+    (talk_place(), public_key(), rest).prop_map(|(place, author, (number, seen, words))| Talk {
+        version: 1,
+        place,
+        author,
+        number,
+        seen,
+        words,
+    })
+}
+
+fn signed_talk() -> impl Strategy<Value = SignedTalk> {
+    (talk(), signature()).prop_map(|(talk, signature)| SignedTalk { body: encode(&talk), signature })
+}
+
+fn line() -> impl Strategy<Value = Line> {
+    (any::<u64>(), digest(), millis(), signed_talk()).prop_map(|(number, previous, received, talk)| Line {
+        number,
+        previous: LineHash::new(previous),
+        received,
+        talk,
+    })
 }
 
 fn roots() -> impl Strategy<Value = Vec<StateRoot>> {
@@ -703,5 +758,15 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         compare_answer().prop_map(ServerMessage::Compared),
         (any_seat(), option::of(any::<u32>()))
             .prop_map(|(seat, to_turn)| ServerMessage::Takeback { seat, to_turn: to_turn.map(Turn::new) }),
+        collection::btree_map(any::<u16>(), bytes(400), 1..9).prop_map(|chunks| {
+            let chunks = chunks.into_iter().map(|(id, chunk)| (ChunkId::new(id), chunk));
+            ServerMessage::Chunks(chunks.collect())
+        }),
+        bytes(400).prop_map(ServerMessage::Packed),
+        (talk_place(), collection::vec(line(), 0..=LINES_KEPT))
+            .prop_map(|(place, lines)| ServerMessage::Conversation { place, lines }),
+        line().prop_map(ServerMessage::Said),
+        text().prop_map(|text| ServerMessage::Notice(Notice::Text(text))),
+        any::<u32>().prop_map(|in_ms| ServerMessage::Notice(Notice::Shutdown { in_ms })),
     ]
 }

@@ -8,13 +8,14 @@ mod support;
 use std::path::Path;
 
 use cadastre_protocol::{
-    Block, ClientHandshake, Context, Digest, Genesis, Hasher, Millis, ProvenBlock, ProvenReceipt, Receipt,
-    ServerProof, Signature, SignedCertificate, SignedDelegation, SignedRevocations, SignedTransaction, Trust,
-    block_leaf, decode_exact, encode, hash, receipt_leaf,
+    Block, ClientHandshake, Context, Conversation, Digest, Genesis, Hasher, Millis, ProvenBlock,
+    ProvenReceipt, ReadTalk, Receipt, ServerProof, Signature, SignedCertificate, SignedDelegation,
+    SignedRevocations, SignedTalk, SignedTransaction, Talk, Trust, block_leaf, decode_exact, encode, hash,
+    receipt_leaf,
 };
 use support::{
     genesis, key,
-    samples::{Kind, SAMPLES, batch, certificates, delegations, headers, revocations, transactions},
+    samples::{Kind, SAMPLES, batch, certificates, delegations, headers, revocations, talks, transactions},
 };
 
 /// Types that have the same outer shape, bytes and then a signature or proof: what is inside tells them apart.
@@ -104,6 +105,7 @@ enum Place {
     Certificate,
     Revocations,
     Delegation,
+    Talk,
     Transaction,
     Receipt,
     Block,
@@ -111,11 +113,12 @@ enum Place {
     HandshakeMessage,
 }
 
-const PLACES: [Place; 9] = [
+const PLACES: [Place; 10] = [
     Place::Genesis,
     Place::Certificate,
     Place::Revocations,
     Place::Delegation,
+    Place::Talk,
     Place::Transaction,
     Place::Receipt,
     Place::Block,
@@ -135,6 +138,14 @@ impl Place {
             Self::Certificate => SignedCertificate { body, signature }.verify(&key).is_ok(),
             Self::Revocations => SignedRevocations { body, signature }.verify(&key).is_ok(),
             Self::Delegation => SignedDelegation { body, signature }.verify(&key).is_ok(),
+            Self::Talk => {
+                let talk = SignedTalk { body, signature }.read();
+                let at_its_place = |read: ReadTalk| {
+                    let place = read.get().place.clone();
+                    Conversation::begin(place).check(read).is_ok()
+                };
+                talk.is_ok_and(at_its_place)
+            }
             Self::Transaction => {
                 let read = SignedTransaction { body, signature }.read();
                 read.is_ok_and(|mut read| read.verify(&key).is_ok())
@@ -192,6 +203,7 @@ impl Object {
             | Place::Certificate
             | Place::Revocations
             | Place::Delegation
+            | Place::Talk
             | Place::Transaction
             | Place::Batch
             | Place::HandshakeMessage => None,
@@ -221,6 +233,10 @@ fn objects() -> Vec<Object> {
     }
     for (name, delegation) in delegations() {
         objects.push(Object::new(Place::Delegation, name, Context::Delegation, encode(&delegation)));
+    }
+    for (name, talk) in talks() {
+        let talk = Talk { author: KEY.public(), ..talk };
+        objects.push(Object::new(Place::Talk, name, Context::Talk, encode(&talk)));
     }
     for (name, transaction) in transactions() {
         objects.push(Object::new(Place::Transaction, name, Context::Transaction, encode(&transaction)));

@@ -107,6 +107,11 @@ fn control_characters_in_a_name() {
 }
 
 #[test]
+fn text_that_does_not_show() {
+    of_the_vectors(15, |refused| refused.error == CodecError::Invalid("text"));
+}
+
+#[test]
 fn one_more_than_the_limit() {
     let limits = ["of 17", "of 33", "of 65", "of 4097", "nine", "17 entries"];
     of_the_vectors(6, |refused| limits.iter().any(|limit| says(refused, limit)));

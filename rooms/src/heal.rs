@@ -72,6 +72,11 @@ impl Comparisons {
         }
     }
 
+    /// The state of the game.
+    pub(crate) const fn state(&self) -> &State {
+        self.history.newest()
+    }
+
     /// A turn was executed on `game`, and changed the chunks `dirty`.
     pub(crate) fn executed(&mut self, game: &Game, turn: Turn, orders: &TurnOrders<'_>, dirty: &[ChunkId]) {
         self.history.push(game, turn, orders, dirty);

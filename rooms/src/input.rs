@@ -1,11 +1,14 @@
 //! What a room is told, and what it wants done.
 
+use std::sync::Arc;
+
 use cadastre_protocol::{
-    BlockError, BlockHash, ChainStart, ChainState, CompareRequest, Digest, DisplayName, EnterAs, Failure,
-    GoodbyeReason, Height, MatchId, Millis, PublicKey, RoomName, SealReason, Seat, SeatSet, Seq,
-    ServerMessage, ServerProof, SignedTransaction, Turn,
+    BlockError, BlockHash, ChainStart, ChainState, ChunkId, CompareRequest, Digest, DisplayName, EnterAs,
+    Failure, GoodbyeReason, Height, Line, MatchId, Millis, ProvenHeader, PublicKey, RoomName, SealReason,
+    Seat, SeatSet, Seq, ServerMessage, ServerProof, SignedCertificate, SignedTalk, SignedTransaction, Since,
+    StateTree, Turn, View,
 };
-use cadastre_simulations::{Incident, Snapshot};
+use cadastre_simulations::{Incident, Snapshot, State};
 
 /// Somebody in a room: one connection, named by the shell and never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +76,13 @@ pub enum Input {
         /// What it says or asks.
         request: CompareRequest,
     },
+    /// A guest says something to the others.
+    Say {
+        /// Who.
+        guest: GuestId,
+        /// As it came.
+        talk: SignedTalk,
+    },
     /// A guest is gone, for whatever reason.
     Leave {
         /// Who.
@@ -119,6 +129,15 @@ pub enum Output {
         /// The last that is on disk.
         to: Height,
     },
+    /// From now on show a light spectator what [`Output::Show`] says, beginning with the newest of it.
+    Watch {
+        /// Whom.
+        guest: GuestId,
+        /// The block that it has.
+        after: Height,
+    },
+    /// Light spectators may see this; it comes after what they were shown before.
+    Show(Arc<Shown>),
     /// Tell a connection that it was not admitted. It will not be mentioned again.
     Refuse {
         /// Whom.
@@ -137,6 +156,50 @@ pub enum Output {
     WakeAt(Millis),
     /// Something the operator may want to see. No part of the game.
     Observed(Event),
+}
+
+/// A block on disk and the state after it, as light spectators are shown it: each the part that it watches.
+#[derive(Debug)]
+pub struct Shown {
+    /// The block.
+    pub block: ProvenHeader,
+    /// Its height.
+    pub height: Height,
+    /// Certificate of its signer.
+    pub signer: SignedCertificate,
+    /// Of the state.
+    pub tree: StateTree,
+    /// The state.
+    pub state: State,
+    /// The chunks that are not as they were after the block before, ascending.
+    pub dirty: Vec<ChunkId>,
+}
+
+impl Shown {
+    /// The messages that show all that somebody watches; `place` proves that what it has seen before stands in the
+    /// chain of this block.
+    pub fn whole(&self, viewport: Option<&[ChunkId]>, place: Vec<Digest>) -> Vec<ServerMessage> {
+        let since = Since::Nothing { signer: self.signer.clone(), place };
+        let watched = watched(&self.state.ids(), viewport);
+        self.messages(&watched, since, &watched)
+    }
+
+    /// The messages that show what changed of that, for somebody who has seen the block before.
+    pub fn changes(&self, viewport: Option<&[ChunkId]>) -> Vec<ServerMessage> {
+        let changed = watched(&self.dirty, viewport);
+        self.messages(&watched(&self.state.ids(), viewport), Since::Before, &changed)
+    }
+
+    fn messages(&self, watched: &[ChunkId], since: Since, chunks: &[ChunkId]) -> Vec<ServerMessage> {
+        let beside = self.tree.beside(watched, &self.state.ids());
+        View::messages(self.block.clone(), since, beside, self.state.chunks(chunks))
+    }
+}
+
+/// Those of some chunks that somebody watches.
+fn watched(chunks: &[ChunkId], viewport: Option<&[ChunkId]>) -> Vec<ChunkId> {
+    let is_watched = |id: &&ChunkId| viewport.is_none_or(|viewport| viewport.binary_search(id).is_ok());
+    chunks.iter().filter(is_watched).copied().collect()
 }
 
 /// Everything that has to be on disk together, or not at all.
@@ -210,6 +273,8 @@ pub enum Record {
         /// Of the game.
         snapshot: Snapshot,
     },
+    /// Something was said. It takes the place of the line [`cadastre_protocol::LINES_KEPT`] before it.
+    Said(Line),
 }
 
 impl Record {
@@ -217,7 +282,7 @@ impl Record {
     pub const fn leaf(&self) -> Option<Digest> {
         match self {
             Self::Accepted { leaf, .. } | Self::Block { leaf, .. } => Some(*leaf),
-            Self::Begin { .. } | Self::Double { .. } | Self::Keyframe { .. } => None,
+            Self::Begin { .. } | Self::Double { .. } | Self::Keyframe { .. } | Self::Said(_) => None,
         }
     }
 }
@@ -250,6 +315,15 @@ pub enum Event {
     },
     /// A transaction was refused.
     Refused {
+        /// Whose connection.
+        guest: GuestId,
+        /// One word for the reason.
+        kind: &'static str,
+    },
+    /// Something was said, and is passed on as soon as it may be.
+    Said,
+    /// Something that was said is not passed on.
+    NotSaid {
         /// Whose connection.
         guest: GuestId,
         /// One word for the reason.

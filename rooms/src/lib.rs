@@ -14,7 +14,8 @@ mod input;
 mod lobby;
 mod playing;
 mod room;
+mod talk;
 
 pub use heal::COMPARISONS_MAX;
-pub use input::{Event, GuestId, Input, Output, Record, Records};
+pub use input::{Event, GuestId, Input, Output, Record, Records, Shown};
 pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Restored, Room};

@@ -1,19 +1,23 @@
 //! A match that runs: transactions come in, blocks go out.
 
-use std::collections::VecDeque;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use cadastre_protocol::{
-    AbsenceReason, Admission, BlockError, BlockKind, Chain, CheckedBlock, CompareAnswer, CompareRequest,
-    DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain, Height, Millis, OpenTurn,
-    ProvenBlock, ProvenReceipt, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay,
-    ReopenReason, SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate,
-    SignedTransaction, TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
+    AbsenceReason, Admission, BlockError, BlockKind, Chain, ChainState, CheckedBlock, ChunkId, CompareAnswer,
+    CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain, Height, Line,
+    Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness, ReadBlock, ReadEntry,
+    ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet, ServerMessage,
+    ServerProof, SignedCertificate, SignedTransaction, StateTree, TAKEBACK_TURNS_MAX, TransactionBody, Turn,
+    TxHash, Visibility, Work, block_leaf, encode,
 };
-use cadastre_simulations::{Game, Incident};
+use cadastre_simulations::{Game, Incident, Snapshot, State};
 
 use crate::{
     heal::Comparisons,
-    input::{Event, GuestId, Record, Records},
+    input::{Event, GuestId, Record, Records, Shown},
     room::{KEYFRAME_TURNS, Restored},
 };
 
@@ -32,20 +36,41 @@ pub(crate) struct Playing {
     /// Height of the newest block that is on disk: what others may know.
     pub(crate) committed: Height,
     /// What to tell when the commits under way are on disk, oldest first.
-    outstanding: VecDeque<Vec<Release>>,
+    outstanding: VecDeque<Outstanding>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
     /// soon.
     closed: Vec<ReadEntry>,
     /// Seats that signed two transactions for one turn, and of which the evidence is kept.
     charged: SeatSet,
+    /// In a match with takebacks: what the chain had come to after some of the last turns.
+    marks: BTreeMap<Turn, ChainState>,
     events: Vec<Event>,
+    /// Of blocks that are not committed yet, oldest first.
+    made: VecDeque<Made>,
 }
 
-/// What a commit withholds until it is on disk; one for each provable record.
+/// What a commit withholds until it is on disk.
+#[derive(Debug)]
+struct Outstanding {
+    /// One for each provable record.
+    releases: Vec<Release>,
+    lines: Vec<Line>,
+}
+
 #[derive(Debug)]
 enum Release {
     Receipt { seat: Seat, transaction: SignedTransaction, receipt: Vec<u8> },
-    Block { height: Height, turn: Turn, block: Vec<u8> },
+    Block { turn: Turn, block: Vec<u8>, made: Box<Made> },
+}
+
+/// A block that is on its way to the disk, and the state after it.
+#[derive(Debug)]
+struct Made {
+    height: Height,
+    signer: SignedCertificate,
+    tree: StateTree,
+    state: State,
+    dirty: Vec<ChunkId>,
 }
 
 /// What can be told after a commit.
@@ -55,6 +80,8 @@ pub(crate) enum Released {
     /// Everybody but the holder of the seat.
     Others(Seat, ServerMessage),
     All(ServerMessage),
+    Shown(Arc<Shown>),
+    Line(Line),
 }
 
 impl Playing {
@@ -74,6 +101,7 @@ impl Playing {
             open: chain.open_turn(),
             chain,
             comparisons: Comparisons::new(&game, Height::GENESIS),
+            made: VecDeque::new(),
             game,
             hash_chain,
             names,
@@ -82,6 +110,7 @@ impl Playing {
             outstanding: VecDeque::new(),
             closed,
             charged: SeatSet::EMPTY,
+            marks: BTreeMap::new(),
             events: Vec::new(),
         };
         let record = playing.append(draft)?;
@@ -90,7 +119,7 @@ impl Playing {
 
     /// Takes up a match from what the store had of it.
     pub(crate) fn restore(restored: Restored, hash_chain: Option<HashChain>) -> Result<Self, GenesisError> {
-        let Restored { chain, game, names, accepted } = restored;
+        let Restored { chain, game, names, accepted, conversation: _ } = restored;
         if game.state_root() != chain.head().state_root {
             return Err(GenesisError::StateRoot);
         }
@@ -114,6 +143,7 @@ impl Playing {
         let committed = chain.head().height;
         Ok(Self {
             comparisons: Comparisons::new(&game, chain.head().height),
+            made: VecDeque::new(),
             chain,
             game,
             hash_chain,
@@ -124,6 +154,7 @@ impl Playing {
             outstanding: VecDeque::new(),
             closed: Vec::new(),
             charged: SeatSet::EMPTY,
+            marks: BTreeMap::new(),
             events: Vec::new(),
         })
     }
@@ -316,10 +347,13 @@ impl Playing {
     /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
         let work = draft.work();
-        let dirty = self.game.execute(&work).dirty;
+        let mut dirty = self.game.execute(&work).dirty;
         match &work {
             Work::Nothing => {}
             Work::Begin { .. } | Work::Back { .. } => {
+                if matches!(work, Work::Begin { .. }) {
+                    dirty = self.game.simulation().chunk_ids();
+                }
                 let height = self.chain.head().height.next().ok_or(BlockError::Exhausted)?;
                 self.comparisons = Comparisons::new(&self.game, height);
             }
@@ -332,14 +366,52 @@ impl Playing {
         let block = draft.finish(executed.state_root);
         let record = record_of(&block);
         let checked = self.chain.check(block)?;
-        let closes_turn = checked.block().header().kind.closes_turn();
+        let kind = &checked.block().header().kind;
+        let (closes_turn, is_turn) = (kind.closes_turn(), *kind == BlockKind::Turn);
         self.note(&checked);
         self.chain.append(checked, executed)?;
+        self.make(dirty);
         if closes_turn {
             self.open = self.chain.open_turn();
             self.receipts.clear();
         }
+        self.mark(is_turn);
         Ok(record)
+    }
+
+    /// Notes what there will be to show of the new head.
+    fn make(&mut self, dirty: Vec<ChunkId>) {
+        self.made.push_back(Made {
+            height: self.chain.head().height,
+            signer: self.chain.signer_certificate().clone(),
+            tree: self.game.tree().clone(),
+            state: self.comparisons.state().clone(),
+            dirty,
+        });
+    }
+
+    /// What there is to show of the head, if it is on disk and this block.
+    pub(crate) fn shown(&self, block: ProvenHeader) -> Option<Shown> {
+        let head = self.chain.head();
+        (self.committed == head.height && block.hash() == head.block).then(|| Shown {
+            block,
+            height: head.height,
+            signer: self.chain.signer_certificate().clone(),
+            tree: self.game.tree().clone(),
+            state: self.comparisons.state().clone(),
+            dirty: self.game.simulation().chunk_ids(),
+        })
+    }
+
+    /// Keeps the chain's state for those turns whose state the game keeps.
+    fn mark(&mut self, is_turn: bool) {
+        let Some((earliest, _)) = self.game.earliest() else { return };
+        let state = self.chain.state();
+        let now = state.head().turn;
+        if is_turn && now.get().is_multiple_of(TAKEBACK_TURNS_MAX) {
+            self.marks.insert(now, state.clone());
+        }
+        self.marks.retain(|turn, _| (earliest..=now).contains(turn));
     }
 
     fn note(&mut self, checked: &CheckedBlock) {
@@ -358,6 +430,23 @@ impl Playing {
             BlockKind::Takeback { to_turn } => self.events.push(Event::TakenBack { to_turn: *to_turn }),
             BlockKind::Commit | BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
         }
+    }
+
+    /// The chain's state where the match can be joined by a snapshot: after the head, or, where turns can be taken
+    /// back, after one that no takeback can go behind any more. `None` as long as not all is on disk.
+    pub(crate) fn joinable(&self) -> Option<&ChainState> {
+        let state = match self.game.earliest() {
+            Some((turn, _)) => self.marks.get(&turn)?,
+            None => self.chain.state(),
+        };
+        (self.committed == self.chain.head().height && state.is_joinable()).then_some(state)
+    }
+
+    /// That state, and the game's.
+    pub(crate) fn snapshot(&self) -> Option<(ChainState, Snapshot)> {
+        let state = self.joinable()?.clone();
+        let earliest = self.game.earliest().map(|(_, state)| state.snapshot());
+        Some((state, earliest.unwrap_or_else(|| self.game.snapshot())))
     }
 
     /// Answers a guest, a player or not, whose state differs from a block's.
@@ -381,27 +470,38 @@ impl Playing {
 
     /// Notes what may be told once `records` are on disk.
     pub(crate) fn commit(&mut self, records: Vec<Record>) -> Records {
+        let made = &mut self.made;
         let releases = records.iter().filter_map(|record| match record {
             Record::Accepted { seat, transaction, receipt, .. } => Some(Release::Receipt {
                 seat: *seat,
                 transaction: transaction.clone(),
                 receipt: receipt.clone(),
             }),
-            Record::Block { height, turn, block, .. } => {
-                Some(Release::Block { height: *height, turn: *turn, block: block.clone() })
+            Record::Block { turn, block, .. } => {
+                let made = made.pop_front().expect("every block was made by `append`");
+                Some(Release::Block { turn: *turn, block: block.clone(), made: Box::new(made) })
             }
-            Record::Begin { .. } | Record::Double { .. } | Record::Keyframe { .. } => None,
+            Record::Begin { .. } | Record::Double { .. } | Record::Keyframe { .. } | Record::Said(_) => None,
         });
-        self.outstanding.push_back(releases.collect());
+        let lines = records.iter().filter_map(|record| match record {
+            Record::Said(line) => Some(line.clone()),
+            Record::Begin { .. }
+            | Record::Accepted { .. }
+            | Record::Block { .. }
+            | Record::Double { .. }
+            | Record::Keyframe { .. } => None,
+        });
+        self.outstanding.push_back(Outstanding { releases: releases.collect(), lines: lines.collect() });
         Records { match_id: self.chain.match_id(), records }
     }
 
     /// Takes the proofs of the oldest commit and says what can be told now.
     pub(crate) fn committed(&mut self, proofs: Vec<ServerProof>) -> Vec<Released> {
-        let Some(releases) = self.outstanding.pop_front() else { return Vec::new() };
+        let Some(Outstanding { releases, lines }) = self.outstanding.pop_front() else { return Vec::new() };
         assert_eq!(releases.len(), proofs.len(), "one proof for each provable record");
         let proven = releases.into_iter().zip(proofs);
-        proven.flat_map(|(release, proof)| self.release(release, proof)).collect()
+        let told = proven.flat_map(|(release, proof)| self.release(release, proof));
+        told.chain(lines.into_iter().map(Released::Line)).collect()
     }
 
     fn release(&mut self, release: Release, proof: ServerProof) -> Vec<Released> {
@@ -422,10 +522,16 @@ impl Playing {
                 }
                 released
             }
-            Release::Block { height, turn, block } => {
+            Release::Block { turn, block, made } => {
+                let Made { height, signer, tree, state, dirty } = *made;
                 self.committed = height;
                 self.comparisons.release(turn, height);
-                vec![Released::All(ServerMessage::Block(ProvenBlock { block, proof }))]
+                let block = ProvenBlock { block, proof };
+                let shown = ProvenHeader::of(&block)
+                    .map(|block| Arc::new(Shown { block, height, signer, tree, state, dirty }));
+                std::iter::once(Released::All(ServerMessage::Block(block)))
+                    .chain(shown.ok().map(Released::Shown))
+                    .collect()
             }
         }
     }

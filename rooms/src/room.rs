@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    BlockError, Chain, ChainSecret, ChainStart, CompareAnswer, CompareRequest, DisplayName, EnterAs, Failure,
-    Genesis, GenesisError, GoodbyeReason, HashChain, Height, MatchId, Millis, ProvenReceipt, PublicKey,
-    Randomness, Refusal, RoomName, RoomSpec, Seat, ServerMessage, SignedCertificate, SignedTransaction,
-    SpectatorPolicy, encode,
+    BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest, Conversation,
+    DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height, MatchId, Millis,
+    ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, Seat, ServerMessage,
+    SignedCertificate, SignedTalk, SignedTransaction, SpectatorPolicy, TalkPlace, encode,
 };
-use cadastre_simulations::Game;
+use cadastre_simulations::{Game, Snapshot};
 
 use crate::{
-    input::{Event, GuestId, Input, Output, Record},
+    input::{Event, GuestId, Input, Output, Record, Shown},
     lobby::{Joining, Seats},
     playing::{Judged, Playing, Released},
+    talk::{Heard, Talking},
 };
 
 /// Time that the players have to send their Joins after the lobby was frozen, in milliseconds.
@@ -62,6 +63,8 @@ pub struct Restored {
     pub names: Vec<DisplayName>,
     /// Accepted transactions of the open turn, in the order of their acceptance.
     pub accepted: Vec<(Millis, SignedTransaction, ProvenReceipt)>,
+    /// What was said at the match.
+    pub conversation: Conversation,
 }
 
 /// A place where players meet and one match runs.
@@ -71,6 +74,7 @@ pub struct Room {
     host: Host,
     phase: Phase,
     guests: BTreeMap<GuestId, Guest>,
+    talking: Talking,
     outputs: VecDeque<Output>,
     /// The latest time there was.
     latest: Millis,
@@ -88,7 +92,16 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 enum Guest {
     Player(PublicKey),
-    Spectator,
+    Spectator(PublicKey),
+    Light(PublicKey),
+}
+
+impl Guest {
+    const fn identity(self) -> PublicKey {
+        match self {
+            Self::Player(identity) | Self::Spectator(identity) | Self::Light(identity) => identity,
+        }
+    }
 }
 
 impl Room {
@@ -140,15 +153,17 @@ impl Room {
         now: Millis,
     ) -> Result<(Self, Millis), GenesisError> {
         let hash_chain = host.hash_chain(restored.chain.genesis());
+        let talking = Talking::goes_on(restored.conversation.clone());
         let playing = Playing::restore(restored, hash_chain)?;
         let now = now.max(playing.latest());
-        let room = Self { latest: now, ..Self::with_phase(name, host, Phase::Playing(Box::new(playing))) };
-        Ok((room, now))
+        let phase = Phase::Playing(Box::new(playing));
+        Ok((Self { latest: now, talking, ..Self::with_phase(name, host, phase) }, now))
     }
 
     fn with_phase(name: RoomName, host: Host, phase: Phase) -> Self {
         let (guests, outputs) = (BTreeMap::new(), VecDeque::new());
-        Self { name, host, phase, guests, outputs, latest: Millis::default() }
+        let talking = Talking::in_lobby(&host, &name);
+        Self { name, host, phase, guests, talking, outputs, latest: Millis::default() }
     }
 
     /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
@@ -166,6 +181,7 @@ impl Room {
             Input::Ready { guest, ready, chain } => self.ready(now, guest, ready, chain),
             Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
             Input::Compare { guest, request } => self.compare(guest, request),
+            Input::Say { guest, talk } => self.say(now, guest, talk),
             Input::Leave { guest } => self.leave(guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
@@ -196,6 +212,30 @@ impl Room {
     pub fn chain(&self) -> Option<&Chain> {
         match &self.phase {
             Phase::Playing(playing) => Some(&playing.chain),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        }
+    }
+
+    /// Height of the block at which a running match can be joined by a snapshot at the moment.
+    pub fn joinable_at(&self) -> Option<Height> {
+        match &self.phase {
+            Phase::Playing(playing) => playing.joinable().map(|state| state.head().height),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        }
+    }
+
+    /// Chain and game as they stand where [`Room::joinable_at`] says.
+    pub fn snapshot(&self) -> Option<(ChainState, Snapshot)> {
+        match &self.phase {
+            Phase::Playing(playing) => playing.snapshot(),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        }
+    }
+
+    /// What light spectators may see of a match whose newest block, this one, is on disk; `None` for another one.
+    pub fn shown(&self, block: ProvenHeader) -> Option<Shown> {
+        match &self.phase {
+            Phase::Playing(playing) => playing.shown(block),
             Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
         }
     }
@@ -248,7 +288,7 @@ impl Room {
                 let reason = GoodbyeReason::RoomClosed;
                 return self.outputs.push_back(Output::Dismiss { guest, reason });
             }
-            (EnterAs::Spectator, _) => self.may_watch(),
+            (EnterAs::Spectator | EnterAs::Light, _) => self.may_watch(),
             (EnterAs::Player, Phase::Lobby(seats)) => {
                 seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
             }
@@ -261,6 +301,12 @@ impl Room {
             return self.outputs.push_back(Output::Refuse { guest, failure });
         }
         self.admit(guest, identity, enter_as);
+        self.greet(guest);
+        self.show_from(guest, Height::GENESIS);
+    }
+
+    /// Tells a guest who has come what there is so far.
+    fn greet(&mut self, guest: GuestId) {
         match &self.phase {
             Phase::Lobby(_) => self.announce_lobby(),
             Phase::Joining(joining) => {
@@ -276,6 +322,7 @@ impl Room {
             }
             Phase::Broken => {}
         }
+        self.send(guest, self.talking.so_far());
     }
 
     fn resume(
@@ -303,7 +350,7 @@ impl Room {
         let admitted = match enter_as {
             EnterAs::Player if !seated => Err(Failure::NotSeated),
             EnterAs::Player => Ok(()),
-            EnterAs::Spectator => self.may_watch(),
+            EnterAs::Spectator | EnterAs::Light => self.may_watch(),
         };
         let admitted =
             admitted.and(if known && height <= committed { Ok(()) } else { Err(Failure::UnknownHead) });
@@ -312,13 +359,26 @@ impl Room {
         }
         self.admit(guest, identity, enter_as);
         self.catch_up(guest, height);
+        self.send(guest, self.talking.so_far());
+        self.show_from(guest, height);
+    }
+
+    fn show_from(&mut self, guest: GuestId, after: Height) {
+        if self.is_light(guest) {
+            self.outputs.push_back(Output::Watch { guest, after });
+        }
+    }
+
+    fn is_light(&self, guest: GuestId) -> bool {
+        matches!(self.guests.get(&guest), Some(Guest::Light(_)))
     }
 
     /// Puts a connection on the list, and the one that the same player had before off it.
     fn admit(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs) {
         let entry = match enter_as {
             EnterAs::Player => Guest::Player(identity),
-            EnterAs::Spectator => Guest::Spectator,
+            EnterAs::Spectator => Guest::Spectator(identity),
+            EnterAs::Light => Guest::Light(identity),
         };
         if let Some(old) = self.guest_of(identity).filter(|_| enter_as == EnterAs::Player) {
             self.guests.remove(&old);
@@ -332,6 +392,9 @@ impl Room {
 
     fn catch_up(&mut self, guest: GuestId, after: Height) {
         let Phase::Playing(playing) = &self.phase else { return };
+        if self.is_light(guest) {
+            return;
+        }
         self.outputs.push_back(Output::CatchUp { guest, after, to: playing.committed });
         let news = playing.news_for(self.seat_of(guest)).into_iter();
         self.outputs.extend(news.map(|message| Output::Send { to: guest, message }));
@@ -386,7 +449,7 @@ impl Room {
         let (genesis, joined) = (joining.chain.genesis(), joining.open.acted());
         let is_silent = |entry: &Guest| match entry {
             Guest::Player(identity) => genesis.seat_of(*identity).is_none_or(|seat| !joined.contains(seat)),
-            Guest::Spectator => false,
+            Guest::Spectator(_) | Guest::Light(_) => false,
         };
         for (guest, _) in self.guests.extract_if(.., |_, entry| is_silent(entry)) {
             self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
@@ -439,11 +502,13 @@ impl Room {
     fn begin(&mut self, now: Millis) {
         let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
         let Joining { seats, chain, game, hash_chain, open, .. } = *joining;
-        let genesis = encode(chain.genesis());
+        let (genesis, match_id) = (encode(chain.genesis()), chain.match_id());
         let names = seats.names();
         match Playing::begin(chain, game, hash_chain, open, names.clone(), now) {
             Ok((playing, start)) => {
                 self.phase = Phase::Playing(Box::new(playing));
+                self.talking = Talking::goes_on(Conversation::begin(TalkPlace::Match(match_id)));
+                self.broadcast(self.talking.so_far());
                 let begin = Record::Begin { genesis, room: self.name.clone(), names };
                 self.play(now, |_| Ok(vec![begin, start]));
             }
@@ -465,6 +530,39 @@ impl Room {
             self.outputs.push_back(Output::Observed(Event::Diverged { guest, seat, incident }));
         }
         answers.into_iter().for_each(|answer| self.send(guest, ServerMessage::Compared(answer)));
+    }
+
+    fn say(&mut self, now: Millis, guest: GuestId, talk: SignedTalk) {
+        let Some(&entry) = self.guests.get(&guest) else { return };
+        let name = talk.hash();
+        match self.talking.judge(talk, entry.identity(), self.may_speak(entry.identity())) {
+            Ok(Heard::New(checked)) => {
+                let line = self.talking.say(*checked, now);
+                self.outputs.push_back(Output::Observed(Event::Said));
+                match &self.phase {
+                    Phase::Playing(_) => self.play(now, |_| Ok(vec![Record::Said(line)])),
+                    // Lobbies do not outlive the service, nor does what is said in them.
+                    Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => self.tell(Released::Line(line)),
+                }
+            }
+            Ok(Heard::Again) => {}
+            Err(refusal) => {
+                let kind = refusal.kind();
+                self.outputs.push_back(Output::Observed(Event::NotSaid { guest, kind }));
+                self.send(guest, ServerMessage::NotSaid { talk: name, refusal });
+            }
+        }
+    }
+
+    /// Whoever sees everything and has no seat does not prompt those who have one.
+    fn may_speak(&self, identity: PublicKey) -> bool {
+        match &self.phase {
+            Phase::Playing(playing) => {
+                let chain = &playing.chain;
+                chain.sealed().is_some() || chain.genesis().seat_of(identity).is_some()
+            }
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => true,
+        }
     }
 
     fn leave(&mut self, guest: GuestId) {
@@ -520,13 +618,12 @@ impl Room {
 
     fn tell(&mut self, released: Released) {
         match released {
-            Released::All(message) => self.broadcast(message),
-            Released::Others(seat, message) => {
-                let others = self.guests.keys().filter(|guest| self.seat_of(**guest) != Some(seat));
-                let to: Vec<_> = others.copied().collect();
-                if !to.is_empty() {
-                    self.outputs.push_back(Output::Broadcast { to, message });
-                }
+            Released::All(message) => self.tell_all_but(None, message),
+            Released::Shown(shown) => self.outputs.push_back(Output::Show(shown)),
+            Released::Others(seat, message) => self.tell_all_but(Some(seat), message),
+            Released::Line(line) => {
+                let message = self.talking.tell(line);
+                self.broadcast(message);
             }
             Released::Seat(seat, message) => {
                 let holder = self.guests.keys().find(|guest| self.seat_of(**guest) == Some(seat));
@@ -534,6 +631,16 @@ impl Room {
                     self.send(guest, message);
                 }
             }
+        }
+    }
+
+    /// Tells everybody who follows the match, but for the holder of a seat. Light spectators are shown it instead.
+    fn tell_all_but(&mut self, seat: Option<Seat>, message: ServerMessage) {
+        let follows =
+            |guest: &&GuestId| !self.is_light(**guest) && (seat.is_none() || self.seat_of(**guest) != seat);
+        let to: Vec<_> = self.guests.keys().filter(follows).copied().collect();
+        if !to.is_empty() {
+            self.outputs.push_back(Output::Broadcast { to, message });
         }
     }
 
@@ -562,21 +669,21 @@ impl Room {
                 .genesis()
                 .is_some_and(|genesis| matches!(genesis.spectators, SpectatorPolicy::Allowed { .. })),
         };
-        let watching = self.guests.values().filter(|guest| matches!(guest, Guest::Spectator)).count();
+        let watching = self.guests.values().filter(|guest| !matches!(guest, Guest::Player(_))).count();
         if allowed && watching < self.host.spectators_max { Ok(()) } else { Err(Failure::NoSpectators) }
     }
 
     fn seat_of(&self, guest: GuestId) -> Option<Seat> {
         match self.guests.get(&guest)? {
             Guest::Player(identity) => self.genesis()?.seat_of(*identity),
-            Guest::Spectator => None,
+            Guest::Spectator(_) | Guest::Light(_) => None,
         }
     }
 
     fn guest_of(&self, identity: PublicKey) -> Option<GuestId> {
         self.guests.iter().find_map(|(guest, entry)| match entry {
             Guest::Player(of) if *of == identity => Some(*guest),
-            Guest::Player(_) | Guest::Spectator => None,
+            Guest::Player(_) | Guest::Spectator(_) | Guest::Light(_) => None,
         })
     }
 

@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    BlockError, BlockKind, Digest, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason, SealReason,
-    ServerMessage, Turn, TurnOrders,
+    BlockError, BlockKind, Conversation, Digest, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason,
+    SealReason, ServerMessage, TalkPlace, Turn, TurnOrders,
 };
 use cadastre_rooms::{Event, Input, JOIN_MS_MAX, Restored, Room};
 use cadastre_simulations::Game;
@@ -245,7 +245,8 @@ fn more_restarts_than_a_turn_can_note_do_not_stop_the_match() {
         let game = Game::restore(game.setup(), &game.snapshot()).unwrap();
         let names = [0, 1].map(support::name).into();
         let chain = shell.chain().clone();
-        shell.come_back(Restored { chain, game, names, accepted: Vec::new() });
+        let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
+        shell.come_back(Restored { chain, game, names, accepted: Vec::new(), conversation });
     }
     assert_eq!(shell.head().height, Height::new(1 + REOPENS_MAX as u64));
     assert_eq!(shell.wake, shell.head().deadline);

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cadastre_protocol::{EnterAs, Failure, Refusal, RoomSpec, ServerMessage};
+use cadastre_protocol::{EnterAs, Failure, Height, Refusal, RoomSpec, ServerMessage};
 use support::{SPECTATORS_MAX, Shell, Told, edge, kind, seat, spec};
 
 #[test]
@@ -76,4 +76,42 @@ fn spectators_come_and_go_without_anybody_being_told() {
     shell.leave(watcher);
     assert!(shell.room.genesis().is_some(), "the lobby stays frozen");
     assert!(shell.told(shell.guests[0]).is_empty());
+}
+
+#[test]
+fn who_executes_nothing_is_shown_what_is_on_disk_and_told_nothing() {
+    let mut shell = Shell::playing(spec(2));
+    let watcher = shell.enter_as(5, EnterAs::Light);
+    let [Told::Message(ServerMessage::Genesis { .. }), Told::Watches { after: Height::GENESIS }] =
+        shell.told(watcher)[..]
+    else {
+        panic!("{:?}", shell.told(watcher))
+    };
+    shell.forget_told();
+    shell.shown.clear();
+    shell.act(seat(0), edge(0));
+    shell.act(seat(1), Vec::new());
+    assert!(shell.told(watcher).is_empty());
+    let [shown] = &shell.shown[..] else { panic!("{:?}", shell.shown) };
+    assert_eq!(shown.height, Height::new(2));
+    assert!(!shown.dirty.is_empty() && shown.dirty.len() < shown.state.ids().len() + 1);
+    // It holds no seat, and is counted among the spectators.
+    shell.submit(watcher, shell.turn(seat(0), edge(0)));
+    assert_eq!(shell.refusal(watcher), Refusal::NotYourSeat);
+    let resumed = shell.resume(6, EnterAs::Light, 1);
+    assert!(matches!(shell.told(resumed)[..], [Told::Watches { after }] if after == Height::new(1)));
+    let refused = shell.enter_as(7, EnterAs::Light);
+    assert_eq!(shell.told(refused), [Told::NotAdmitted(Failure::NoSpectators)]);
+}
+
+#[test]
+fn nothing_is_shown_before_it_is_on_disk() {
+    let mut shell = Shell::playing(spec(2));
+    shell.shown.clear();
+    shell.withhold();
+    shell.act(seat(0), edge(0));
+    shell.act(seat(1), Vec::new());
+    assert!(shell.shown.is_empty());
+    shell.confirm();
+    assert_eq!(shell.shown.len(), 1);
 }

@@ -110,6 +110,11 @@ impl Field {
     }
 }
 
+/// Length of a row of these fields, in bytes.
+pub(crate) fn row_bytes(fields: &[Field]) -> usize {
+    fields.iter().map(Field::end).max().unwrap_or(1)
+}
+
 /// The fields in which two versions of a chunk differ. The chunk consists of rows of these fields.
 pub(crate) fn compare(
     chunk: ChunkId,
@@ -118,7 +123,7 @@ pub(crate) fn compare(
     left: &[u8],
     right: &[u8],
 ) -> Vec<Difference> {
-    let row_bytes = fields.iter().map(Field::end).max().unwrap_or(1);
+    let row_bytes = row_bytes(fields);
     let mut differences = Vec::new();
     for (row, (left, right)) in left.chunks_exact(row_bytes).zip(right.chunks_exact(row_bytes)).enumerate() {
         if left == right {

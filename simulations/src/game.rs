@@ -8,7 +8,8 @@ use cadastre_protocol::{
 
 use crate::{
     RULES,
-    difference::{self, Difference},
+    difference::{self, Difference, Subject},
+    history::State,
     past::{Given, Past},
     simulation::{Refusal, Rules, SetupError, Simulation, Snapshot, Void},
 };
@@ -129,6 +130,11 @@ impl Game {
         self.past = Some(Past::new(turn, self.snapshot().into()));
     }
 
+    /// The earliest turn that it can go back to, and its state after that; `None` when it keeps no past.
+    pub fn earliest(&self) -> Option<(Turn, &State)> {
+        self.past.as_ref().map(Past::earliest)
+    }
+
     /// Takes the place of `other`, whose state after the last turn was not the right one.
     pub fn put_right(&mut self, other: &mut Self) {
         self.past = other.past.take();
@@ -229,6 +235,20 @@ impl Game {
             }
             _ => vec![difference::of_length(id, left, right)],
         }
+    }
+
+    /// The chunks that have tiles of a rectangle, and those that have none of any place.
+    pub fn chunks_around(&self, left: u16, top: u16, width: u16, height: u16) -> Vec<ChunkId> {
+        let within = |at: u16, from: u16, span: u16| (from..from.saturating_add(span)).contains(&at);
+        let is_near = |id: &ChunkId| {
+            let len = self.simulation.chunk(*id).map_or(0, |chunk| chunk.len());
+            let rows = len / difference::row_bytes(self.simulation.fields(*id));
+            (0..rows).any(|row| match self.simulation.subject(*id, row) {
+                Subject::Tile { x, y } => within(x, left, width) && within(y, top, height),
+                Subject::Match | Subject::Seat(_) | Subject::Chunk => true,
+            })
+        };
+        self.simulation.chunk_ids().into_iter().filter(is_near).collect()
     }
 
     /// What the chain verifier wants to know of the state.

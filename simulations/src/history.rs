@@ -41,6 +41,16 @@ impl State {
         tree
     }
 
+    /// The numbers of all chunks, ascending.
+    pub fn ids(&self) -> Vec<ChunkId> {
+        self.0.keys().copied().collect()
+    }
+
+    /// The chunks with these numbers; numbers not in use are left out.
+    pub fn chunks(&self, ids: &[ChunkId]) -> Snapshot {
+        ids.iter().filter_map(|id| Some((*id, self.chunk(*id)?.to_vec()))).collect()
+    }
+
     /// All chunks.
     pub fn snapshot(&self) -> Snapshot {
         self.0.iter().map(|(id, chunk)| (*id, chunk.to_vec())).collect()
@@ -121,6 +131,11 @@ impl History {
         while self.turns.len() > HISTORY_TURNS || self.turns.len() > 1 && self.bytes > HISTORY_BYTES_MAX {
             self.bytes -= self.turns.pop_front().map_or(0, |oldest| oldest.bytes());
         }
+    }
+
+    /// The newest state.
+    pub const fn newest(&self) -> &State {
+        &self.newest
     }
 
     /// A turn with the states before and after it; `None` when it is not, or no more, known.

@@ -43,9 +43,14 @@ impl Past {
         Self { marks: VecDeque::from([(turn, state)]), turns: VecDeque::new(), furthest: turn }
     }
 
-    /// The earliest turn that can be gone back to.
+    /// The earliest turn that can be gone back to, and the state after it.
+    pub(crate) fn earliest(&self) -> (Turn, &State) {
+        let (turn, state) = self.marks.front().expect("there is always a mark");
+        (*turn, state)
+    }
+
     fn first(&self) -> Turn {
-        self.marks.front().expect("there is always a mark").0
+        self.earliest().0
     }
 
     /// The turn that the game stands after.

@@ -2,10 +2,13 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use cadastre_client::{Client, Config, Event, Follower};
+use cadastre_client::{Client, Config, Event, Follower, Said};
 #[cfg(feature = "faults")]
 use cadastre_protocol::Turn;
-use cadastre_protocol::{BlockKind, Chain, EnterAs, Head, MatchId, RoomName, RoomSpec, Seat, SecretKey};
+use cadastre_protocol::{
+    BlockKind, Chain, DisplayName, EnterAs, Following, Head, MatchId, Notice, RoomName, RoomSpec, Seat,
+    SecretKey, Words,
+};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -90,6 +93,7 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
             observed.report(&server, output);
             observed.report_desync(desyncs.as_ref(), output);
             observed.keep(&evidence, output);
+            observed.report_talk(output);
         }));
     }
     while let Some(ended) = bots.join_next().await {
@@ -118,7 +122,9 @@ pub(super) fn player(
     let name = display_name(&format!("bot {number}"));
     let process = throw_away_identity()?;
     let config = Config { identity, process, room: room.clone(), enter_as: EnterAs::Player, name, open };
-    Ok(Client::new(server.url.clone(), server.trust, config))
+    let mut client = Client::new(server.url.clone(), server.trust, config);
+    client.follow(Following::Snapshot);
+    Ok(client)
 }
 
 /// Something that a bot saw, with the client that saw it.
@@ -161,6 +167,64 @@ impl Observed<'_> {
         }
     }
 
+    /// Shows what was said, and what the server has to say.
+    pub(super) fn report_talk(&self, output: Output) {
+        if let Some((result, text)) = self.talk() {
+            output.result(&result, || text);
+        }
+    }
+
+    /// What was said or could not be, as a result and for a person.
+    pub(super) fn talk(&self) -> Option<(Value, String)> {
+        let told = match self.event {
+            Event::Said { seat, said } => {
+                let name = seat.and_then(|seat| self.client.session().name_of(seat));
+                said_json_and_text(*seat, name, said)
+            }
+            Event::NotSaid { talk, refusal } => (
+                json!({ "not_said": { "talk": talk.to_string(), "reason": refusal.kind() } }),
+                format!("not said: {refusal}"),
+            ),
+            Event::TalkMissed { lines } => {
+                (json!({ "talk_missed": lines }), format!("({lines} lines were said before)"))
+            }
+            Event::TalkBroken { error } => {
+                let why = describe(error);
+                (json!({ "talk_broken": why }), format!("what the server says was said is not so: {why}"))
+            }
+            Event::Notice(Notice::Text(text)) => {
+                (json!({ "notice": { "text": text.as_str() } }), format!("the server says: {text}"))
+            }
+            Event::Notice(Notice::Shutdown { in_ms }) => {
+                let seconds = in_ms.div_ceil(1000);
+                (json!({ "notice": { "shutdown_in_ms": in_ms } }), format!("the server stops in {seconds} s"))
+            }
+            Event::Connected { .. }
+            | Event::Lost { .. }
+            | Event::Lobby(_)
+            | Event::Match { .. }
+            | Event::Joined { .. }
+            | Event::Shown { .. }
+            | Event::Block { .. }
+            | Event::Desync(_)
+            | Event::CaughtUp
+            | Event::YourTurn { .. }
+            | Event::Relayed(_)
+            | Event::Takeback { .. }
+            | Event::Receipt(_)
+            | Event::Refused { .. }
+            | Event::Evidence(_)
+            | Event::Ended { .. }
+            | Event::Failed(_)
+            | Event::Goodbye { .. }
+            | Event::Mispredicted(_)
+            | Event::Undrafted { .. }
+            | Event::Conversing
+            | Event::Limited { .. } => return None,
+        };
+        Some(told)
+    }
+
     fn report(&self, server: &Server, output: Output) {
         if let Event::Connected { root } = self.event {
             server.remember(*root);
@@ -179,6 +243,7 @@ impl Observed<'_> {
             });
         }
         match self.event {
+            Event::Joined { head } => tracing::warn!(turn = %head.turn, "went on from a snapshot"),
             Event::Lost { reason } => tracing::warn!(reason, "connection lost; coming back"),
             Event::Refused { transaction, refusal } => tracing::warn!(%transaction, %refusal, "refused"),
             Event::Ended { standings, .. } => {
@@ -192,6 +257,7 @@ impl Observed<'_> {
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Block { .. }
+            | Event::Shown { .. }
             | Event::Desync(_)
             | Event::CaughtUp
             | Event::YourTurn { .. }
@@ -203,6 +269,12 @@ impl Observed<'_> {
             | Event::Evidence(_)
             | Event::Failed(_)
             | Event::Goodbye { .. }
+            | Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_)
             | Event::Limited { .. } => {}
         }
     }
@@ -218,6 +290,29 @@ pub(super) fn block_json(match_id: MatchId, seat: Option<u8>, head: Head) -> Val
         "head": head.block.to_string(),
         "state_root": head.state_root.to_string(),
     })
+}
+
+/// A line as a result and for a person. Whoever holds no seat goes by the key.
+fn said_json_and_text(seat: Option<Seat>, name: Option<&DisplayName>, said: &Said) -> (Value, String) {
+    let author = said.author.to_string();
+    let who = name.map_or_else(|| author[..8].to_owned(), ToString::to_string);
+    let mut result = json!({
+        "seat": seat.map(Seat::get),
+        "author": author,
+        "number": said.number,
+        "received_ms": said.received.get(),
+    });
+    let text = match &said.words {
+        Words::Text(text) => {
+            result["text"] = text.as_str().into();
+            format!("{who}: {text}")
+        }
+        Words::Reaction(reaction) => {
+            result["reaction"] = reaction.name().into();
+            format!("{who} [{}]", reaction.name())
+        }
+    };
+    (json!({ "said": result }), text)
 }
 
 /// One word for a kind of block.
@@ -267,7 +362,9 @@ pub(super) async fn play(
                 }
             }
             Event::Ended { .. } => return Ok(client),
-            Event::Block { head, .. } if turns.is_some_and(|turns| head.turn.get() >= turns) => {
+            Event::Block { head, .. } | Event::Joined { head }
+                if turns.is_some_and(|turns| head.turn.get() >= turns) =>
+            {
                 let chain = client.session().follower().map(Follower::chain);
                 let ends_here = |chain: &Chain| chain.seal_due().is_some() || chain.sealed().is_some();
                 if !chain.is_some_and(ends_here) {
@@ -280,6 +377,8 @@ pub(super) async fn play(
             | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Block { .. }
+            | Event::Joined { .. }
+            | Event::Shown { .. }
             | Event::Desync(_)
             | Event::CaughtUp
             | Event::Relayed(_)
@@ -290,6 +389,12 @@ pub(super) async fn play(
             | Event::Evidence(_)
             | Event::Refused { .. }
             | Event::Goodbye { .. }
+            | Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_)
             | Event::Limited { .. } => {}
         }
     }
@@ -309,7 +414,10 @@ fn read_fault(text: &str) -> Result<cadastre_client::Fault, CliError> {
     }
 }
 
-fn read_key(path: &std::path::Path, passphrase: Option<&Passphrase>) -> Result<SecretKey, CliError> {
+pub(super) fn read_key(
+    path: &std::path::Path,
+    passphrase: Option<&Passphrase>,
+) -> Result<SecretKey, CliError> {
     key_file::read(path, passphrase).map_err(|error| CliError::usage(describe(&error)))
 }
 

@@ -193,6 +193,8 @@ fn join(
                     Event::Desync(_)
                     | Event::Connected { .. }
                     | Event::Lobby(_)
+                    | Event::Joined { .. }
+                    | Event::Shown { .. }
                     | Event::CaughtUp
                     | Event::YourTurn { .. }
                     | Event::Receipt(_)
@@ -204,6 +206,12 @@ fn join(
                     | Event::Undrafted { .. }
                     | Event::Goodbye { .. }
                     | Event::Takeback { .. }
+                    | Event::Said { .. }
+                    | Event::NotSaid { .. }
+                    | Event::Conversing
+                    | Event::TalkMissed { .. }
+                    | Event::TalkBroken { .. }
+                    | Event::Notice(_)
                     | Event::Limited { .. } => return,
                 };
                 // A tour that has ended, or stands still while the server starts, may miss a line of the story.

@@ -1,9 +1,9 @@
 //! `cadastre watch`.
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::VecDeque, io::IsTerminal, path::PathBuf, process::ExitCode, time::Duration};
 
-use cadastre_client::{Client, Config, Event, Follower};
-use cadastre_protocol::{EnterAs, Seat, SeatClock};
+use cadastre_client::{Client, Config, Event, Follower, LightFollower, Viewport};
+use cadastre_protocol::{EnterAs, Following, Header, Seat, SeatClock};
 use clap::Args;
 use serde_json::json;
 
@@ -15,6 +15,9 @@ use super::{
     output::Output,
 };
 
+/// Lines of talk that are shown below each picture.
+const HEARD_LINES: usize = 6;
+
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
     #[command(flatten)]
@@ -22,6 +25,12 @@ pub(super) struct WatchArgs {
     /// Name of the room.
     #[arg(long)]
     room: String,
+    /// Execute nothing: be shown what the server signs, with proofs.
+    #[arg(long)]
+    light: bool,
+    /// With --light, be shown the tiles of this rectangle only: column, row, width and height.
+    #[arg(long, value_name = "X,Y,W,H", requires = "light", value_parser = viewport)]
+    viewport: Option<Viewport>,
     #[command(flatten)]
     evidence: EvidenceArgs,
     /// Folder for what a developer needs to know of a desync; at most 64 files.
@@ -35,16 +44,34 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         identity: throw_away_identity()?,
         process: throw_away_identity()?,
         room: room_name(&args.room)?,
-        enter_as: EnterAs::Spectator,
+        enter_as: if args.light { EnterAs::Light } else { EnterAs::Spectator },
         name: display_name("spectator"),
         open: None,
     };
-    let client = Client::new(server.url.clone(), server.trust, config);
+    let mut client = Client::new(server.url.clone(), server.trust, config);
+    if args.light {
+        client.watch(args.viewport.unwrap_or(Viewport::All));
+    } else {
+        client.follow(Following::Snapshot);
+    }
     let draws = !output.is_json() && std::io::stdout().is_terminal();
     let desyncs = desync_folder(args.desyncs.as_ref());
     let mut behind = true;
+    let mut heard = VecDeque::new();
     let watched =
         play(client, None, Duration::ZERO, TakebackAnswer::Decline, |observed| match observed.event {
+            Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_) => {
+                observed.report_talk(output);
+                heard.extend(observed.talk().map(|(_, text)| text));
+                if heard.len() > HEARD_LINES {
+                    heard.pop_front();
+                }
+            }
             Event::Connected { root } => server.remember(*root),
             Event::Lobby(lobby) => {
                 let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
@@ -74,6 +101,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
                                 "turn {}  block {}  {}{clocks}",
                                 head.turn, head.height, head.block
                             ));
+                            heard.iter().for_each(|line| output.say(line));
                         }
                     }
                     Some(_) | None => {
@@ -94,6 +122,17 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
                     }
                 }
             }
+            Event::Joined { head } => {
+                let Some(follower) = observed.client.session().follower() else { return };
+                output.result(&block_json(follower.chain().match_id(), None, *head), || {
+                    format!("turn {:>5}  block {:>6}  joined    {}", head.turn, head.height, head.block)
+                });
+            }
+            Event::Shown { header } => {
+                if let Some(light) = observed.client.session().light() {
+                    show(light, header, draws, output);
+                }
+            }
             Event::Evidence(_) => observed.keep(&args.evidence, output),
             Event::Ended { .. }
             | Event::Match { .. }
@@ -112,6 +151,9 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
     if let Some(follower) = watched.session().follower() {
         output.picture(follower.game().simulation().picture());
     }
+    if let Some(game) = watched.session().light().and_then(LightFollower::game) {
+        output.picture(game.simulation().picture());
+    }
     output.say("the match is over");
     Ok(ExitCode::SUCCESS)
 }
@@ -129,4 +171,39 @@ fn in_words(clocks: &[SeatClock]) -> String {
         Some(format!("  {}:{:02}{mark}", seconds / 60, seconds % 60))
     };
     clocks.iter().filter_map(of_seat).collect()
+}
+
+/// Shows what was shown: the picture, where all of it is watched and somebody looks, else a line.
+fn show(light: &LightFollower, header: &Header, draws: bool, output: Output) {
+    let (height, block, turn) = (header.height, light.head().block(), header.turn);
+    if let Some(game) = light.game().filter(|_| draws) {
+        output.say("\x1b[2J\x1b[H");
+        output.picture(game.simulation().picture());
+        return output.say(&format!("turn {turn}  block {height}  {block}"));
+    }
+    let (chunks, bytes) = (light.chunks().len(), light.chunks().values().map(Vec::len).sum::<usize>());
+    let result = json!({
+        "match": header.match_id.to_string(),
+        "height": height.get(),
+        "turn": turn.get(),
+        "block": block.to_string(),
+        "state_root": header.state_root.to_string(),
+        "chunks": chunks,
+        "bytes": bytes,
+    });
+    output.result(&result, || {
+        let kind = word(&header.kind);
+        format!("turn {turn:>5}  block {height:>6}  {kind:<8}  {block}  {chunks} chunks, {bytes} bytes")
+    });
+}
+
+/// Reads `X,Y,W,H`.
+fn viewport(text: &str) -> Result<Viewport, &'static str> {
+    let numbers: Vec<u16> = text.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+    match numbers[..] {
+        [left, top, width, height] if text.split(',').count() == 4 && width > 0 && height > 0 => {
+            Ok(Viewport::Tiles { left, top, width, height })
+        }
+        _ => Err("four numbers: column, row, width and height"),
+    }
 }

@@ -3,8 +3,9 @@
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, EPOCH_MS_MAX, Failure, GoodbyeReason, Height, Limit, Limits, MESSAGE_BYTES_MAX, MatchId,
-    Padding, RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession, Wire, decode_exact, encode,
+    ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Height, Limit, Limits,
+    MESSAGE_BYTES_MAX, MatchId, Padding, RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession,
+    TalkRefusal, Wire, decode_exact,
 };
 use cadastre_rooms::GuestId;
 use futures_util::{SinkExt, StreamExt};
@@ -25,7 +26,10 @@ use super::{Edge, closed, http::Upgrade};
 use crate::{
     clock,
     limiter::{Address, LoginPlace, Over},
-    rooms::{Inbox, NotOpened, Outbox, RoomHandle, ToGuest, ToRoom, outbox},
+    rooms::{
+        Exhibit, Inbox, NotOpened, Outbox, Outgoing, RoomHandle, Shortcut, ToGuest, ToRoom, Viewport,
+        Watching, outbox,
+    },
     store::ReadError,
 };
 
@@ -200,6 +204,11 @@ struct Client {
     login: Option<LoginPlace>,
     guest: GuestId,
     room: Option<Membership>,
+    following: Following,
+    /// Does it take compressed messages?
+    packed: bool,
+    /// What it watches as a light spectator.
+    viewport: Viewport,
     frames: Vec<Vec<u8>>,
     last_received: Instant,
     /// Records since the second began that is counted.
@@ -211,6 +220,17 @@ struct Client {
 struct Membership {
     inputs: mpsc::Sender<ToRoom>,
     inbox: Inbox,
+    /// Of a light spectator.
+    watching: Option<Box<Watching>>,
+}
+
+/// What comes from a room.
+enum FromRoom {
+    Said(ToGuest),
+    /// A block, and whether some before it were left out.
+    Shown(Arc<Exhibit>, bool),
+    /// The room closed the queue because it was full.
+    Closed,
 }
 
 impl Client {
@@ -231,6 +251,9 @@ impl Client {
             login: None,
             guest: GuestId::new(connection),
             room: None,
+            following: Following::Blocks,
+            packed: false,
+            viewport: None,
             frames: Vec::new(),
             last_received: Instant::now(),
             records: (Instant::now(), 0),
@@ -256,7 +279,7 @@ impl Client {
             Ended::Gone | Ended::Broken(_) | Ended::Stuck => None,
         };
         if let Some((reason, retry_after_ms)) = farewell {
-            let _ = self.send(&encode(&ServerMessage::Goodbye { reason, retry_after_ms })).await;
+            let _ = self.send(&Outgoing::new(&ServerMessage::Goodbye { reason, retry_after_ms })).await;
         }
         let close = match ended {
             Ended::Broken(_) => Some(CloseFrame { code: CloseCode::Policy, reason: "".into() }),
@@ -277,18 +300,30 @@ impl Client {
             },
             server_time: clock::now(),
         };
-        self.send(&encode(&accept)).await?;
+        self.send(&Outgoing::new(&accept)).await?;
         let identity = self.session.identity.public();
         self.login = Some(self.edge.limiter.login(identity).map_err(Ended::Limited)?);
         let silence = Duration::from_millis(u64::from(heartbeat_ms)) * 3;
         let mut closing = self.edge.closing.clone();
+        let mut notices = self.edge.notices.clone();
+        notices.mark_changed();
         loop {
             tokio::select! {
                 biased;
-                message = next_of(&mut self.room) => match message {
-                    Some(message) => self.tell(message).await?,
-                    // The room closed the queue because it was full.
-                    None => return Err(Ended::Goodbye(GoodbyeReason::TooSlow)),
+                // Before the farewell that it may announce.
+                Ok(()) = notices.changed() => {
+                    let notice = notices.borrow_and_update().clone();
+                    if let Some(notice) = notice {
+                        self.send(&Outgoing::new(&ServerMessage::Notice(notice))).await?;
+                    }
+                }
+                news = next_of(&mut self.room) => match news {
+                    FromRoom::Said(message) => self.tell(message).await?,
+                    FromRoom::Shown(exhibit, skipped) => {
+                        self.edge.rooms.shared().metrics.views_skipped.inc_by(skipped.into());
+                        self.show(&exhibit).await?;
+                    }
+                    FromRoom::Closed => return Err(Ended::Goodbye(GoodbyeReason::TooSlow)),
                 },
                 received = next_binary(&mut self.socket) => {
                     let record = received.map_err(|nothing| {
@@ -325,6 +360,11 @@ impl Client {
         let identity = self.session.identity.public();
         if let Err(over) = self.edge.limiter.message(&message, identity, self.address) {
             return match message {
+                ClientMessage::Say(talk) if is_of_talks(over.limit) => {
+                    let Over { limit, retry_after_ms } = over;
+                    let refusal = TalkRefusal::Limited { limit, retry_after_ms };
+                    self.send(&Outgoing::new(&ServerMessage::NotSaid { talk: talk.hash(), refusal })).await
+                }
                 ClientMessage::Create { .. } | ClientMessage::Enter { .. } | ClientMessage::Resume { .. } => {
                     self.send_limited(over).await
                 }
@@ -332,7 +372,10 @@ impl Client {
                 | ClientMessage::Submit(_)
                 | ClientMessage::Leave
                 | ClientMessage::Ping(_)
-                | ClientMessage::Compare(_) => Err(Ended::Limited(over)),
+                | ClientMessage::Compare(_)
+                | ClientMessage::Follow { .. }
+                | ClientMessage::Watch(_)
+                | ClientMessage::Say(_) => Err(Ended::Limited(over)),
             };
         }
         match message {
@@ -340,7 +383,7 @@ impl Client {
                 self.check_serving()?;
                 let place = || self.edge.limiter.room(identity, self.address);
                 match self.edge.rooms.create(room.clone(), spec, place) {
-                    Ok(()) => self.send(&encode(&ServerMessage::Created { room })).await,
+                    Ok(()) => self.send(&Outgoing::new(&ServerMessage::Created { room })).await,
                     Err(NotOpened::Failed(failure)) => self.fail(failure).await,
                     Err(NotOpened::Limited(over)) => self.send_limited(over).await,
                 }
@@ -353,7 +396,8 @@ impl Client {
             }
             ClientMessage::Resume { match_id, enter_as, height, block } => {
                 let handle = self.edge.rooms.find_match(match_id).await;
-                if handle.is_none() {
+                // Who executes nothing could do nothing with the blocks.
+                if handle.is_none() && enter_as != EnterAs::Light {
                     return self.resume_from_store(match_id, height, block).await;
                 }
                 let guest = self.guest;
@@ -366,13 +410,26 @@ impl Client {
             ClientMessage::Submit(transaction) => {
                 self.say(ToRoom::Submit { guest: self.guest, transaction }).await
             }
+            ClientMessage::Say(talk) => self.say(ToRoom::Say { guest: self.guest, talk }).await,
             ClientMessage::Compare(request) => self.say(ToRoom::Compare { guest: self.guest, request }).await,
+            // One that comes from within a room is for the next.
+            ClientMessage::Follow { following, packed } => {
+                (self.following, self.packed) = (following, packed);
+                Ok(())
+            }
+            ClientMessage::Watch(chunks) => {
+                self.viewport = chunks.map(Into::into);
+                if let Some(watching) = self.room.as_mut().and_then(|room| room.watching.as_mut()) {
+                    watching.look_at(self.viewport.clone());
+                }
+                Ok(())
+            }
             ClientMessage::Leave => {
                 let said = self.say(ToRoom::Leave { guest: self.guest }).await;
                 self.room = None;
                 said
             }
-            ClientMessage::Ping(number) => self.send(&encode(&ServerMessage::Pong(number))).await,
+            ClientMessage::Ping(number) => self.send(&Outgoing::new(&ServerMessage::Pong(number))).await,
         }
     }
 
@@ -387,8 +444,8 @@ impl Client {
         if self.room.is_some() {
             return self.fail(Failure::WrongState).await;
         }
-        let (outbox, inbox) = outbox(&self.edge.rooms.shared().config.limits);
-        self.room = Some(Membership { inputs, inbox });
+        let (outbox, inbox) = outbox(&self.edge.rooms.shared().config.limits, self.following);
+        self.room = Some(Membership { inputs, inbox, watching: None });
         self.say(message(outbox)).await
     }
 
@@ -450,8 +507,21 @@ impl Client {
 
     async fn tell(&mut self, message: ToGuest) -> Result<(), Ended> {
         match message {
-            ToGuest::Message(bytes) => self.send(&bytes).await,
-            ToGuest::Blocks { match_id, after, to } => self.send_blocks(match_id, after, to).await,
+            ToGuest::Message(message) => self.send(&message).await,
+            ToGuest::CatchUp { match_id, after, to, shortcut } => {
+                let after = match shortcut {
+                    Some(shortcut) => self.send_shortcut(after, &shortcut).await?,
+                    None => after,
+                };
+                self.send_blocks(match_id, after, to).await
+            }
+            ToGuest::Watch(mut watching) => {
+                watching.look_at(self.viewport.clone());
+                if let Some(room) = &mut self.room {
+                    room.watching = Some(watching);
+                }
+                Ok(())
+            }
             ToGuest::NotAdmitted(failure) => {
                 self.room = None;
                 self.fail(failure).await
@@ -460,29 +530,58 @@ impl Client {
         }
     }
 
+    /// Sends a shortcut if it has fewer bytes than the blocks that it stands for. Gives the height to go on from.
+    async fn send_shortcut(&mut self, after: Height, shortcut: &Shortcut) -> Result<Height, Ended> {
+        let store = &self.edge.rooms.shared().store;
+        let messages = tokio::task::block_in_place(|| shortcut.messages(store, after)).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot read a block");
+            Ended::Goodbye(GoodbyeReason::RoomClosed)
+        })?;
+        let Some(messages) = messages else { return Ok(after) };
+        for message in messages {
+            self.send(&message).await?;
+        }
+        Ok(shortcut.height())
+    }
+
+    /// Shows a light spectator a block.
+    async fn show(&mut self, exhibit: &Exhibit) -> Result<(), Ended> {
+        let Some(watching) = self.room.as_mut().and_then(|room| room.watching.as_mut()) else {
+            return Ok(());
+        };
+        let messages = watching.messages(exhibit).map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "cannot read a block");
+            Ended::Goodbye(GoodbyeReason::RoomClosed)
+        })?;
+        for message in messages {
+            self.send(&message).await?;
+        }
+        Ok(())
+    }
+
     async fn send_blocks(&mut self, match_id: MatchId, after: Height, to: Height) -> Result<(), Ended> {
         for height in after.get() + 1..=to.get() {
             let block = self.edge.rooms.shared().store.block(match_id, Height::new(height)).map_err(|error| {
                 tracing::error!(%match_id, height, error = &error as &dyn std::error::Error, "cannot read a block");
                 Ended::Goodbye(GoodbyeReason::RoomClosed)
             })?;
-            self.send(&encode(&ServerMessage::Block(block))).await?;
+            self.send(&Outgoing::new(&ServerMessage::Block(block))).await?;
         }
-        self.send(&encode(&ServerMessage::CaughtUp { height: to })).await
+        self.send(&Outgoing::new(&ServerMessage::CaughtUp { height: to })).await
     }
 
     async fn fail(&mut self, failure: Failure) -> Result<(), Ended> {
         self.edge.rooms.shared().metrics.count_failed(failure_word(failure));
-        self.send(&encode(&ServerMessage::Failed(failure))).await
+        self.send(&Outgoing::new(&ServerMessage::Failed(failure))).await
     }
 
     async fn send_limited(&mut self, Over { limit, retry_after_ms }: Over<Limit>) -> Result<(), Ended> {
-        self.send(&encode(&ServerMessage::Limited { limit, retry_after_ms })).await
+        self.send(&Outgoing::new(&ServerMessage::Limited { limit, retry_after_ms })).await
     }
 
     /// Seals and sends a message. Nothing else is done meanwhile, so a peer that does not read is found by
     /// the clock.
-    async fn send(&mut self, message: &[u8]) -> Result<(), Ended> {
+    async fn send(&mut self, message: &Outgoing) -> Result<(), Ended> {
         if self.keyed.elapsed() > Duration::from_millis(EPOCH_MS_MAX) {
             self.keyed = Instant::now();
             let update = self.session.sealer.update_key().map_err(|_| Ended::Broken("keys-exhausted"))?;
@@ -490,7 +589,7 @@ impl Client {
         }
         self.session
             .sealer
-            .seal(message, Padding::Block64, &mut self.frames)
+            .seal(message.bytes(self.packed), Padding::Block64, &mut self.frames)
             .map_err(|_| Ended::Broken("keys-exhausted"))?;
         let limit = Duration::from_millis(self.edge.rooms.shared().config.limits.write_ms_max);
         let sent: u64 = self.frames.iter().map(|frame| frame.len() as u64).sum();
@@ -503,7 +602,10 @@ impl Client {
         };
         match tokio::time::timeout(limit, sending).await {
             Ok(Ok(())) => {
-                self.edge.rooms.shared().metrics.bytes_sent.inc_by(sent);
+                let metrics = &self.edge.rooms.shared().metrics;
+                metrics.bytes_sent.inc_by(sent);
+                let (plain, packed) = (message.plain_len(), message.bytes(self.packed).len());
+                metrics.count_message(message.kind(), plain, packed);
                 Ok(())
             }
             Ok(Err(tungstenite::Error::Io(error))) if error.kind() == ErrorKind::TimedOut => {
@@ -513,6 +615,11 @@ impl Client {
             Err(_) => Err(Ended::Stuck),
         }
     }
+}
+
+/// Whoever says too much is not sent away for it: the match goes on.
+const fn is_of_talks(limit: Limit) -> bool {
+    matches!(limit, Limit::TalksPerIdentity | Limit::TalksPerAddress)
 }
 
 /// One word for what cannot be done.
@@ -532,10 +639,19 @@ const fn failure_word(failure: Failure) -> &'static str {
     }
 }
 
-/// The next message of the room, if the client is in one.
-async fn next_of(room: &mut Option<Membership>) -> Option<ToGuest> {
-    match room {
-        Some(membership) => membership.inbox.recv().await,
+/// What comes next from the room, if the client is in one: what it says first, for it comes before what it shows.
+async fn next_of(room: &mut Option<Membership>) -> FromRoom {
+    let Some(Membership { inbox, watching, .. }) = room else { return std::future::pending().await };
+    tokio::select! {
+        biased;
+        said = inbox.recv() => said.map_or(FromRoom::Closed, FromRoom::Said),
+        (exhibit, skipped) = next_shown(watching) => FromRoom::Shown(exhibit, skipped),
+    }
+}
+
+async fn next_shown(watching: &mut Option<Box<Watching>>) -> (Arc<Exhibit>, bool) {
+    match watching {
+        Some(watching) => watching.next().await,
         None => std::future::pending().await,
     }
 }

@@ -5,16 +5,18 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use cadastre_protocol::Following;
 use tokio::sync::mpsc;
 
 use super::ToGuest;
 use crate::config::Limits;
 
-/// A queue for one connection.
-pub(crate) fn outbox(limits: &Limits) -> (Outbox, Inbox) {
+/// A queue for one connection, whose client wants to be told like this of what it missed.
+pub(crate) fn outbox(limits: &Limits, following: Following) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::channel(limits.queue_messages_max);
     let bytes = Arc::new(AtomicUsize::new(0));
-    (Outbox { sender, bytes: bytes.clone(), bytes_max: limits.queue_bytes_max }, Inbox { receiver, bytes })
+    let outbox = Outbox { sender, bytes: bytes.clone(), bytes_max: limits.queue_bytes_max, following };
+    (outbox, Inbox { receiver, bytes })
 }
 
 /// The room's end of a queue.
@@ -23,6 +25,7 @@ pub(crate) struct Outbox {
     sender: mpsc::Sender<ToGuest>,
     bytes: Arc<AtomicUsize>,
     bytes_max: usize,
+    following: Following,
 }
 
 /// The connection's end of a queue.
@@ -42,6 +45,11 @@ pub(crate) enum Unsent {
 }
 
 impl Outbox {
+    /// How the client wants to be told of what it missed.
+    pub(crate) const fn following(&self) -> Following {
+        self.following
+    }
+
     /// Queues something. Only the room that has this end adds to what waits.
     ///
     /// # Errors
@@ -73,39 +81,43 @@ impl ToGuest {
     /// What it keeps in memory as long as it waits, in bytes.
     fn size(&self) -> usize {
         match self {
-            Self::Message(bytes) => bytes.len(),
-            Self::Blocks { .. } | Self::NotAdmitted(_) | Self::Dismissed(_) => 0,
+            Self::Message(message) => message.plain_len(),
+            Self::CatchUp { .. } | Self::Watch(_) | Self::NotAdmitted(_) | Self::Dismissed(_) => 0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cadastre_protocol::{ServerMessage, encode};
+
     use super::*;
+    use crate::rooms::Outgoing;
 
     fn message(size: usize) -> ToGuest {
-        ToGuest::Message(vec![0; size].into())
+        let around = encode(&ServerMessage::Packed(Vec::new())).len();
+        ToGuest::Message(Outgoing::new(&ServerMessage::Packed(vec![0; size - around])))
     }
 
     #[tokio::test]
     async fn bytes_are_bounded_and_free_again_once_they_are_sent() {
         let limits = Limits { queue_bytes_max: 100, ..Limits::default() };
-        let (outbox, mut inbox) = outbox(&limits);
+        let (outbox, mut inbox) = outbox(&limits, Following::Blocks);
         assert_eq!([outbox.try_send(message(60)), outbox.try_send(message(40))], [Ok(()), Ok(())]);
-        assert_eq!(outbox.try_send(message(1)), Err(Unsent::Full("queue_bytes_max")));
-        assert!(matches!(inbox.recv().await, Some(ToGuest::Message(bytes)) if bytes.len() == 60));
+        assert_eq!(outbox.try_send(message(20)), Err(Unsent::Full("queue_bytes_max")));
+        assert!(matches!(inbox.recv().await, Some(ToGuest::Message(message)) if message.plain_len() == 60));
         assert_eq!(outbox.try_send(message(60)), Ok(()));
-        assert_eq!(outbox.try_send(message(1)), Err(Unsent::Full("queue_bytes_max")));
+        assert_eq!(outbox.try_send(message(20)), Err(Unsent::Full("queue_bytes_max")));
         drop(inbox);
     }
 
     #[tokio::test]
     async fn messages_are_bounded_too() {
         let limits = Limits { queue_messages_max: 2, ..Limits::default() };
-        let (outbox, inbox) = outbox(&limits);
-        assert_eq!([outbox.try_send(message(0)), outbox.try_send(message(0))], [Ok(()), Ok(())]);
-        assert_eq!(outbox.try_send(message(0)), Err(Unsent::Full("queue_messages_max")));
+        let (outbox, inbox) = outbox(&limits, Following::Blocks);
+        assert_eq!([outbox.try_send(message(20)), outbox.try_send(message(20))], [Ok(()), Ok(())]);
+        assert_eq!(outbox.try_send(message(20)), Err(Unsent::Full("queue_messages_max")));
         drop(inbox);
-        assert_eq!(outbox.try_send(message(0)), Err(Unsent::Gone));
+        assert_eq!(outbox.try_send(message(20)), Err(Unsent::Gone));
     }
 }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use cadastre_protocol::{GoodbyeReason, Millis, RoomName, encode};
+use cadastre_protocol::{
+    Following, GoodbyeReason, Height, MatchId, Millis, ProvenHeader, RoomName, ServerMessage,
+};
 use cadastre_rooms::{Event, GuestId, Input, Output, Records, Room};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -14,13 +16,16 @@ use tokio::{
 };
 use tracing::{Instrument, info, info_span, warn};
 
-use super::{Outbox, RoomInfo, Rooms, Sleeper, ToGuest, ToRoom, outbox::Unsent, progress, seal_word};
+use super::{
+    Outbox, Outgoing, RoomInfo, Rooms, Shortcut, Sleeper, ToGuest, ToRoom, gallery::Gallery, outbox::Unsent,
+    places::Places, progress, seal_word, shortcut,
+};
 use crate::{
     clock,
     desyncs::{Bundle, DesyncOf},
     limiter::RoomPlace,
     metrics::Reason,
-    store::Commit,
+    store::{Commit, ReadError},
 };
 
 /// Time that the room of a match that is over stays open.
@@ -40,6 +45,12 @@ pub(super) struct RoomTask {
     rooms: Arc<Rooms>,
     info: watch::Sender<RoomInfo>,
     outboxes: BTreeMap<GuestId, Outbox>,
+    gallery: Arc<Gallery>,
+    /// Of the match that runs.
+    places: Option<Arc<Places>>,
+    shortcut: Option<Arc<Shortcut>>,
+    /// Bytes of the blocks since the shortcut was made.
+    block_bytes: u64,
     /// Guests that read too slowly, and of whom the room is still to be told.
     dropped: Vec<GuestId>,
     /// Commits under way, oldest first.
@@ -73,6 +84,10 @@ impl RoomTask {
             rooms,
             info,
             outboxes: BTreeMap::new(),
+            gallery: Arc::new(Gallery::new()),
+            places: None,
+            shortcut: None,
+            block_bytes: 0,
             dropped: Vec::new(),
             commits: VecDeque::new(),
             wake: None,
@@ -213,6 +228,7 @@ impl RoomTask {
                 let input = Input::Compare { guest, request };
                 return tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
             }
+            ToRoom::Say { guest, talk } => Input::Say { guest, talk },
             ToRoom::Leave { guest } => {
                 self.outboxes.remove(&guest);
                 Input::Leave { guest }
@@ -237,16 +253,22 @@ impl RoomTask {
             };
             match output {
                 Output::Commit(records) => self.commit(records).await?,
-                Output::Send { to, message } => self.send(to, ToGuest::Message(encode(&message).into())),
-                Output::Broadcast { to, message } => {
-                    let bytes: Arc<[u8]> = encode(&message).into();
-                    for guest in to {
-                        self.send(guest, ToGuest::Message(bytes.clone()));
-                    }
-                }
+                Output::Send { to, message } => self.send(to, ToGuest::Message(Outgoing::new(&message))),
+                Output::Broadcast { to, message } => self.broadcast(to, &message),
                 Output::CatchUp { guest, after, to } => {
                     if let Some(match_id) = self.room.match_id() {
-                        self.send(guest, ToGuest::Blocks { match_id, after, to });
+                        let shortcut = self.shortcut_for(guest, match_id, after, to);
+                        self.send(guest, ToGuest::CatchUp { match_id, after, to, shortcut });
+                    }
+                }
+                Output::Watch { guest, after } => {
+                    self.show_newest();
+                    self.send(guest, ToGuest::Watch(Box::new(self.gallery.watch(after))));
+                }
+                Output::Show(shown) => {
+                    if let Some(match_id) = self.room.match_id() {
+                        let places = self.places(match_id);
+                        self.gallery.show(shown, places);
                     }
                 }
                 Output::Refuse { guest, failure } => {
@@ -266,6 +288,76 @@ impl RoomTask {
         }
         self.info.send_modify(|info| update(info, &self.room, self.outboxes.len()));
         Ok(())
+    }
+
+    fn broadcast(&mut self, to: Vec<GuestId>, message: &ServerMessage) {
+        let outgoing = Outgoing::new(message);
+        if matches!(message, ServerMessage::Block(_)) {
+            self.block_bytes += outgoing.plain_len() as u64;
+        }
+        for guest in to {
+            self.send(guest, ToGuest::Message(outgoing.clone()));
+        }
+    }
+
+    /// A state between the two heights to go on from, if the guest wants one and misses much.
+    fn shortcut_for(
+        &mut self,
+        guest: GuestId,
+        match_id: MatchId,
+        after: Height,
+        to: Height,
+    ) -> Option<Arc<Shortcut>> {
+        let wants = self.outboxes.get(&guest)?.following() == Following::Snapshot;
+        if !wants || !shortcut::is_far(after, to) {
+            return None;
+        }
+        if self.shortcut.as_ref().is_none_or(|shortcut| shortcut.is_old(self.block_bytes)) {
+            let made = tokio::task::block_in_place(|| self.make_shortcut(match_id));
+            if let Some(made) = made {
+                (self.shortcut, self.block_bytes) = (Some(Arc::new(made)), 0);
+            }
+        }
+        self.shortcut.clone().filter(|shortcut| after < shortcut.height() && shortcut.height() <= to)
+    }
+
+    /// Shows the newest block of a match that was taken up from the store, as long as no other has come.
+    fn show_newest(&mut self) {
+        let (Some(match_id), Some(chain)) = (self.room.match_id(), self.room.chain()) else { return };
+        let height = chain.head().height;
+        if !self.gallery.is_empty() || height == Height::GENESIS {
+            return;
+        }
+        let stored = self.rooms.shared().store.block(match_id, height);
+        let header = stored.and_then(|block| Ok(ProvenHeader::of(&block)?));
+        match header.map(|header| self.room.shown(header)) {
+            Ok(Some(shown)) => {
+                let places = self.places(match_id);
+                self.gallery.show(Arc::new(shown), places);
+            }
+            // It is on its way to the disk, and shown when it is there.
+            Ok(None) | Err(ReadError::Missing) => {}
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "cannot read a block"),
+        }
+    }
+
+    fn places(&mut self, match_id: MatchId) -> Arc<Places> {
+        let store = &self.rooms.shared().store;
+        self.places.get_or_insert_with(|| Arc::new(Places::new(store.clone(), match_id))).clone()
+    }
+
+    /// From the state as it is, if it is that of a Turn on disk; else, if there is none, from the stored keyframe.
+    fn make_shortcut(&mut self, match_id: MatchId) -> Option<Shortcut> {
+        let places = self.places(match_id);
+        let store = &self.rooms.shared().store;
+        let stored = || if self.shortcut.is_none() { store.keyframe(match_id) } else { Ok(None) };
+        let made = self.room.snapshot().map_or_else(stored, |state| Ok(Some(state))).and_then(|state| {
+            state.map(|(state, chunks)| Shortcut::new(store, match_id, places, state, chunks)).transpose()
+        });
+        made.unwrap_or_else(|error| {
+            warn!(error = &error as &dyn std::error::Error, "cannot read a keyframe");
+            None
+        })
     }
 
     /// Tells the room of guests that were dropped while its outputs were carried out.
@@ -333,6 +425,13 @@ impl RoomTask {
             Event::Refused { guest, kind } => {
                 metrics.refused.get_or_create(&Reason { reason: kind }).inc();
                 tracing::debug!(connection = guest.get(), kind, "transaction refused");
+            }
+            Event::Said => {
+                metrics.said.inc();
+            }
+            Event::NotSaid { guest, kind } => {
+                metrics.not_said.get_or_create(&Reason { reason: kind }).inc();
+                tracing::debug!(connection = guest.get(), kind, "not passed on");
             }
             Event::Double { seat, turn } => {
                 metrics.double_transactions.inc();

@@ -20,6 +20,8 @@ pub(super) enum Tag {
     KeyframeChunk = 6,
     /// [`super::DoubleRecord`], by seat.
     Double = 7,
+    /// [`super::LineRecord`], by its number modulo [`cadastre_protocol::LINES_KEPT`].
+    Line = 8,
 }
 
 const BYTES: usize = 1 + 32 + 8 + 2;

@@ -2,7 +2,8 @@
 //! verifier.
 
 use cadastre_protocol::{
-    BlockError, Chain, CodecError, Genesis, GenesisError, Height, MatchId, decode_exact,
+    BlockError, Chain, CodecError, Conversation, Genesis, GenesisError, Height, LineError, MatchId,
+    TalkPlace, decode_exact,
 };
 use cadastre_rooms::Restored;
 use cadastre_simulations::{Game, SetupError};
@@ -43,7 +44,24 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
     }
     let accepted = store.accepted(match_id)?.into_iter();
     let accepted = accepted.map(|a| (a.received, a.transaction, a.receipt)).collect();
-    Ok(Restored { chain, game, names: record.names, accepted })
+    let conversation = conversation(store, match_id).unwrap_or_else(|error| {
+        // What was said holds up no match.
+        tracing::error!(%match_id, error = &error as &dyn std::error::Error, "what was said at a match is lost");
+        Conversation::begin(TalkPlace::Match(match_id))
+    });
+    Ok(Restored { chain, game, names: record.names, accepted, conversation })
+}
+
+fn conversation(store: &Store, match_id: MatchId) -> Result<Conversation, TalkLost> {
+    Ok(Conversation::resume(TalkPlace::Match(match_id), store.lines(match_id)?)?)
+}
+
+#[derive(Debug, thiserror::Error)]
+enum TalkLost {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("the stored lines do not follow from each other")]
+    Line(#[from] LineError),
 }
 
 /// Why a match cannot go on. The store's fault; the match stays as it is for an auditor.

@@ -13,13 +13,15 @@ use std::{
 };
 
 use cadastre_protocol::{
-    BATCH_OBJECTS_MAX, Digest, Height, MatchId, ProvenBlock, ProvenReceipt, SecretKey, ServerProof, encode,
+    BATCH_OBJECTS_MAX, Digest, Height, LINES_KEPT, MatchId, ProvenBlock, ProvenReceipt, SecretKey,
+    ServerProof, encode,
 };
 use cadastre_rooms::{Record, Records};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    AcceptedRecord, Batch, DoubleRecord, Key, Mark, MatchRecord, PART_BYTES_MAX, ReadError, Store, Tag,
+    AcceptedRecord, Batch, DoubleRecord, Key, LineRecord, Mark, MatchRecord, PART_BYTES_MAX, ReadError,
+    Store, Tag,
 };
 use crate::metrics::Metrics;
 
@@ -235,6 +237,10 @@ impl Signer {
                     let key = Key::of(Tag::KeyframeChunk, match_id, u64::from(id.get()));
                     insert_parts(batch, key, chunk);
                 }
+            }
+            (Record::Said(line), _) => {
+                let key = Key::of(Tag::Line, match_id, line.number % LINES_KEPT as u64);
+                batch.insert(key, encode(&LineRecord { line: line.clone() }));
             }
             (Record::Accepted { .. } | Record::Block { .. }, None) => return Err(SignError::NoProof),
         }

@@ -2,8 +2,8 @@
 
 use cadastre_client::{Config, Event, FollowError, Follower, Session, SessionError};
 use cadastre_protocol::{
-    AbsenceReason, CompareAnswer, DisplayName, EnterAs, Evidence, Millis, ProvenBlock, Refusal, Revocations,
-    RoomName, ServerMessage, ServerProof, SignedRevocations, Verdict,
+    AbsenceReason, CompareAnswer, Conversation, DisplayName, EnterAs, Evidence, Millis, ProvenBlock, Refusal,
+    Revocations, RoomName, ServerMessage, ServerProof, SignedRevocations, TalkPlace, Verdict,
 };
 use cadastre_replay::{
     Meta, Writer, audit_with,
@@ -31,7 +31,9 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
     let (chain, setup) = (follower.chain().clone(), follower.game().setup().clone());
     let game = Game::restore(&setup, &follower.game().snapshot()).unwrap();
     let opened = chain.head().server_time.after(1000);
-    let restored = Restored { chain, game, names: follower.names().to_vec(), accepted: Vec::new() };
+    let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
+    let (names, accepted) = (follower.names().to_vec(), Vec::new());
+    let restored = Restored { chain, game, names, accepted, conversation };
     let host = Host {
         root: root_key().public(),
         signer: certificate(1),
@@ -102,6 +104,8 @@ fn carry_out(room: &mut Room, now: Millis) -> Option<Answer> {
             Output::Send { .. }
             | Output::Broadcast { .. }
             | Output::CatchUp { .. }
+            | Output::Watch { .. }
+            | Output::Show(_)
             | Output::WakeAt(_)
             | Output::Observed(_) => {}
             Output::Refuse { .. } | Output::Dismiss { .. } => panic!("{output:?}"),

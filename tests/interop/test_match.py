@@ -54,6 +54,7 @@ from cadastre.objects import (
 )
 from cadastre.player import Gate, Hook, Match, Player, at_once, nothing
 from cadastre.randomness import seed_without
+from cadastre.talk import InWords
 
 BOUND_S = 120
 
@@ -92,12 +93,17 @@ class Matches(unittest.TestCase):
     def test_two_players_against_each_other(self) -> None:
         self.open_room("alternating", 2, TurnMode.Alternating, PerTurn(), Pass(100))
         cutter, forgetful = self.player("alternating", first), self.player("alternating", last)
+        cutter.says, forgetful.says = "good luck", "viel Glück 🍀"
         one = self.threads.submit(cutter.play, cut_every(7))
         other = self.threads.submit(play_and_forget, [forgetful, forgetful.again()], acts=forget_at(20))
         matches = [one.result(BOUND_S), other.result(BOUND_S)]
         self.assertGreater(cutter.connections, 5)
         self.assertEqual(matches[1].epoch, 1)
         self.check_match("alternating", matches)
+        assert cutter.conversation is not None
+        heard = {talk.author: talk.words for _, talk in cutter.conversation.heard}
+        said = {player.identity.public: InWords(player.says) for player in (cutter, forgetful) if player.says}
+        self.assertEqual(heard, said)
 
     def test_restarts_within_a_turn(self) -> None:
         """Two processes of a player end in one turn, and each has signed for it."""

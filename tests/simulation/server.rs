@@ -8,16 +8,20 @@ use std::{
 
 use cadastre::store::{Commit, SignError, Signer, Store, recover};
 use cadastre_protocol::{
-    BlockHash, Certificate, ChainSecret, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, MatchId,
-    Millis, PublicKey, RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof, SignedCertificate,
+    BlockHash, Certificate, ChainSecret, ChunkId, ClientMessage, Digest, EnterAs, Failure, Following,
+    GoodbyeReason, Height, JoinPoint, KeyRole, MatchId, Millis, ProvenHeader, PublicKey, RoomName, RoomSpec,
+    SecretKey, ServerMessage, ServerProof, SignedCertificate, decode_exact, encode, pack,
 };
-use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room};
+use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room, Shown};
 use tokio::sync::oneshot;
 
 use super::{disk::MemoryDisk, random::Random};
 
 /// Serial of the first block signer.
 pub(crate) const FIRST_SERIAL: u32 = 2;
+
+/// Blocks that a client is told one by one in any case.
+const MISSED_MAX: u64 = 2;
 
 /// Everything outside the network and the disk, from a start to a crash.
 pub(crate) struct Server {
@@ -29,6 +33,10 @@ pub(crate) struct Server {
     matches: BTreeMap<MatchId, u64>,
     /// Links that a room has let in, and the number of the room.
     inside: BTreeMap<u64, u64>,
+    /// Links whose clients take snapshots and compressed messages.
+    shortened: BTreeSet<u64>,
+    /// What links are shown whose clients execute nothing.
+    watching: BTreeMap<u64, Watcher>,
     /// Commits that the signer has not taken up, with the numbers of their rooms.
     waiting: VecDeque<(u64, Records)>,
     /// Commits that are on disk, and of which the room has not heard.
@@ -45,6 +53,16 @@ struct OpenRoom {
     name: RoomName,
     room: Room,
     wake: Option<Millis>,
+    newest: Option<Arc<Shown>>,
+}
+
+/// Somebody who is shown a match.
+#[derive(Default)]
+struct Watcher {
+    room: Option<u64>,
+    viewport: Option<Vec<ChunkId>>,
+    head: Height,
+    has_chunks: bool,
 }
 
 /// What the server does to the world.
@@ -78,6 +96,8 @@ impl Server {
             names: BTreeMap::new(),
             matches: BTreeMap::new(),
             inside: BTreeMap::new(),
+            shortened: BTreeSet::new(),
+            watching: BTreeMap::new(),
             waiting: VecDeque::new(),
             written: VecDeque::new(),
             has_failed: false,
@@ -136,6 +156,7 @@ impl Server {
                             Input::Resume { guest, identity, enter_as, height, known },
                         );
                     }
+                    None if enter_as == EnterAs::Light => self.fail(link, Failure::NoSuchMatch),
                     None => self.resume_from_store(link, match_id, height, block),
                 }
             }
@@ -144,6 +165,12 @@ impl Server {
             }
             ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
             ClientMessage::Compare(request) => self.say(now, link, Input::Compare { guest, request }),
+            ClientMessage::Watch(viewport) => {
+                self.watching.entry(link).or_default().viewport = viewport;
+            }
+            ClientMessage::Follow { following: Following::Snapshot, .. } => drop(self.shortened.insert(link)),
+            ClientMessage::Follow { following: Following::Blocks, .. } => drop(self.shortened.remove(&link)),
+            ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
         }
@@ -151,6 +178,7 @@ impl Server {
 
     /// A connection is gone.
     pub(crate) fn lost(&mut self, now: Millis, link: u64) {
+        self.watching.remove(&link);
         if let Some(room) = self.inside.remove(&link) {
             self.feed(now, room, Input::Leave { guest: GuestId::new(link) });
         }
@@ -261,7 +289,7 @@ impl Server {
     fn open(&mut self, name: RoomName, room: Room) -> u64 {
         self.rooms_opened += 1;
         self.names.insert(name.clone(), self.rooms_opened);
-        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None });
+        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None, newest: None });
         self.rooms_opened
     }
 
@@ -311,7 +339,25 @@ impl Server {
                 }
                 Output::CatchUp { guest, after, to } => {
                     let match_id = self.rooms[&number].room.match_id().unwrap();
+                    let after = self.shorten(number, guest.get(), after).unwrap_or(after);
                     self.send_blocks(guest.get(), match_id, after, to);
+                }
+                Output::Watch { guest, after } => {
+                    let watcher = self.watching.entry(guest.get()).or_default();
+                    (watcher.room, watcher.head) = (Some(number), after);
+                    self.show(guest.get(), number);
+                }
+                Output::Show(shown) => {
+                    if let Some(open) = self.rooms.get_mut(&number) {
+                        open.newest = Some(shown);
+                    }
+                    let links = self.watching.iter().filter(|(_, watcher)| watcher.room == Some(number));
+                    for link in links.map(|(link, _)| *link).collect::<Vec<_>>() {
+                        // Some do not read as fast as the match goes on.
+                        if !self.random.once_in(5) {
+                            self.show(link, number);
+                        }
+                    }
                 }
                 Output::Refuse { guest, failure } => {
                     self.inside.remove(&guest.get());
@@ -341,6 +387,8 @@ impl Server {
             | Event::Diverged { .. }
             | Event::Refused { .. }
             | Event::TakenBack { .. }
+            | Event::Said
+            | Event::NotSaid { .. }
             | Event::Ended { .. } => {}
         }
     }
@@ -353,8 +401,43 @@ impl Server {
         self.send(link, ServerMessage::CaughtUp { height: to });
     }
 
+    /// Sends a link what it watches of the newest block.
+    fn show(&mut self, link: u64, room: u64) {
+        let newest = self.rooms.get(&room).and_then(|open| open.newest.clone());
+        let (Some(shown), Some(watcher)) = (newest, self.watching.get_mut(&link)) else { return };
+        let (viewport, head) = (watcher.viewport.as_deref(), watcher.head);
+        let messages = if watcher.has_chunks && head.next() == Some(shown.height) {
+            shown.changes(viewport)
+        } else {
+            let is_new = head == Height::GENESIS || head == shown.height;
+            let match_id = shown.block.read().unwrap().match_id;
+            let place = if is_new { Vec::new() } else { place_of(&self.store, match_id, head, shown.height) };
+            shown.whole(viewport, place)
+        };
+        (watcher.head, watcher.has_chunks) = (shown.height, true);
+        messages.into_iter().for_each(|message| self.send(link, packed(message)));
+    }
+
+    /// Sends a snapshot to a link that takes one and has missed much. Gives the height of its block.
+    fn shorten(&mut self, room: u64, link: u64, after: Height) -> Option<Height> {
+        let room = &self.rooms.get(&room).filter(|_| self.shortened.contains(&link))?.room;
+        let (state, chunks) = room.snapshot()?;
+        let height = state.head().height;
+        if height.get() <= after.get() + MISSED_MAX {
+            return None;
+        }
+        let match_id = room.match_id()?;
+        let proven = |height| ProvenHeader::of(&self.store.block(match_id, height).unwrap()).unwrap();
+        let place = place_of(&self.store, match_id, after, height);
+        let point = JoinPoint { block: proven(height), state, place };
+        self.send(link, packed(ServerMessage::Snapshot(Box::new(point))));
+        ServerMessage::chunks_of(chunks).into_iter().for_each(|chunks| self.send(link, packed(chunks)));
+        Some(height)
+    }
+
     fn part_with(&mut self, link: u64, reason: GoodbyeReason) {
         self.inside.remove(&link);
+        self.watching.remove(&link);
         self.send(link, ServerMessage::Goodbye { reason, retry_after_ms: 500 });
         self.effects.push(Effect::Close { link });
     }
@@ -377,6 +460,18 @@ impl Server {
             chain_secret: ChainSecret::new(&[77; 32]),
         }
     }
+}
+
+/// Proof that the block at `own` stands in the chain of the one at `height`.
+fn place_of(store: &Store, match_id: MatchId, own: Height, height: Height) -> Vec<Digest> {
+    let name =
+        |height| ProvenHeader::of(&store.block(match_id, Height::new(height)).unwrap()).unwrap().hash();
+    JoinPoint::place_of(own, std::iter::once(match_id.as_block()).chain((1..height.get()).map(name)))
+}
+
+/// As it is sent to whoever takes compressed messages.
+fn packed(message: ServerMessage) -> ServerMessage {
+    pack(&encode(&message)).map_or(message, |bytes| decode_exact(&bytes).unwrap())
 }
 
 /// The store on a disk. What concerns the service as a whole is no part of the simulation.

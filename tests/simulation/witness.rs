@@ -6,10 +6,11 @@ use cadastre::{
     export,
     store::{Store, recover},
 };
+use cadastre_client::Said;
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Header, Height, MatchId, Millis, ReadBlock,
-    Receipt, RoomName, SealReason, Seat, SeatSet, Seq, SignedTransaction, StateRoot, TransactionBody, Turn,
-    TxHash, Visibility,
+    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Header, Height, MatchId, Millis, PublicKey,
+    ReadBlock, Receipt, RoomName, SealReason, Seat, SeatSet, Seq, SignedTransaction, StateRoot, TalkHash,
+    TransactionBody, Turn, TxHash, Visibility, Words,
 };
 use cadastre_replay::{Replay, Violation, audit};
 
@@ -22,6 +23,10 @@ const CALM_MS: u64 = 1_500;
 pub(crate) struct Witness {
     blocks: BTreeMap<(MatchId, Height), BlockHash>,
     receipts: Vec<Receipt>,
+    /// What was heard, by the number of the line.
+    lines: BTreeMap<(MatchId, u64), (PublicKey, Words)>,
+    /// The line in which something was said that is said once only.
+    said: BTreeMap<(MatchId, TalkHash), u64>,
     signed: BTreeMap<Slot, TxHash>,
     /// When each block was on disk for all anybody knows, from height 1.
     written: BTreeMap<MatchId, Vec<Millis>>,
@@ -88,6 +93,15 @@ impl Witness {
     /// Somebody was promised something.
     pub(crate) fn promise(&mut self, receipt: Receipt) {
         self.receipts.push(receipt);
+    }
+
+    /// Somebody heard what was said: all hear the same, each thing once.
+    pub(crate) fn hear(&mut self, match_id: MatchId, said: Said) {
+        let Said { name, author, number, words, .. } = said;
+        let before = self.said.insert((match_id, name), number);
+        assert!(before.is_none_or(|before| before == number), "said twice: {words:?}");
+        let before = self.lines.insert((match_id, number), (author, words.clone()));
+        assert!(before.is_none_or(|before| before == (author, words)), "a second line {number}");
     }
 
     /// A process signs something, for the first time or again.

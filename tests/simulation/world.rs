@@ -8,8 +8,9 @@ use std::{
 
 use cadastre_client::{Cause, Config, Event, Fault, Follower, Received, Session, SubmitError};
 use cadastre_protocol::{
-    BlockKind, ClientMessage, DisplayName, EnterAs, GoodbyeReason, Height, KeyRole, Millis, RoomName,
-    RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, Turn, TxHash,
+    BlockHash, BlockKind, ClientMessage, DisplayName, EnterAs, Following, GoodbyeReason, Height, KeyRole,
+    Millis, RoomName, RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, TalkRefusal, Text,
+    Turn, TxHash,
 };
 
 use super::{
@@ -116,6 +117,20 @@ struct Client {
     handed_in: Option<Millis>,
 }
 
+impl Client {
+    fn height(&self) -> Height {
+        let light = self.session.light().map(|light| light.head().height());
+        let followed = self.session.follower().map(|follower| follower.chain().head().height);
+        light.or(followed).unwrap_or_default()
+    }
+
+    fn block(&self) -> BlockHash {
+        let light = self.session.light().map(|light| light.head().block());
+        let followed = self.session.follower().map(|follower| follower.chain().head().block);
+        light.or(followed).unwrap()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Playing,
@@ -157,7 +172,7 @@ impl World {
         for (room, spec) in (0..).zip(specs) {
             let name = RoomName::new(&format!("arena-{room}")).unwrap();
             let players = (0..spec.seats).map(|index| player(room, index, spec));
-            for config in players.chain([spectator(room)]) {
+            for config in players.chain([spectator(room), light(room)]) {
                 world.add(Config { room: name.clone(), ..config });
             }
             world.rooms.insert(name);
@@ -343,10 +358,7 @@ impl World {
 
     /// The rooms of matches that are over are closed, once everybody knows of the match.
     fn close_idle(&mut self) {
-        let is_known = |client: &Client| {
-            let height = client.session.follower().map(|follower| follower.chain().head().height);
-            client.fate != Fate::Playing || height > Some(Height::GENESIS)
-        };
+        let is_known = |client: &Client| client.fate != Fate::Playing || client.height() > Height::GENESIS;
         if self.clients.iter().all(is_known) {
             self.with_server(|server, _| server.close_idle());
         }
@@ -388,6 +400,9 @@ impl World {
         let process = self.number();
         let config = Config { process: process_key(process), ..config };
         let mut session = Session::new(config.clone());
+        if config.enter_as != EnterAs::Light && self.random.once_in(2) {
+            session.follow(Following::Snapshot);
+        }
         if self.faults.desyncs > 0 {
             self.faults.desyncs -= 1;
             let turn = u32::try_from(self.random.within(1..5)).unwrap();
@@ -411,7 +426,7 @@ impl World {
     }
 
     fn connect(&mut self, client: usize, process: u64) {
-        let Client { config, session, link, isolated_until, fate, .. } = &self.clients[client];
+        let Client { config, link, isolated_until, fate, .. } = &self.clients[client];
         if self.clients[client].process != process || link.is_some() || *fate != Fate::Playing {
             return;
         }
@@ -422,7 +437,8 @@ impl World {
             record.room == config.room
                 && server.store().mark(match_id).unwrap().is_some_and(|mark| mark.sealed)
         });
-        let knows = session.follower().is_some_and(|it| it.chain().head().height > Height::GENESIS);
+        // Who executes nothing cannot come back to a match that is over.
+        let knows = self.clients[client].height() > Height::GENESIS && config.enter_as != EnterAs::Light;
         if over && !knows && !server.has_room(&config.room) {
             self.clients[client].fate = Fate::TooLate;
             return;
@@ -560,7 +576,7 @@ impl World {
             let Some(number) = self.clients[client].link else { continue };
             if let ClientMessage::Submit(transaction) = &message {
                 self.witness.sign(self.clients[client].process, transaction);
-                self.clients[client].model.send(transaction.hash());
+                self.clients[client].model.send(transaction);
             }
             let mut frames = Vec::new();
             self.links.get_mut(&number).unwrap().near.send(&message, &mut frames).unwrap();
@@ -573,6 +589,15 @@ impl World {
             Event::YourTurn { .. } => {
                 let process = self.clients[client].process;
                 self.in_time(0..1_200, Happening::Think { client, process, is_resolved: false });
+            }
+            Event::Shown { header } => {
+                let light = self.clients[client].session.light().unwrap();
+                self.witness.see(header.match_id, header.height, light.head().block());
+            }
+            Event::Joined { head } => {
+                let match_id = self.clients[client].session.follower().unwrap().chain().match_id();
+                self.witness.see(match_id, head.height, head.block);
+                self.clients[client].handed_in = None;
             }
             Event::Block { head, kind, .. } => {
                 let match_id = self.clients[client].session.follower().unwrap().chain().match_id();
@@ -606,6 +631,15 @@ impl World {
                 }
             }
             Event::Goodbye { reason: GoodbyeReason::Replaced, .. } => self.retire(client),
+            Event::Said { said, .. } => {
+                let session = &self.clients[client].session;
+                let followed = session.follower().map(|follower| follower.chain().match_id());
+                let match_id = followed.or_else(|| Some(session.light()?.head().match_id())).unwrap();
+                self.witness.hear(match_id, said);
+            }
+            // Too long on its way, or another process of the player was faster.
+            Event::NotSaid { refusal: TalkRefusal::UnknownSeenLine | TalkRefusal::Repeated, .. } => {}
+            bad @ (Event::NotSaid { .. } | Event::TalkBroken { .. } | Event::Notice(_)) => panic!("{bad:?}"),
             Event::Evidence(evidence) => panic!("an honest server is charged: {evidence:?}"),
             Event::Connected { .. }
             | Event::Lobby(_)
@@ -615,6 +649,8 @@ impl World {
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Refused { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
             | Event::Goodbye { .. }
             | Event::Limited { .. } => {}
         }
@@ -642,7 +678,13 @@ impl World {
         }
         let lapse = self.faults.lapses > 0 && self.random.once_in(12);
         let gives_up = self.faults.resignations > 0 && self.random.once_in(30);
+        let speaks = self.random.once_in(3);
+        let words = Text::new(&format!("{}", self.number())).unwrap();
         let Client { session, model, handed_in, .. } = &mut self.clients[client];
+        if speaks {
+            // Whoever is not connected just now says nothing.
+            let _ = session.say(words);
+        }
         let (Some(seat), Some(follower)) = (session.seat(), session.follower()) else { return };
         let commands = follower.game().simulation().suggest(seat);
         while session.undo().is_some() {}
@@ -763,8 +805,9 @@ impl World {
             let stored = self.witness.judge(&store, room);
             for client in self.clients.iter().filter(|client| client.config.room == *room) {
                 if let Fate::Ended(reason) = client.fate {
-                    let follower = client.session.follower().unwrap();
-                    assert_eq!(follower.chain().head(), &stored.head, "all have the same head");
+                    let head = (client.height(), client.block());
+                    let expected = (stored.head.height, stored.head.block);
+                    assert_eq!(head, expected, "all have the same head");
                     assert_eq!(reason, stored.reason);
                 }
             }
@@ -814,6 +857,12 @@ fn spectator(room: u8) -> Config {
         name: DisplayName::new("spectator").unwrap(),
         open: None,
     }
+}
+
+/// Somebody who watches without executing anything.
+fn light(room: u8) -> Config {
+    let identity = SecretKey::from_seed(&[220 + room; 32]);
+    Config { identity, enter_as: EnterAs::Light, ..spectator(room) }
 }
 
 /// The key of a process that no other one has.

@@ -10,7 +10,7 @@ use super::{Server, identity, peer::Peer};
 /// A session of the identity of number 60, and the connection on which more than it says is said.
 pub(crate) struct Cheat {
     pub(crate) peer: Peer,
-    session: Session,
+    session: Box<Session>,
     root: PublicKey,
 }
 
@@ -26,7 +26,7 @@ impl Cheat {
             open: Some(spec),
         };
         let (peer, root) = (Peer::login(server, &identity(60)).await, server.root);
-        let mut session = Session::new(config);
+        let mut session = Box::new(Session::new(config));
         session.connected(root);
         let mut cheat = Self { peer, session, root };
         cheat.until(|event| matches!(event, Event::Lobby(_))).await;

@@ -246,9 +246,12 @@ impl Operator {
                 self.feed(Input::Timeout);
             }
             ClientMessage::Submit(transaction) => self.feed(Input::Submit { guest, transaction }),
+            ClientMessage::Say(talk) => self.feed(Input::Say { guest, talk }),
             ClientMessage::Leave => self.feed(Input::Leave { guest }),
             // It has no state that its block commits to.
             ClientMessage::Compare(_) => self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown)),
+            // It tells everybody everything.
+            ClientMessage::Follow { .. } | ClientMessage::Watch(_) => {}
             ClientMessage::Ping(number) => self.send(guest, ServerMessage::Pong(number)),
         }
     }
@@ -302,7 +305,8 @@ impl Operator {
                     self.outboxes.remove(&guest);
                 }
                 Output::WakeAt(time) => self.wake = Some(time),
-                Output::Observed(_) => {}
+                // Nobody watches it who executes nothing.
+                Output::Watch { .. } | Output::Show(_) | Output::Observed(_) => {}
             }
         }
     }

@@ -119,12 +119,18 @@ impl Player {
                 Event::Connected { .. }
                 | Event::Lobby(_)
                 | Event::Match { .. }
+                | Event::Joined { .. }
+                | Event::Shown { .. }
                 | Event::CaughtUp
                 | Event::Relayed(_)
                 | Event::Takeback { .. }
                 | Event::Mispredicted(_)
                 | Event::Undrafted { .. }
                 | Event::Receipt(_)
+                | Event::Said { .. }
+                | Event::Conversing
+                | Event::TalkMissed { .. }
+                | Event::Notice(_)
                 | Event::Ended { .. } => {}
                 disturbance @ (Event::Lost { .. }
                 | Event::Refused { .. }
@@ -132,6 +138,8 @@ impl Player {
                 | Event::Evidence(_)
                 | Event::Desync(_)
                 | Event::Goodbye { .. }
+                | Event::NotSaid { .. }
+                | Event::TalkBroken { .. }
                 | Event::Limited { .. }) => panic!("a player was disturbed: {disturbance:?}"),
             }
         }

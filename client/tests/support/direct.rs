@@ -2,7 +2,7 @@
 //! a test holds back.
 
 use cadastre_client::{Config, Event, Session, SessionError};
-use cadastre_protocol::{ClientMessage, Evidence, Millis, ProvenBlock, ServerMessage};
+use cadastre_protocol::{ClientMessage, Evidence, Following, Millis, ProvenBlock, ServerMessage};
 use cadastre_rooms::Input;
 
 use super::{
@@ -23,7 +23,7 @@ pub(crate) struct Direct {
 pub(crate) struct Client {
     config: Config,
     pub(crate) session: Session,
-    link: Option<u64>,
+    pub(crate) link: Option<u64>,
     /// Loses what the client sends from now on.
     pub(crate) is_deaf: bool,
     /// Keeps what the server sends from now on.
@@ -71,14 +71,42 @@ impl Direct {
         self.clients.len() - 1
     }
 
+    /// Another client connects, with a session that was told something before.
+    pub(crate) fn add_session(&mut self, config: Config, session: Session) -> usize {
+        self.clients.push(Client { session, ..Client::new(config) });
+        self.connect(self.clients.len() - 1);
+        self.clients.len() - 1
+    }
+
+    /// Another client connects, and says how it wants to be told of what it missed.
+    pub(crate) fn add_following(&mut self, config: Config, following: Following) -> usize {
+        let mut client = Client::new(config);
+        client.session.follow(following);
+        self.clients.push(client);
+        self.connect(self.clients.len() - 1);
+        self.clients.len() - 1
+    }
+
     /// Another client connects, and gets nothing of what the server sends until it is released.
     pub(crate) fn add_held(&mut self, config: Config) -> usize {
-        self.last_link += 1;
-        let mut client = Client { link: Some(self.last_link), is_held: true, ..Client::new(config) };
-        client.session.connected(root_key().public());
+        self.add_held_following(config, Following::Blocks)
+    }
+
+    pub(crate) fn add_held_following(&mut self, config: Config, following: Following) -> usize {
+        let mut client = Client::new(config);
+        client.session.follow(following);
         self.clients.push(client);
-        self.settle();
+        self.connect_held(self.clients.len() - 1);
         self.clients.len() - 1
+    }
+
+    /// A client connects, and gets nothing of what the server sends until it is released.
+    pub(crate) fn connect_held(&mut self, client: usize) {
+        self.last_link += 1;
+        let entry = &mut self.clients[client];
+        (entry.link, entry.is_held) = (Some(self.last_link), true);
+        entry.session.connected(root_key().public());
+        self.settle();
     }
 
     /// Hands a client what was held back.
@@ -103,8 +131,13 @@ impl Direct {
 
     /// Another process of the same identity connects; the old one is not told, and loses its connection.
     pub(crate) fn add_process(&mut self, of: usize) -> usize {
+        self.add_process_following(of, Following::Blocks)
+    }
+
+    pub(crate) fn add_process_following(&mut self, of: usize, following: Following) -> usize {
         let number = u64::try_from(self.clients.len()).unwrap();
-        self.add(Config { process: process_key(2, number), ..self.clients[of].config.clone() })
+        let config = Config { process: process_key(2, number), ..self.clients[of].config.clone() };
+        self.add_following(config, following)
     }
 
     pub(crate) fn connect(&mut self, client: usize) {

@@ -10,8 +10,9 @@ pub(crate) mod store;
 
 use cadastre_client::Config;
 use cadastre_protocol::{
-    AbsencePolicy, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomSpec, SecretKey,
-    TakebackPolicy, TurnMode, Visibility,
+    AbsencePolicy, BlockHash, Clock, Context, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Header,
+    MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, TakebackPolicy, TurnMode,
+    Visibility, block_leaf, encode, hash,
 };
 
 /// Serial of the first block signer's certificate.
@@ -82,4 +83,15 @@ pub(crate) fn spectator() -> Config {
         name: DisplayName::new("spectator").unwrap(),
         open: None,
     }
+}
+
+/// Another match than any that is played.
+pub(crate) const OTHER_MATCH: MatchId = MatchId::new(Digest::new([9; 32]));
+
+/// The server signs this header, whatever it says.
+pub(crate) fn signed_header(header: &Header) -> ProvenHeader {
+    let header = encode(header);
+    let hash = BlockHash::new(hash(Context::Block, &[&header]));
+    let proof = ServerProof::sign(&block_key(), SERIAL, &[block_leaf(hash)]).remove(0);
+    ProvenHeader { header, proof }
 }

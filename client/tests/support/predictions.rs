@@ -3,7 +3,8 @@
 
 use cadastre_client::{Event, Session, UndraftCause};
 use cadastre_protocol::{
-    BlockKind, ChunkId, Digest, Orders, Seat, StateRoot, Transaction, TransactionBody, TurnOrders, TxHash,
+    BlockKind, ChunkId, Digest, Orders, ReadTransaction, Seat, SignedTransaction, StateRoot, Transaction,
+    TransactionBody, TurnOrders, TxHash,
 };
 use cadastre_simulations::{Game, Void};
 
@@ -14,7 +15,7 @@ pub(crate) struct Model {
     /// Others' commands, in a match with open moves.
     others: Vec<(Seat, Vec<u8>)>,
     /// What was handed in for the open turn, or the half of it.
-    sent: Vec<TxHash>,
+    sent: Vec<ReadTransaction>,
     /// What it came to when it was checked last: as long as nothing changes, it is not executed again.
     expected: Option<Expected>,
 }
@@ -53,8 +54,20 @@ impl Model {
         self.own = Own::Nothing;
     }
 
-    pub(crate) fn send(&mut self, transaction: TxHash) {
-        self.sent.push(transaction);
+    pub(crate) fn send(&mut self, transaction: &SignedTransaction) {
+        let sent = transaction.clone().read().unwrap();
+        if !self.sent.iter().any(|before| before.hash() == sent.hash()) {
+            self.sent.push(sent);
+        }
+    }
+
+    /// What is said of takebacks leaves the action as it is.
+    fn refused(&mut self, transaction: TxHash) {
+        let is_takeback =
+            |sent: &ReadTransaction| matches!(sent.get().body, TransactionBody::Takeback { .. });
+        if self.sent.iter().any(|sent| sent.hash() == transaction && !is_takeback(sent)) {
+            self.refuse(true);
+        }
     }
 
     /// An event of `session`, which may be further on by now.
@@ -66,7 +79,7 @@ impl Model {
                 self.refuse(false);
             }
             Event::Block { kind: BlockKind::Commit, .. } => self.close_first_half(session),
-            Event::Block { kind: BlockKind::Turn, .. } => {
+            Event::Block { kind: BlockKind::Turn, .. } | Event::Joined { .. } => {
                 if !matches!(self.own, Own::Drafted(_)) {
                     self.own = Own::Nothing;
                 }
@@ -98,20 +111,26 @@ impl Model {
             Event::Relayed(Transaction { seat, body: TransactionBody::Turn(commands), .. }) => {
                 self.others.push((*seat, commands.clone()));
             }
-            Event::Refused { transaction, .. } if self.sent.contains(transaction) => self.refuse(true),
+            Event::Refused { transaction, .. } => self.refused(*transaction),
             Event::Lost { .. }
             | Event::Block { .. }
+            | Event::Shown { .. }
             | Event::Desync(_)
             | Event::CaughtUp
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Receipt(_)
-            | Event::Refused { .. }
             | Event::Evidence(_)
             | Event::Takeback { .. }
             | Event::Limited { .. }
             | Event::Failed(_)
             | Event::Goodbye { .. }
+            | Event::Said { .. }
+            | Event::NotSaid { .. }
+            | Event::Conversing
+            | Event::TalkMissed { .. }
+            | Event::TalkBroken { .. }
+            | Event::Notice(_)
             | Event::Mispredicted(_) => {}
         }
     }
@@ -126,10 +145,12 @@ impl Model {
     fn close_first_half(&mut self, session: &Session) {
         let chain = session.follower().unwrap().chain();
         let last = session.seat().and_then(|seat| chain.next_of(seat)).map(|next| next.prev_tx);
-        match &self.own {
-            Own::HandedIn { transaction, .. } if Some(*transaction) == last => self.sent.clear(),
-            Own::HandedIn { .. } => self.own = Own::Nothing,
-            Own::Drafted(_) | Own::TakenBack(_) | Own::Nothing => {}
+        let Own::HandedIn { transaction, .. } = &self.own else { return };
+        let mut since = self.sent.iter().skip_while(|sent| sent.hash() != *transaction);
+        if Some(*transaction) == last || since.any(|sent| Some(sent.hash()) == last) {
+            self.sent.clear();
+        } else {
+            self.own = Own::Nothing;
         }
     }
 

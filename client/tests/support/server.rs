@@ -1,15 +1,33 @@
 //! The server: one room, its store, and the edge that stands before it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cadastre_protocol::{
-    Certificate, ChainSecret, ClientMessage, Failure, GoodbyeReason, Height, KeyRole, Millis, PublicKey,
-    RoomName, RoomSpec, Seat, SecretKey, ServerMessage, SignedCertificate,
+    Certificate, ChainSecret, ChunkId, ClientMessage, Digest, Failure, Following, GoodbyeReason, Height,
+    JoinPoint, KeyRole, Millis, ProvenHeader, PublicKey, RoomName, RoomSpec, Seat, SecretKey, ServerMessage,
+    SignedCertificate,
 };
-use cadastre_rooms::{Event, GuestId, Host, Input, Output, Room};
+use cadastre_rooms::{Event, GuestId, Host, Input, Output, Room, Shown};
 use cadastre_simulations::Incident;
 
 use super::{SERIAL, root_key, signer_key, store::Store};
+
+/// Blocks that a client is told one by one in any case.
+pub(crate) const MISSED_MAX: u64 = 1;
+
+/// Somebody who is shown the match.
+#[derive(Debug, Default)]
+pub(crate) struct Watcher {
+    viewport: Option<Vec<ChunkId>>,
+    head: Height,
+    has_chunks: bool,
+    is_in: bool,
+    /// Is left out when something is shown.
+    pub(crate) is_slow: bool,
+}
 
 /// Everything outside the network.
 pub(crate) struct Server {
@@ -17,6 +35,11 @@ pub(crate) struct Server {
     pub(crate) store: Store,
     /// Links that the room has let in.
     inside: BTreeSet<u64>,
+    /// Links whose clients take a snapshot.
+    shortened: BTreeSet<u64>,
+    /// What links are shown whose clients execute nothing.
+    pub(crate) watching: BTreeMap<u64, Watcher>,
+    pub(crate) newest: Option<Arc<Shown>>,
     /// Makes the match ids of each incarnation other ones.
     entropy: [u8; 32],
     /// When the room wants to be woken, by the server's clock.
@@ -48,6 +71,9 @@ impl Server {
             room: None,
             store,
             inside: BTreeSet::new(),
+            shortened: BTreeSet::new(),
+            watching: BTreeMap::new(),
+            newest: None,
             entropy,
             wake: None,
             effects: Vec::new(),
@@ -90,6 +116,20 @@ impl Server {
             }
             ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
             ClientMessage::Compare(request) => self.say(now, link, Input::Compare { guest, request }),
+            ClientMessage::Follow { following, .. } => {
+                self.shortened.remove(&link);
+                if following == Following::Snapshot {
+                    self.shortened.insert(link);
+                }
+            }
+            ClientMessage::Watch(viewport) => {
+                let watcher = self.watching.entry(link).or_default();
+                (watcher.viewport, watcher.has_chunks) = (viewport, false);
+                if watcher.is_in {
+                    self.show(link);
+                }
+            }
+            ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
         }
@@ -97,6 +137,7 @@ impl Server {
 
     /// A connection is gone.
     pub(crate) fn lost(&mut self, now: Millis, link: u64) {
+        self.watching.remove(&link);
         if self.inside.remove(&link) {
             self.feed(now, Input::Leave { guest: GuestId::new(link) });
         }
@@ -153,11 +194,23 @@ impl Server {
                     to.into_iter().for_each(|guest| self.send(guest.get(), message.clone()));
                 }
                 Output::CatchUp { guest, after, to } => {
+                    let after = self.shorten(guest.get(), after).unwrap_or(after);
                     for height in after.get() + 1..=to.get() {
                         let block = self.store.block(Height::new(height)).unwrap().clone();
                         self.send(guest.get(), ServerMessage::Block(block));
                     }
                     self.send(guest.get(), ServerMessage::CaughtUp { height: to });
+                }
+                Output::Watch { guest, after } => {
+                    let watcher = self.watching.entry(guest.get()).or_default();
+                    (watcher.head, watcher.is_in) = (after, true);
+                    self.show(guest.get());
+                }
+                Output::Show(shown) => {
+                    self.newest = Some(shown);
+                    let links = self.watching.iter().filter(|(_, watcher)| watcher.is_in && !watcher.is_slow);
+                    let links: Vec<_> = links.map(|(link, _)| *link).collect();
+                    links.into_iter().for_each(|link| self.show(link));
                 }
                 Output::Refuse { guest, failure } => {
                     self.inside.remove(&guest.get());
@@ -176,6 +229,41 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Sends a link what it watches of the newest block.
+    pub(crate) fn show(&mut self, link: u64) {
+        let (Some(shown), Some(watcher)) = (self.newest.clone(), self.watching.get(&link)) else { return };
+        let (viewport, head) = (watcher.viewport.as_deref(), watcher.head);
+        let messages = if watcher.has_chunks && head.next() == Some(shown.height) {
+            shown.changes(viewport)
+        } else {
+            let is_new = head == Height::GENESIS || head == shown.height;
+            let place = if is_new { Vec::new() } else { self.place_of(head, shown.height) };
+            shown.whole(viewport, place)
+        };
+        let watcher = self.watching.get_mut(&link).unwrap();
+        (watcher.head, watcher.has_chunks) = (shown.height, true);
+        messages.into_iter().for_each(|message| self.send(link, message));
+    }
+
+    fn place_of(&self, own: Height, height: Height) -> Vec<Digest> {
+        let stored = self.store.blocks().iter().map(|block| ProvenHeader::of(block).unwrap().hash());
+        let genesis = self.room.as_ref().unwrap().match_id().unwrap().as_block();
+        let blocks = std::iter::once(genesis).chain(stored).take(usize::try_from(height.get()).unwrap());
+        JoinPoint::place_of(own, blocks)
+    }
+
+    /// Sends a snapshot to a link that takes one and has missed much. Gives the height of its block.
+    fn shorten(&mut self, link: u64, after: Height) -> Option<Height> {
+        let room = self.room.as_ref().filter(|_| self.shortened.contains(&link))?;
+        let height = room.joinable_at().filter(|height| height.get() > after.get() + MISSED_MAX)?;
+        let (state, snapshot) = room.snapshot()?;
+        let place = self.place_of(after, height);
+        let block = ProvenHeader::of(self.store.block(height).unwrap()).unwrap();
+        self.send(link, ServerMessage::Snapshot(Box::new(JoinPoint { block, state, place })));
+        ServerMessage::chunks_of(snapshot).into_iter().for_each(|chunks| self.send(link, chunks));
+        Some(height)
     }
 
     fn dismiss(&mut self, link: u64, reason: GoodbyeReason) {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Chain, DisplayName, Genesis, Height, Millis, ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof,
-    SignedTransaction, decode_exact,
+    Chain, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock, ProvenReceipt,
+    Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::Game;
@@ -17,6 +17,8 @@ pub(crate) struct Store {
     /// From height 1.
     blocks: Vec<ProvenBlock>,
     accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
+    /// What was said last.
+    lines: Vec<Line>,
     waiting: VecDeque<Records>,
     written: VecDeque<Vec<ServerProof>>,
     /// How often the server has changed its block signer.
@@ -72,6 +74,10 @@ impl Store {
                     self.accepted.clear();
                 }
             }
+            Record::Said(line) => {
+                self.lines.push(line.clone());
+                self.lines.drain(..self.lines.len().saturating_sub(LINES_KEPT));
+            }
             Record::Double { .. } | Record::Keyframe { .. } => {}
         }
     }
@@ -98,7 +104,9 @@ impl Store {
             chain.append(checked, game.executed()).unwrap();
         }
         let accepted = self.accepted.values().cloned().collect();
-        Some(Restored { chain, game, names: names.clone(), accepted })
+        let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
+        let conversation = conversation.unwrap();
+        Some(Restored { chain, game, names: names.clone(), accepted, conversation })
     }
 
     pub(crate) fn height(&self) -> Height {

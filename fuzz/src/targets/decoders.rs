@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    Block, Chain, ChainState, ClientMessage, CompareAnswer, CompareRequest, Digest, Genesis, ProvenBlock,
-    ProvenReceipt, RandomnessMode, ServerMessage, ServerProof, SignedCertificate, SignedRevocations,
-    SignedTransaction, StateRoot, StateTree, StateWalk, Wire, decode_exact, encode,
+    Block, Chain, ChainState, ClientMessage, CompareAnswer, CompareRequest, Conversation, Digest, Genesis,
+    LightHead, Millis, ProvenBlock, ProvenReceipt, RandomnessMode, ServerMessage, ServerProof,
+    SignedCertificate, SignedRevocations, SignedTalk, SignedTransaction, StateRoot, StateTree, StateWalk,
+    Wire, chunk_hash, decode_exact, encode, read_server_message, root_beside,
 };
 use cadastre_replay::fixture::{self, Match, Plan, identity_key, root_key, signer_key};
 use cadastre_simulations::Game;
@@ -36,6 +37,7 @@ targets! {
     revocations: Revocations,
     signed_revocations: SignedRevocations,
     delegation: Delegation,
+    talk: Talk,
     transaction: Transaction,
     signed_transaction: SignedTransaction,
     receipt: Receipt,
@@ -66,7 +68,7 @@ macro_rules! read_no_further {
     ($($kind:ident)*) => { $(impl ReadOn for cadastre_protocol::$kind { fn read_on(self) {} })* };
 }
 
-read_no_further! { Certificate Revocations Delegation Transaction Receipt Header }
+read_no_further! { Certificate Revocations Delegation Transaction Receipt Header Talk }
 
 impl ReadOn for Genesis {
     fn read_on(self) {
@@ -92,6 +94,17 @@ impl ReadOn for SignedTransaction {
     fn read_on(self) {
         if let Ok(mut read) = self.read() {
             let _ = read.verify(&identity_key(0).enrolled());
+        }
+    }
+}
+
+impl ReadOn for SignedTalk {
+    fn read_on(self) {
+        if let Ok(read) = self.read() {
+            let conversation = Conversation::begin(read.get().place.clone());
+            if let Ok(checked) = conversation.check(read) {
+                conversation.clone().say(checked, Millis::default());
+            }
         }
     }
 }
@@ -143,6 +156,7 @@ impl ReadOn for ClientMessage {
     fn read_on(self) {
         match self {
             Self::Submit(transaction) => transaction.read_on(),
+            Self::Say(talk) => talk.read_on(),
             Self::Compare(CompareRequest::OwnChunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }
@@ -156,7 +170,9 @@ impl ReadOn for ClientMessage {
             | Self::Ready { .. }
             | Self::Resume { .. }
             | Self::Leave
-            | Self::Ping(_) => {}
+            | Self::Ping(_)
+            | Self::Follow { .. }
+            | Self::Watch(_) => {}
         }
     }
 }
@@ -169,6 +185,10 @@ impl ReadOn for ServerMessage {
             }
             Self::Block(block) => block.read_on(),
             Self::Receipt(receipt) => receipt.read_on(),
+            Self::Conversation { place, lines } => {
+                let _ = Conversation::resume(place, lines);
+            }
+            Self::Said(line) => line.talk.read_on(),
             Self::Relay(relay) => {
                 relay.transaction.read_on();
                 relay.receipt.read_on();
@@ -182,7 +202,9 @@ impl ReadOn for ServerMessage {
             | Self::Pong(_)
             | Self::Goodbye { .. }
             | Self::Limited { .. }
-            | Self::Takeback { .. } => {}
+            | Self::Takeback { .. }
+            | Self::NotSaid { .. }
+            | Self::Notice(_) => {}
             Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }
@@ -190,6 +212,29 @@ impl ReadOn for ServerMessage {
                 let _ = StateWalk::new(StateRoot::new(Digest::ZERO)).take(&StateTree::new(), &nodes);
             }
             Self::Compared(CompareAnswer::Phases { .. } | CompareAnswer::Unknown) => {}
+            Self::Snapshot(point) => {
+                let made = Match::new(&Plan::SMALL);
+                let _ = point.verify(made.chain());
+            }
+            Self::Chunks(chunks) => {
+                let _ = Game::restore(&Match::new(&Plan::SMALL).chain().setup(), &chunks);
+            }
+            Self::View(view) => {
+                let made = Match::new(&Plan::SMALL);
+                let genesis = made.chain().genesis();
+                if let Ok(head) = LightHead::begin(genesis) {
+                    let _ = head.check(&view.block, &view.since);
+                }
+                let all = Game::of_match(genesis).map(|game| game.simulation().chunk_ids());
+                let hashes: Vec<_> = view.chunks.iter().map(|(id, chunk)| (*id, chunk_hash(chunk))).collect();
+                let _ = root_beside(&hashes, &all.unwrap_or_default(), &view.beside);
+            }
+            Self::Packed(bytes) => {
+                if let Ok(message) = read_server_message(&encode(&Self::Packed(bytes))) {
+                    assert!(!matches!(message, Self::Packed(_)));
+                    message.read_on();
+                }
+            }
         }
     }
 }

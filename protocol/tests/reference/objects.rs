@@ -3,10 +3,10 @@
 
 use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Block, BlockKind, Certificate, Clock, Delegation,
-    DoubleTransactionPolicy, Entry, Genesis, Header, KeyRole, Millis, Parent, ProvenBlock, ProvenReceipt,
-    Randomness, Receipt, ReopenReason, Revocations, SealReason, SeatHolder, ServerProof, SignedCertificate,
-    SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, TakebackPolicy, Transaction,
-    TransactionBody, TurnMode, Visibility,
+    DoubleTransactionPolicy, Entry, Genesis, Header, KeyRole, Line, Millis, Parent, ProvenBlock,
+    ProvenReceipt, Randomness, Reaction, Receipt, ReopenReason, Revocations, SealReason, SeatHolder,
+    ServerProof, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing,
+    TakebackPolicy, Talk, TalkPlace, Transaction, TransactionBody, TurnMode, Visibility, Words,
 };
 
 use super::h;
@@ -65,6 +65,15 @@ impl Bytes {
             SealReason::Abandoned => self.u32(3),
             SealReason::Operator => self.u32(4),
             SealReason::DoubleTransaction { seat } => self.u32(5).u8(seat.get()),
+        }
+    }
+
+    fn talk_place(self, place: &TalkPlace) -> Self {
+        match place {
+            TalkPlace::Lobby { service, room, nonce } => {
+                self.u32(0).raw(service.as_bytes()).counted(room.as_str().as_bytes()).raw(nonce)
+            }
+            TalkPlace::Match(id) => self.u32(1).raw(id.as_bytes()),
         }
     }
 
@@ -193,6 +202,35 @@ pub(crate) fn delegation(d: &Delegation) -> Vec<u8> {
         .raw(d.session.as_bytes())
         .option(d.valid_to, Bytes::millis)
         .0
+}
+
+pub(crate) fn talk_place(place: &TalkPlace) -> Vec<u8> {
+    Bytes::default().talk_place(place).0
+}
+
+pub(crate) fn talk(t: &Talk) -> Vec<u8> {
+    let to = Bytes::default().u8(1).talk_place(&t.place).raw(t.author.as_bytes()).u32(t.number);
+    let to = to.u64(t.seen.number).raw(t.seen.line.as_bytes());
+    match &t.words {
+        Words::Text(text) => to.u32(0).counted(text.as_str().as_bytes()),
+        Words::Reaction(reaction) => {
+            let tag = Reaction::ALL.iter().position(|it| it == reaction).unwrap();
+            to.u32(1).u32(u32::try_from(tag).unwrap())
+        }
+    }
+    .0
+}
+
+pub(crate) fn line(l: &Line) -> Vec<u8> {
+    let to = Bytes::default().u64(l.number).raw(l.previous.as_bytes()).u64(l.received.get());
+    to.counted(&l.talk.body).raw(l.talk.signature.as_bytes()).0
+}
+
+pub(crate) fn line_hash(l: &Line) -> [u8; 32] {
+    let talk = super::h("talk", &[&l.talk.body]);
+    let (number, received) = (l.number.to_le_bytes(), l.received.get().to_le_bytes());
+    let signature = l.talk.signature.as_bytes();
+    super::h("talk line", &[l.previous.as_bytes(), &number, &received, &talk, signature])
 }
 
 pub(crate) fn transaction(t: &Transaction) -> Vec<u8> {

@@ -28,6 +28,7 @@ pub(crate) fn refused() -> Vec<Refused> {
     rules_of_matches(&mut all);
     rules_of_messages(&mut all);
     comparisons(&mut all);
+    talk(&mut all);
     all
 }
 
@@ -43,6 +44,7 @@ fn cut_and_longer(all: &mut Vec<Refused>) {
         (Kind::Certificate, "block"),
         (Kind::SignedCertificate, "block"),
         (Kind::Delegation, "of the join"),
+        (Kind::Talk, "text in a lobby"),
         (Kind::Transaction, "turn"),
         (Kind::SignedTransaction, "turn"),
         (Kind::Receipt, "of seat 0"),
@@ -99,6 +101,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
         (Kind::Genesis, "as played", "genesis version"),
         (Kind::Certificate, "block", "certificate version"),
         (Kind::Delegation, "of the join", "delegation version"),
+        (Kind::Talk, "reaction", "talk version"),
         (Kind::Transaction, "turn", "transaction version"),
         (Kind::Receipt, "of seat 0", "receipt version"),
         (Kind::Header, "turn", "header version"),
@@ -152,16 +155,21 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("spectator policy 2", 211, 1, 2);
     genesis.at("option tag 2 of the parent", 217, &[0], &[2], malformed);
 
-    bend(all, Kind::ClientMessage, "leave").tag("client message 8", 0, 5, 8);
+    bend(all, Kind::ClientMessage, "leave").tag("client message 11", 0, 5, 11);
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
-    bend(all, Kind::ClientMessage, "resume to play").tag("enter as 2", 36, 0, 2);
+    bend(all, Kind::ClientMessage, "resume to play").tag("enter as 3", 36, 0, 3);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 15", 0, 5, 15);
+    server.tag("server message 23", 0, 5, 23);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
     bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 24", 40, 22, 24);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
-    bend(all, Kind::ServerMessage, "limited: MessagesPerAddress").tag("limit 10", 4, 9, 10);
+    bend(all, Kind::ServerMessage, "limited: TalksPerAddress").tag("limit 12", 4, 11, 12);
+    bend(all, Kind::ServerMessage, "not said: bad-signature").tag("talk refusal 8", 36, 7, 8);
+    bend(all, Kind::ServerMessage, "notice: shutdown").tag("notice 2", 4, 1, 2);
+    bend(all, Kind::Talk, "text in a lobby").tag("talk place 2", 1, 0, 2);
+    bend(all, Kind::Talk, "reaction").tag("words 2", 113, 1, 2);
+    bend(all, Kind::Talk, "last reaction").tag("reaction 8", 117, 7, 8);
     bend(all, Kind::ClientMessage, "compare: chunks").tag("comparison 4", 4, 3, 4);
     bend(all, Kind::ServerMessage, "compared: unknown").tag("compared 4", 4, 3, 4);
     let genesis = "genesis before the joins";
@@ -384,6 +392,65 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
     assert_eq!(Kind::ServerMessage.decode(&reason(&"x".repeat(120))), Ok(reason(&"x".repeat(120))));
     add(Kind::ServerMessage, "reason of 121 bytes", reason(&"x".repeat(121)), invalid("reason"));
     add(Kind::ServerMessage, "reason with a tab", reason("a\tb"), invalid("reason"));
+}
+
+fn talk(all: &mut Vec<Refused>) {
+    let mut add = |kind: Kind, name: &str, bytes, error| {
+        all.push(Refused { kind, name: name.into(), bytes, error });
+    };
+    let head = &sample(Kind::Talk, "reaction")[..113];
+    let said = |text: &[u8]| by_hand::Bytes(head.into()).u32(0).counted(text).0;
+    let good =
+        ["x".repeat(280), "語".repeat(280), "🙂".repeat(210), "می\u{200C}خواهم".into(), "❤\u{FE0F}".into()];
+    for text in good {
+        assert_eq!(Kind::Talk.decode(&said(text.as_bytes())), Ok(said(text.as_bytes())));
+    }
+    for (name, text) in [
+        ("no text", ""),
+        ("text of 281 characters", &"x".repeat(281)),
+        ("text of 843 bytes", &"🙂".repeat(211)),
+        ("text with a blank before it", " gg"),
+        ("text with a no-break space behind it", "gg\u{A0}"),
+        ("text with a line feed", "g\ng"),
+        ("text with an escape", "\u{1b}[31mgg"),
+        ("text with a C1 control", "g\u{9b}g"),
+        ("text with a right-to-left override", "g\u{202E}g"),
+        ("text with a right-to-left isolate", "g\u{2067}g"),
+        ("text with a right-to-left mark", "g\u{200F}g"),
+        ("text with a zero-width space", "g\u{200B}g"),
+        ("text with a byte order mark", "g\u{FEFF}g"),
+        ("text with a tag", "g\u{E0067}g"),
+        ("text with a line separator", "g\u{2028}g"),
+        ("text with a private character", "g\u{E000}g"),
+        ("text with a noncharacter", "g\u{2FFFE}g"),
+        ("text that begins with a joiner", "\u{200D}g"),
+        ("text that ends with a joiner", "g\u{200D}"),
+        ("text with a joiner behind a blank", "g \u{200C}g"),
+        ("text with two joiners", "g\u{200D}\u{200D}g"),
+        ("text with two selectors", "g\u{FE0F}\u{FE0F}"),
+    ] {
+        add(Kind::Talk, name, said(text.as_bytes()), CodecError::Invalid("text"));
+        if name.contains("override") {
+            let notice = by_hand::Bytes::default().u32(22).u32(0).counted(text.as_bytes()).0;
+            add(Kind::ServerMessage, &format!("notice: {name}"), notice, CodecError::Invalid("text"));
+        }
+    }
+    add(Kind::Talk, "text not UTF-8", said(&[b'g', 0xff]), CodecError::Malformed);
+    let room = b"Table_1.a-b";
+    let mut in_room = sample(Kind::Talk, "text in a lobby");
+    let at = in_room.windows(room.len()).position(|bytes| bytes == room).unwrap();
+    in_room[at] = b' ';
+    add(Kind::Talk, "talk in a room with a blank", in_room, CodecError::Invalid("room name"));
+    let line = |to: by_hand::Bytes, _: &()| to.u64(1).raw(&[0; 32]).u64(0).counted(&[]).raw(&[0; 64]);
+    let conversation =
+        |lines: usize| by_hand::Bytes::default().u32(19).u32(1).raw(&[0; 32]).list(&vec![(); lines], line).0;
+    assert_eq!(Kind::ServerMessage.decode(&conversation(32)), Ok(conversation(32)));
+    add(
+        Kind::ServerMessage,
+        "conversation of 33 lines",
+        conversation(33),
+        CodecError::Invalid("conversation"),
+    );
 }
 
 fn comparisons(all: &mut Vec<Refused>) {

@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 
 use cadastre_protocol::{
     AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
-    CodecError, CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy,
-    EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Header, Height, KeyRole, Limit, Limits, Lobby,
-    LobbySeat, Millis, Parent, ProvenReceipt, Randomness, RandomnessMode, Receipt, Refusal, Relay,
-    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, Seq,
-    ServerMessage, ServerProof, SignedRevocations, SpectatorPolicy, Standing, StateRoot, StateTree,
-    TakebackPolicy, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, Visibility,
-    Wire, block_leaf, decode_exact, encode,
+    CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest, DisplayName,
+    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, Genesis, GoodbyeReason, Header, Height,
+    JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice, Parent, ProvenHeader,
+    ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay, ReopenReason, Revocations,
+    Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen, Seq, ServerMessage,
+    ServerProof, SignedRevocations, SignedTalk, Since, SpectatorPolicy, Standing, StateRoot, StateTree,
+    TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction, TransactionBody, TransactionError, Turn,
+    TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf, decode_exact, encode, pack,
 };
 
 use super::{
@@ -62,6 +63,7 @@ kinds! {
     Revocations,
     SignedRevocations,
     Delegation,
+    Talk,
     Transaction,
     SignedTransaction,
     Receipt,
@@ -102,6 +104,9 @@ fn samples() -> Vec<Sample> {
     }
     for (name, delegation) in delegations() {
         add(Kind::Delegation, name, encode(&delegation));
+    }
+    for (name, talk) in talks() {
+        add(Kind::Talk, name, encode(&talk));
     }
     for (name, transaction) in transactions() {
         add(Kind::Transaction, name, encode(&transaction));
@@ -238,6 +243,45 @@ pub(crate) fn delegations() -> Vec<(&'static str, Delegation)> {
         ("of the join", game.delegation(seat(0), Epoch::FIRST)),
         ("with an end", Delegation { valid_to, ..game.delegation(seat(2), Epoch::new(1)) }),
     ]
+}
+
+pub(crate) fn lobby_place() -> TalkPlace {
+    TalkPlace::Lobby { service: super::root().public(), room: room(), nonce: ramp(0xb0) }
+}
+
+/// Something that is said first at a place.
+pub(crate) fn talk(place: &TalkPlace, author: &SecretKey, number: u32, words: Words) -> Talk {
+    let seen = Seen { number: 0, line: place.opening() };
+    Talk { version: 1, place: place.clone(), author: author.public(), number, seen, words }
+}
+
+pub(crate) fn text(text: &str) -> Words {
+    Words::Text(Text::new(text).unwrap())
+}
+
+/// Every kind of place and of words.
+pub(crate) fn talks() -> Vec<(&'static str, Talk)> {
+    let at_match = TalkPlace::Match(genesis(3).match_id());
+    let author = identity(seat(1));
+    vec![
+        ("text in a lobby", talk(&lobby_place(), &author, 1, text("hello"))),
+        ("text at a match", talk(&at_match, &author, 1, text("Zoë, שלום 👩\u{200D}🚀"))),
+        ("reaction", talk(&at_match, &author, 2, Words::Reaction(Reaction::GoodGame))),
+        ("last reaction", talk(&at_match, &author, u32::MAX, Words::Reaction(Reaction::Hurry))),
+    ]
+}
+
+/// The first line of the lobby, and a second one.
+pub(crate) fn lines() -> Vec<Line> {
+    let mut conversation = Conversation::begin(lobby_place());
+    let said = [talks()[0].1.clone(), talk(&lobby_place(), &identity(seat(2)), 7, text("hi"))];
+    let say = |(after, talk): (u64, Talk)| {
+        let author = identity(seat(if after == 0 { 1 } else { 2 }));
+        let read = SignedTalk::sign(&author, &talk).read().unwrap();
+        let checked = conversation.check(read).unwrap();
+        conversation.say(checked, Millis::new(CREATED.get() + after))
+    };
+    (0..).zip(said).map(say).collect()
 }
 
 /// Every kind of body, whichever match takes it.
@@ -382,7 +426,13 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("resume to play", resume(EnterAs::Player)),
         ("resume to watch", resume(EnterAs::Spectator)),
         ("submit", ClientMessage::Submit(game.sign(&game.action(seat(1))))),
+        ("enter to watch without executing", enter(EnterAs::Light)),
+        ("resume to watch without executing", resume(EnterAs::Light)),
+        ("watch everything", ClientMessage::Watch(None)),
+        ("watch some chunks", ClientMessage::Watch(Some(vec![ChunkId::new(0), ChunkId::new(17)]))),
         ("leave", ClientMessage::Leave),
+        ("follow by blocks", ClientMessage::Follow { following: Following::Blocks, packed: false }),
+        ("follow by a snapshot", ClientMessage::Follow { following: Following::Snapshot, packed: true }),
         ("ping", ClientMessage::Ping(0x0102_0304_0506_0708)),
         ("compare: begin", compare(CompareRequest::Begin { turn: Turn::new(7), phases: roots() })),
         ("compare: nodes", compare(CompareRequest::Nodes { level: 12, indices: vec![0, 15] })),
@@ -398,6 +448,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
             "compare: chunks",
             compare(CompareRequest::Chunks { ids: vec![ChunkId::new(0), ChunkId::new(0x0102)] }),
         ),
+        ("say", ClientMessage::Say(SignedTalk::sign(&identity(seat(1)), &talks()[0].1))),
     ]
 }
 
@@ -472,10 +523,42 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     }
     let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
     messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));
+    let conversation = |lines| ServerMessage::Conversation { place: lobby_place(), lines };
+    messages.push(("conversation".into(), conversation(lines())));
+    messages.push(("conversation: nothing yet".into(), conversation(Vec::new())));
+    messages.push(("said".into(), ServerMessage::Said(lines()[1].clone())));
+    let talk = lines()[0].talk.hash();
+    for refusal in TALK_REFUSALS {
+        let kind = refusal.kind();
+        messages.push((format!("not said: {kind}"), ServerMessage::NotSaid { talk, refusal }));
+    }
+    let notice = Notice::Text(Text::new("Maintenance at 22:00 UTC").unwrap());
+    messages.push(("notice: text".into(), ServerMessage::Notice(notice)));
+    let notice = Notice::Shutdown { in_ms: 30_000 };
+    messages.push(("notice: shutdown".into(), ServerMessage::Notice(notice)));
     for limit in LIMITS {
         let limited = ServerMessage::Limited { limit, retry_after_ms: 12_000 };
         messages.push((format!("limited: {limit:?}"), limited));
     }
+    let chunks =
+        ServerMessage::Chunks(vec![(ChunkId::new(5), vec![1, 2, 3]), (ChunkId::new(6), vec![4; 100])]);
+    let packed: ServerMessage = decode_exact(&pack(&encode(&chunks)).unwrap()).unwrap();
+    let block = ProvenHeader::of(&prove_with(&block_key(), &Match::of(3).start())).unwrap();
+    for (kind, place) in [("snapshot", vec![]), ("snapshot after a gap", vec![Digest::new(ramp(0x31))])] {
+        let point = JoinPoint { block: block.clone(), state: game.chain.state().clone(), place };
+        messages.push((kind.into(), ServerMessage::Snapshot(Box::new(point))));
+    }
+    for (kind, since) in [
+        ("view of what changed", Since::Before),
+        ("view", Since::Nothing { signer: game.chain.signer_certificate().clone(), place: Vec::new() }),
+    ] {
+        let chunks = vec![(ChunkId::new(5), vec![1, 2, 3])];
+        let view =
+            View { block: block.clone(), since, beside: vec![Digest::new(ramp(0x41))], chunks, more: 2 };
+        messages.push((kind.into(), ServerMessage::View(Box::new(view))));
+    }
+    messages.push(("chunks".into(), chunks));
+    messages.push(("packed chunks".into(), packed));
     messages
 }
 
@@ -533,7 +616,18 @@ const FAILURES: [Failure; 11] = [
     Failure::Unavailable,
 ];
 
-const LIMITS: [Limit; 10] = [
+const TALK_REFUSALS: [TalkRefusal; 8] = [
+    TalkRefusal::Limited { limit: Limit::TalksPerIdentity, retry_after_ms: 2_000 },
+    TalkRefusal::Malformed,
+    TalkRefusal::NotTheAuthor,
+    TalkRefusal::WrongPlace,
+    TalkRefusal::OnlyListening,
+    TalkRefusal::UnknownSeenLine,
+    TalkRefusal::Repeated,
+    TalkRefusal::BadSignature,
+];
+
+const LIMITS: [Limit; 12] = [
     Limit::ConnectionsPerIdentity,
     Limit::RoomsPerIdentity,
     Limit::RoomsPerAddress,
@@ -544,6 +638,8 @@ const LIMITS: [Limit; 10] = [
     Limit::ComparesPerIdentity,
     Limit::OthersPerIdentity,
     Limit::MessagesPerAddress,
+    Limit::TalksPerIdentity,
+    Limit::TalksPerAddress,
 ];
 
 const GOODBYES: [GoodbyeReason; 6] = [

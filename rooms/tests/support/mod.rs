@@ -8,17 +8,20 @@
 
 mod store;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cadastre_protocol::{
     AbsencePolicy, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation, DisplayName,
-    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, MatchId,
-    Millis, ProvenBlock, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt, Refusal, RoomName,
-    RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate, SignedDelegation,
-    SignedTransaction, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode, Visibility,
-    decode_exact,
+    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, Line,
+    MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt,
+    Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate,
+    SignedDelegation, SignedTransaction, TakebackPolicy, TalkPlace, Transaction, TransactionBody, Turn,
+    TurnMode, Visibility, decode_exact,
 };
-use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room};
+use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room, Shown};
 use cadastre_simulations::Game;
 
 pub(crate) use store::Store;
@@ -39,7 +42,11 @@ pub(crate) struct Shell {
     pub(crate) events: Vec<Event>,
     /// When the room wants to be woken.
     pub(crate) wake: Option<Millis>,
+    /// What light spectators may see.
+    pub(crate) shown: Vec<Arc<Shown>>,
     told: BTreeMap<GuestId, Vec<Told>>,
+    /// What each guest was told last of what was said before it came.
+    conversations: BTreeMap<GuestId, (TalkPlace, Vec<Line>)>,
     /// Guests that the room has parted with.
     parted: BTreeSet<GuestId>,
     /// Does the store write and answer at once?
@@ -51,6 +58,10 @@ pub(crate) struct Shell {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Message(ServerMessage),
+    /// Is shown what comes after this block.
+    Watches {
+        after: Height,
+    },
     NotAdmitted(Failure),
     Dismissed(GoodbyeReason),
 }
@@ -93,7 +104,9 @@ impl Shell {
             events: Vec::new(),
             wake: None,
             told: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             parted: BTreeSet::new(),
+            shown: Vec::new(),
             prompt: true,
             last_guest: 0,
         }
@@ -168,7 +181,7 @@ impl Shell {
         self.enter_as(player, EnterAs::Spectator)
     }
 
-    fn enter_as(&mut self, player: u8, enter_as: EnterAs) -> GuestId {
+    pub(crate) fn enter_as(&mut self, player: u8, enter_as: EnterAs) -> GuestId {
         let guest = self.new_guest();
         self.feed(Input::Enter { guest, identity: identity(player), enter_as, name: name(player) });
         guest
@@ -238,7 +251,7 @@ impl Shell {
     pub(crate) fn messages(&mut self, guest: GuestId) -> Vec<ServerMessage> {
         let message = |told| match told {
             Told::Message(message) => message,
-            Told::NotAdmitted(_) | Told::Dismissed(_) => panic!("{told:?}"),
+            Told::Watches { .. } | Told::NotAdmitted(_) | Told::Dismissed(_) => panic!("{told:?}"),
         };
         self.told(guest).into_iter().map(message).collect()
     }
@@ -266,6 +279,11 @@ impl Shell {
             [ServerMessage::Refused { refusal, .. }] => refusal.clone(),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Where a guest talks, and what it was told of it at once.
+    pub(crate) fn conversation(&self, guest: GuestId) -> &(TalkPlace, Vec<Line>) {
+        &self.conversations[&guest]
     }
 
     pub(crate) fn forget_told(&mut self) {
@@ -361,6 +379,15 @@ impl Shell {
                 }
                 self.tell(guest, Told::Message(ServerMessage::CaughtUp { height: to }));
             }
+            Output::Watch { guest, after } => self.tell(guest, Told::Watches { after }),
+            Output::Show(shown) => {
+                let block = self.store.blocks_after(Height::GENESIS, shown.height).pop();
+                let header = block.map(|block| ProvenHeader::of(&block).unwrap());
+                assert_eq!(header.as_ref(), Some(&shown.block), "a block that a crash could take back");
+                assert_eq!(shown.tree.root(), shown.block.read().unwrap().state_root);
+                assert_eq!(shown.state.tree().root(), shown.tree.root());
+                self.shown.push(shown);
+            }
             Output::Refuse { guest, failure } => {
                 self.tell(guest, Told::NotAdmitted(failure));
                 self.parted.insert(guest);
@@ -374,6 +401,13 @@ impl Shell {
         }
     }
 
+    /// What is said at a match is told when it is on disk.
+    fn check_line(&self, line: &Line) {
+        let place = line.talk.clone().read().unwrap().get().place.clone();
+        let is_stored = matches!(place, TalkPlace::Lobby { .. }) || self.store.has_confirmed_line(line);
+        assert!(is_stored, "a line that a crash could take back");
+    }
+
     fn tell(&mut self, guest: GuestId, told: Told) {
         assert!(!self.parted.contains(&guest), "{told:?} for {guest:?}, whom the room has parted with");
         match &told {
@@ -383,7 +417,14 @@ impl Shell {
             Told::Message(ServerMessage::Receipt(receipt)) => {
                 assert!(self.store.has_confirmed_receipt(receipt), "a receipt that a crash could take back");
             }
-            Told::Message(_) | Told::NotAdmitted(_) | Told::Dismissed(_) => {}
+            Told::Message(ServerMessage::Said(line)) => self.check_line(line),
+            // Every guest is told, whenever it comes: kept apart, since most tests are about something else.
+            Told::Message(ServerMessage::Conversation { place, lines }) => {
+                lines.iter().for_each(|line| self.check_line(line));
+                self.conversations.insert(guest, (place.clone(), lines.clone()));
+                return;
+            }
+            Told::Message(_) | Told::Watches { .. } | Told::NotAdmitted(_) | Told::Dismissed(_) => {}
         }
         self.told.entry(guest).or_default().push(told);
     }

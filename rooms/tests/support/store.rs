@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Chain, ChainState, DisplayName, Genesis, Height, Millis, ProvenBlock, ProvenReceipt, Seat, Seq,
-    ServerProof, SignedTransaction, decode_exact,
+    Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock,
+    ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::{Game, Snapshot};
@@ -21,11 +21,15 @@ pub(crate) struct Store {
     pub(crate) keyframe: Option<(ChainState, Snapshot)>,
     /// What seats signed twice.
     pub(crate) doubles: Vec<(Seat, Vec<SignedTransaction>)>,
+    /// What was said last.
+    pub(crate) lines: Vec<Line>,
     /// Handed over, not written.
     pub(crate) waiting: VecDeque<Records>,
     written: VecDeque<Answer>,
     confirmed: Height,
     receipts: Vec<ProvenReceipt>,
+    /// What was said last, as far as it is confirmed.
+    confirmed_lines: Vec<Line>,
     /// How many commits were handed over.
     pub(crate) commits: usize,
     /// How often the server has changed its block signer.
@@ -37,6 +41,7 @@ struct Answer {
     proofs: Vec<ServerProof>,
     height: Height,
     receipts: Vec<ProvenReceipt>,
+    lines: Vec<Line>,
 }
 
 impl Store {
@@ -64,7 +69,12 @@ impl Store {
             }
             let (genesis, _) = self.begun.as_ref().expect("a match begins before it has records");
             assert_eq!(genesis.match_id(), match_id);
-            self.written.push_back(Answer { proofs, height: self.height(), receipts });
+            self.written.push_back(Answer {
+                proofs,
+                height: self.height(),
+                receipts,
+                lines: self.lines.clone(),
+            });
         }
     }
 
@@ -92,13 +102,22 @@ impl Store {
             }
             Record::Double { seat, transactions } => self.doubles.push((seat, transactions)),
             Record::Keyframe { state, snapshot } => self.keyframe = Some((*state, snapshot)),
+            Record::Said(line) => {
+                self.lines.push(line);
+                self.lines.drain(..self.lines.len().saturating_sub(LINES_KEPT));
+            }
         }
         None
     }
 
+    pub(crate) fn has_confirmed_line(&self, line: &Line) -> bool {
+        self.confirmed_lines.contains(line)
+    }
+
     /// The answer to the oldest commit that is written and not answered.
     pub(crate) fn answer(&mut self) -> Option<Vec<ServerProof>> {
-        let Answer { proofs, height, receipts } = self.written.pop_front()?;
+        let Answer { proofs, height, receipts, lines } = self.written.pop_front()?;
+        self.confirmed_lines = lines;
         self.confirmed = height;
         self.receipts.extend(receipts);
         Some(proofs)
@@ -109,6 +128,7 @@ impl Store {
         self.waiting.clear();
         self.written.clear();
         self.confirmed = self.height();
+        self.confirmed_lines = self.lines.clone();
         self.receipts.extend(self.accepted.values().map(|(_, _, receipt)| receipt.clone()));
     }
 
@@ -126,7 +146,9 @@ impl Store {
             }
         };
         let accepted = self.accepted.values().cloned().collect();
-        Some(Restored { chain, game, names: names.clone(), accepted })
+        let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
+        let conversation = conversation.unwrap();
+        Some(Restored { chain, game, names: names.clone(), accepted, conversation })
     }
 
     /// Everything on disk from the genesis on, through the chain verifier.

@@ -1,6 +1,5 @@
 """What clients and servers say to each other. docs/protocol.md, "Messages"."""
 
-import string
 import unicodedata
 from dataclasses import dataclass
 from enum import IntEnum
@@ -10,6 +9,7 @@ from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, dec
 from .objects import (
     Bank,
     ChainStart,
+    ChainState,
     DoubleTransactions,
     Forfeit,
     Pass,
@@ -17,22 +17,29 @@ from .objects import (
     ProvenBlock,
     ProvenReceipt,
     RandomnessMode,
+    ServerProof,
     Shrink,
+    SignedCertificate,
     SignedTransaction,
     Takebacks,
     TurnMode,
     Visibility,
+    Signed,
     ascending,
+    is_room_name,
     is_rules_name,
 )
+from .talk import LINES_KEPT, Line, Place, is_text
 
 CLIENT_BYTES_MAX = 12_288
 SERVER_BYTES_MAX = 65_536
+CHUNKS_BYTES_MAX = 49_152
 
 
 class EnterAs(IntEnum):
     Player = 0
     Spectator = 1
+    Light = 2
 
 
 @dataclass(frozen=True)
@@ -191,7 +198,32 @@ class Compared(Fields):
     answer: Phases | Nodes | Chunk | Unknown
 
 
-ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare
+class Following(IntEnum):
+    Blocks = 0
+    Snapshot = 1
+
+
+@dataclass(frozen=True)
+class Follow(Fields):
+    following: Following
+    packed: bool
+
+
+@dataclass(frozen=True)
+class Watch(Fields):
+    chunks: tuple[U16, ...] | None
+
+    def check(self) -> None:
+        if self.chunks is not None:
+            require(1 <= len(self.chunks) <= 64 and ascending(list(self.chunks)), "viewport")
+
+
+@dataclass(frozen=True)
+class Say(Fields):
+    talk: Signed
+
+
+ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare | Follow | Watch | Say
 
 
 # From the server
@@ -502,6 +534,8 @@ class Limit(IntEnum):
     ComparesPerIdentity = 7
     OthersPerIdentity = 8
     MessagesPerAddress = 9
+    TalksPerIdentity = 10
+    TalksPerAddress = 11
 
 
 @dataclass(frozen=True)
@@ -522,6 +556,161 @@ class TakebackMessage(Fields):
     to_turn: U32 | None
 
 
+@dataclass(frozen=True)
+class ProvenHeader(Fields):
+    header: Bytes
+    proof: ServerProof
+
+
+@dataclass(frozen=True)
+class Snapshot(Fields):
+    block: ProvenHeader
+    state: ChainState
+    place: tuple[Hash, ...]
+
+    def check(self) -> None:
+        require(len(self.place) <= 64, "place")
+
+
+@dataclass(frozen=True)
+class NumberedChunk(Fields):
+    id: U16
+    chunk: Bytes
+
+
+@dataclass(frozen=True)
+class Chunks(Fields):
+    chunks: tuple[NumberedChunk, ...]
+
+    def check(self) -> None:
+        require(len(self.chunks) > 0 and ascending([chunk.id for chunk in self.chunks]), "chunks")
+        require(all(len(chunk.chunk) <= CHUNK_BYTES_MAX for chunk in self.chunks), "chunks")
+        require(sum(len(chunk.chunk) for chunk in self.chunks) <= CHUNKS_BYTES_MAX, "chunks")
+
+
+@dataclass(frozen=True)
+class Packed(Fields):
+    message: Bytes
+
+
+@dataclass(frozen=True)
+class Before(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Nothing(Fields):
+    signer: SignedCertificate
+    place: tuple[Hash, ...]
+
+
+@dataclass(frozen=True)
+class View(Fields):
+    block: ProvenHeader
+    since: Before | Nothing
+    beside: tuple[Hash, ...]
+    chunks: tuple[NumberedChunk, ...]
+    more: U32
+
+    def check(self) -> None:
+        require(ascending([chunk.id for chunk in self.chunks]), "view")
+        require(all(len(chunk.chunk) <= CHUNK_BYTES_MAX for chunk in self.chunks), "view")
+        chunks = sum(len(chunk.chunk) for chunk in self.chunks)
+        require(chunks + 32 * len(self.beside) <= CHUNKS_BYTES_MAX, "view")
+        require(not isinstance(self.since, Nothing) or len(self.since.place) <= 64, "view")
+
+
+@dataclass(frozen=True)
+class ConversationMessage(Fields):
+    place: Place
+    lines: tuple[Line, ...]
+
+    def check(self) -> None:
+        require(len(self.lines) <= LINES_KEPT, "conversation")
+
+
+@dataclass(frozen=True)
+class Said(Fields):
+    line: Line
+
+
+@dataclass(frozen=True)
+class TalkLimited(Fields):
+    limit: Limit
+    retry_after_ms: U32
+
+
+@dataclass(frozen=True)
+class TalkMalformed(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class NotTheAuthor(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class WrongPlace(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class OnlyListening(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class UnknownSeenLine(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Repeated(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class TalkBadSignature(Fields):
+    pass
+
+
+TalkRefusal = (
+    TalkLimited
+    | TalkMalformed
+    | NotTheAuthor
+    | WrongPlace
+    | OnlyListening
+    | UnknownSeenLine
+    | Repeated
+    | TalkBadSignature
+)
+
+
+@dataclass(frozen=True)
+class NotSaid(Fields):
+    talk: Hash
+    refusal: TalkRefusal
+
+
+@dataclass(frozen=True)
+class TextNotice(Fields):
+    text: str
+
+    def check(self) -> None:
+        require(is_text(self.text), "text")
+
+
+@dataclass(frozen=True)
+class ShutdownNotice(Fields):
+    in_ms: U32
+
+
+@dataclass(frozen=True)
+class Notice(Fields):
+    notice: TextNotice | ShutdownNotice
+
+
 ServerMessage = (
     Accept
     | Created
@@ -538,6 +727,14 @@ ServerMessage = (
     | Compared
     | Limited
     | TakebackMessage
+    | Snapshot
+    | Chunks
+    | Packed
+    | View
+    | ConversationMessage
+    | Said
+    | NotSaid
+    | Notice
 )
 
 
@@ -553,10 +750,6 @@ def decode_client_message(data: bytes) -> ClientMessage:
 def decode_server_message(data: bytes) -> ServerMessage:
     message: ServerMessage = decode_choice(ServerMessage, SERVER_BYTES_MAX, data)
     return message
-
-
-def is_room_name(name: str) -> bool:
-    return 1 <= len(name) <= 32 and set(name) <= set(string.ascii_letters + string.digits + "-_.")
 
 
 def is_display_name(name: str) -> bool:

@@ -271,6 +271,10 @@ def is_rules_name(name: str) -> bool:
     return 1 <= len(name) <= 16 and set(name) <= set(string.ascii_lowercase + string.digits + "-")
 
 
+def is_room_name(name: str) -> bool:
+    return 1 <= len(name) <= 32 and set(name) <= set(string.ascii_letters + string.digits + "-_.")
+
+
 def match_id_of(genesis: bytes) -> bytes:
     return H("genesis", genesis)
 

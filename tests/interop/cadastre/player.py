@@ -15,6 +15,7 @@ from .crypto import H, SigningKey, session_key
 from .messages import (
     BlockMessage,
     CaughtUp,
+    ConversationMessage,
     Enter,
     EnterAs,
     Failed,
@@ -23,12 +24,16 @@ from .messages import (
     Limited,
     Lobby,
     MatchOver,
+    Notice,
+    NotSaid,
     Pong,
     Ready,
     ReceiptMessage,
     Refused,
     Relay,
     Resume,
+    Said,
+    Say,
     ServerMessage,
     Submit,
     TakebackMessage,
@@ -62,6 +67,7 @@ from .objects import (
     Visibility,
 )
 from .randomness import HashChain, chain_start, last_of_seat, salt_of, sealed_commands
+from .talk import Conversation, InWords, Line, LobbyPlace, Place
 
 ATTEMPTS_MAX = 5
 BACKOFF_S = 0.05
@@ -133,6 +139,10 @@ class Player:
         self.ready: Ready | None = None
         """What was sent since the last Genesis."""
         self.connections = 0
+        self.conversation: Conversation | None = None
+        """Of the place where the player is."""
+        self.says: str | None = None
+        """Once at each match, if it can be said."""
 
     def again(self) -> "Player":
         """Another process of the same player."""
@@ -196,7 +206,13 @@ class Player:
                 self._hand_in(connection, match_.signed)
             case Relay(signed, proven), Match() as match_:
                 self._relay(match_, signed, proven)
-            case (Pong() | TakebackMessage()), _:
+            case ConversationMessage(place, lines), _:
+                self._converse(connection, place, lines)
+            case Said(line), _:
+                if self.conversation is None:
+                    raise PlayerError("a line of no conversation")
+                self.conversation.append(line)
+            case (NotSaid() | Notice() | Pong() | TakebackMessage()), _:
                 pass  # What others want to take back is declined by playing on.
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
@@ -212,6 +228,22 @@ class Player:
                 raise PlayerError(f"{self.name}: {message}")
             case _:
                 raise PlayerError(f"{message} cannot come here")
+
+    def _converse(self, connection: Connection, place: Place, lines: tuple[Line, ...]) -> None:
+        match_id = None if self.match is None else self.match.chain.match_id
+        here = (self.root_key, self.room) if isinstance(place, LobbyPlace) else match_id
+        said = (place.service, place.room) if isinstance(place, LobbyPlace) else place.match_id
+        if said != here:
+            raise PlayerError("a conversation of another place")
+        told, known = Conversation(place), self.conversation
+        told.resume(lines)
+        if known is not None and known.place == place:
+            agrees = told.seen.get(known.last, known.seen[known.last]) == known.seen[known.last]
+            if told.last < known.last or not agrees:
+                raise PlayerError("the server has forgotten or changed what was said")
+        self.conversation = told
+        if self.says is not None and match_id == said and told.number_of(self.identity.public) == 0:
+            connection.send(Say(told.say(self.identity, InWords(self.says))))
 
     def _begin(self, connection: Connection, data: bytes, begun: bool) -> None:
         genesis = decode(Genesis, data)
