@@ -1,6 +1,7 @@
 //! The command line. Results go to stdout, logs to stderr; with `--json` each result is one JSON object a
 //! line.
 
+mod access;
 mod audit;
 mod bot;
 mod connect;
@@ -9,7 +10,9 @@ mod diff;
 mod evidence;
 mod export;
 mod gif;
+mod invite;
 mod key;
+mod list;
 mod output;
 mod replay;
 mod room;
@@ -53,7 +56,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Shows everything once: a server, bots, a spectator, a crash, the replay and its audit.
     Demo(demo::DemoArgs),
-    /// Opens rooms.
+    /// Opens and lists rooms, and invites into them.
     #[command(subcommand)]
     Room(room::RoomCommand),
     /// Plays as one or more bots.
@@ -142,7 +145,9 @@ fn run_command(cli: Cli) -> Ending {
     match cli.command {
         Command::Serve(args) => run(serve::serve(args, cli.passphrase_fd, output)),
         Command::Demo(args) => run(demo::demo(args, output)),
-        Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, output)),
+        Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, cli.passphrase_fd, output)),
+        Command::Room(room::RoomCommand::Invite(args)) => invite::invite(&args, cli.passphrase_fd, output),
+        Command::Room(room::RoomCommand::List(args)) => run(list::list(args, output)),
         Command::Bot(args) => run(bot::bot(args, cli.passphrase_fd, output)),
         Command::Watch(args) => run(watch::watch(args, output)),
         Command::Say(args) => run(say::say(args, cli.passphrase_fd, output)),

@@ -163,6 +163,8 @@ pub struct Limits {
     pub exports_per_address_rate: Rate,
     /// How many messages may come from an address.
     pub messages_per_address_rate: Rate,
+    /// How often passwords of rooms may be tried from an address, right ones among them.
+    pub passwords_per_address_rate: Rate,
     /// How often rooms may be opened from an address.
     pub creates_per_address_rate: Rate,
     /// How often an identity may open rooms.
@@ -214,12 +216,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    fn rates(&self) -> [(&'static str, Rate); 12] {
+    fn rates(&self) -> [(&'static str, Rate); 13] {
         [
             ("limits.handshakes_per_address_rate", self.handshakes_per_address_rate),
             ("limits.requests_per_address_rate", self.requests_per_address_rate),
             ("limits.exports_per_address_rate", self.exports_per_address_rate),
             ("limits.messages_per_address_rate", self.messages_per_address_rate),
+            ("limits.passwords_per_address_rate", self.passwords_per_address_rate),
             ("limits.creates_per_address_rate", self.creates_per_address_rate),
             ("limits.creates_per_identity_rate", self.creates_per_identity_rate),
             ("limits.enters_per_identity_rate", self.enters_per_identity_rate),
@@ -290,6 +293,7 @@ impl Default for Limits {
             requests_per_address_rate: Rate { burst: 1_000, per_min: 3_000 },
             exports_per_address_rate: Rate { burst: 64, per_min: 60 },
             messages_per_address_rate: Rate { burst: 20_000, per_min: 600_000 },
+            passwords_per_address_rate: Rate { burst: 30, per_min: 10 },
             creates_per_address_rate: Rate { burst: 200, per_min: 120 },
             creates_per_identity_rate: Rate { burst: 20, per_min: 20 },
             enters_per_identity_rate: Rate { burst: 120, per_min: 240 },

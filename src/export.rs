@@ -1,13 +1,18 @@
 //! From the store to replay files.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use cadastre_protocol::{
-    Case, Epoch, Evidence, Genesis, Height, MatchId, Millis, ReadTransaction, RoomName, Seat,
-    SignedDelegation, SpectatorPolicy, TransactionBody, decode_exact, log::LogProof,
+    Access, Case, Digest, Door, Epoch, Evidence, Genesis, Height, MatchId, Millis, ReadTransaction, RoomName,
+    Seat, SignedDelegation, SpectatorPolicy, TransactionBody, decode_exact, log::LogProof,
 };
 use cadastre_replay::{Meta, WriteError, Writer};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::store::{ReadError, Store};
+use crate::{
+    rooms::{is_of_rules, page_limit},
+    store::{MatchRecord, ReadError, Store},
+};
 
 /// A match in a list.
 #[derive(Clone, Debug, Serialize)]
@@ -30,32 +35,118 @@ pub(crate) struct MatchInfo {
     pub(crate) evidence: Vec<u8>,
 }
 
-/// All matches of the store, newest first.
+/// Which matches are wanted, and from where on.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MatchQuery {
+    phase: Option<PhaseWord>,
+    rules: Option<String>,
+    room: Option<String>,
+    limit: Option<usize>,
+    #[serde(default, deserialize_with = "match_id")]
+    after: Option<MatchId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum PhaseWord {
+    Playing,
+    Ended,
+}
+
+/// Matches, newest first.
+#[derive(Debug, Serialize)]
+pub(crate) struct MatchPage {
+    matches: Vec<MatchInfo>,
+    /// What to ask for the matches after these; `None` when there are no more.
+    next: Option<String>,
+}
+
+impl MatchQuery {
+    fn wants(&self, store: &Store, found: &Found) -> Result<bool, ReadError> {
+        let is_wanted = found.record.access.listed
+            && self.room.as_deref().is_none_or(|room| room == found.record.room.as_str())
+            && self.rules.as_deref().is_none_or(|rules| is_of_rules(&found.rules, rules));
+        match self.phase.filter(|_| is_wanted) {
+            None => Ok(is_wanted),
+            Some(phase) => {
+                let is_sealed = store.mark(found.match_id)?.is_some_and(|mark| mark.sealed);
+                Ok((phase == PhaseWord::Ended) == is_sealed)
+            }
+        }
+    }
+}
+
+/// A page of the matches in the store, newest first. `None` when there is no match to go on after.
 ///
 /// # Errors
 ///
 /// The store cannot be read.
-pub(crate) fn list(store: &Store) -> Result<Vec<MatchInfo>, ReadError> {
-    let mut matches = store
-        .matches()
-        .map(|entry| {
-            let (match_id, record) = entry?;
-            let genesis: Genesis = decode_exact(&record.genesis)?;
-            let mark = store.mark(match_id)?;
-            Ok(MatchInfo {
-                match_id: match_id.to_string(),
-                room: record.room.to_string(),
-                rules: genesis.rules.to_string(),
-                names: record.names.iter().map(ToString::to_string).collect(),
-                created_ms: genesis.created.get(),
-                height: mark.map_or(0, |mark| mark.height.get()),
-                sealed: mark.is_some_and(|mark| mark.sealed),
-                evidence: store.doubles(match_id)?.iter().map(Seat::get).collect(),
-            })
+pub(crate) fn list(store: &Store, query: &MatchQuery) -> Result<Option<MatchPage>, ReadError> {
+    let after = match query.after {
+        None => None,
+        Some(match_id) => match store.match_record(match_id)? {
+            None => return Ok(None),
+            Some(record) => Some(Found::new(match_id, record)?.place()),
+        },
+    };
+    let limit = page_limit(query.limit);
+    let mut page = BTreeMap::new();
+    for entry in store.matches() {
+        let (match_id, record) = entry?;
+        let found = Found::new(match_id, record)?;
+        if after.is_none_or(|after| after < found.place()) && query.wants(store, &found)? {
+            page.insert(found.place(), found);
+        }
+        // One more shows whether there are more.
+        if page.len() > limit + 1 {
+            page.pop_last();
+        }
+    }
+    let has_more = page.len() > limit;
+    let shown = page.into_values().take(limit).map(|found| found.info(store));
+    let matches = shown.collect::<Result<Vec<_>, _>>()?;
+    let next = matches.last().filter(|_| has_more).map(|info| info.match_id.clone());
+    Ok(Some(MatchPage { matches, next }))
+}
+
+/// A match of the store.
+struct Found {
+    match_id: MatchId,
+    record: MatchRecord,
+    rules: String,
+    created: Millis,
+}
+
+impl Found {
+    fn new(match_id: MatchId, record: MatchRecord) -> Result<Self, ReadError> {
+        let genesis: Genesis = decode_exact(&record.genesis)?;
+        Ok(Self { match_id, record, rules: genesis.rules.to_string(), created: genesis.created })
+    }
+
+    /// Where it stands in the list.
+    const fn place(&self) -> (Reverse<Millis>, MatchId) {
+        (Reverse(self.created), self.match_id)
+    }
+
+    fn info(self, store: &Store) -> Result<MatchInfo, ReadError> {
+        let mark = store.mark(self.match_id)?;
+        Ok(MatchInfo {
+            match_id: self.match_id.to_string(),
+            room: self.record.room.to_string(),
+            rules: self.rules,
+            names: self.record.names.iter().map(ToString::to_string).collect(),
+            created_ms: self.created.get(),
+            height: mark.map_or(0, |mark| mark.height.get()),
+            sealed: mark.is_some_and(|mark| mark.sealed),
+            evidence: store.doubles(self.match_id)?.iter().map(Seat::get).collect(),
         })
-        .collect::<Result<Vec<_>, ReadError>>()?;
-    matches.sort_by(|a, b| b.created_ms.cmp(&a.created_ms).then_with(|| a.match_id.cmp(&b.match_id)));
-    Ok(matches)
+    }
+}
+
+fn match_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MatchId>, D::Error> {
+    let id = Digest::from_hex(&String::deserialize(deserializer)?);
+    id.map(|id| Some(MatchId::new(id))).ok_or_else(|| D::Error::custom("no match id"))
 }
 
 /// The newest match that was played in a room.
@@ -81,7 +172,7 @@ pub(crate) fn newest_of_room(store: &Store, room: &RoomName) -> Result<Option<Ma
 ///
 /// # Errors
 ///
-/// Nobody may watch the match, and it is not over; the store cannot be read, or what it has does not pass the
+/// Not everybody may watch the match, and it is not over; the store cannot be read, or what it has does not pass the
 /// chain verifier.
 pub fn replay(
     store: &Store,
@@ -92,7 +183,7 @@ pub fn replay(
         return Ok(None);
     };
     let genesis: Genesis = decode_exact(&record.genesis).map_err(ReadError::from)?;
-    if genesis.spectators == SpectatorPolicy::Forbidden && !mark.sealed {
+    if is_hidden(&genesis, record.access) && !mark.sealed {
         return Err(ExportError::Unwatched);
     }
     let meta = Meta { genesis: record.genesis, room: record.room, names: record.names };
@@ -126,7 +217,7 @@ pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<O
     let head = store.block(match_id, mark.height)?.read().map_err(ReadError::from)?;
     // What a seat does in the open turn, nobody may know yet.
     let is_open = head.block().header().turn < charged.get().turn;
-    if !mark.sealed && (is_open || genesis.spectators == SpectatorPolicy::Forbidden) {
+    if !mark.sealed && (is_open || is_hidden(&genesis, record.access)) {
         return Err(ExportError::Unwatched);
     }
     let epoch = charged.get().epoch;
@@ -141,6 +232,11 @@ pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<O
     };
     let evidence = Evidence { genesis, certificates: Vec::new(), case, chunks: Vec::new() };
     Ok(Some(evidence.to_bytes()))
+}
+
+/// May not everybody see this match as long as it runs?
+fn is_hidden(genesis: &Genesis, access: Access) -> bool {
+    genesis.spectators == SpectatorPolicy::Forbidden || access.door != Door::Open
 }
 
 /// The delegation of an epoch, from the newest block that has it.
@@ -182,8 +278,8 @@ fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Opt
 /// Why a match cannot be exported.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// Nobody may watch this match as long as it runs.
-    #[error("nobody may watch this match; it can be had when it is over")]
+    /// Not everybody may watch this match as long as it runs.
+    #[error("not everybody may watch this match; it can be had when it is over")]
     Unwatched,
     /// The store cannot be read.
     #[error(transparent)]

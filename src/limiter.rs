@@ -16,7 +16,7 @@ pub(crate) use address::Address;
 
 use std::{net::IpAddr, sync::Arc};
 
-use cadastre_protocol::{ClientMessage, Limit, PublicKey};
+use cadastre_protocol::{ClientMessage, Limit, Pass, PublicKey};
 use hyper::HeaderMap;
 
 use crate::{
@@ -71,6 +71,7 @@ pub(crate) struct Limiter {
     requests: Buckets<Address>,
     exports: Buckets<Address>,
     messages: Buckets<Address>,
+    passwords: Buckets<Address>,
     creates_of_address: Buckets<Address>,
     creates: Buckets<PublicKey>,
     enters: Buckets<PublicKey>,
@@ -99,6 +100,7 @@ impl Limiter {
             requests: of_address(limits.requests_per_address_rate),
             exports: of_address(limits.exports_per_address_rate),
             messages: of_address(limits.messages_per_address_rate),
+            passwords: of_address(limits.passwords_per_address_rate),
             creates_of_address: of_address(limits.creates_per_address_rate),
             creates: of_identity(limits.creates_per_identity_rate),
             enters: of_identity(limits.enters_per_identity_rate),
@@ -165,7 +167,11 @@ impl Limiter {
                 self.named_token(&self.creates_of_address, address, Limit::CreatesPerAddress)?;
                 (&self.creates, Limit::CreatesPerIdentity)
             }
-            ClientMessage::Enter { .. } | ClientMessage::Resume { .. } => {
+            ClientMessage::Enter { pass, .. } | ClientMessage::Resume { pass, .. } => {
+                // Before it is known whether it is the right one: who is beyond the limit learns nothing.
+                if let Some(Pass::Password(_)) = pass {
+                    self.named_token(&self.passwords, address, Limit::PasswordsPerAddress)?;
+                }
                 (&self.enters, Limit::EntersPerIdentity)
             }
             ClientMessage::Submit(_) => (&self.submits, Limit::SubmitsPerIdentity),

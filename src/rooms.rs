@@ -2,6 +2,7 @@
 
 mod asleep;
 mod gallery;
+mod list;
 mod outbox;
 mod outgoing;
 mod places;
@@ -10,6 +11,7 @@ mod task;
 
 pub(crate) use asleep::Sleeper;
 pub(crate) use gallery::{Exhibit, Viewport, Watching};
+pub(crate) use list::{is_of_rules, page_limit};
 pub(crate) use outbox::{Inbox, Outbox, outbox};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use shortcut::Shortcut;
@@ -20,9 +22,9 @@ use std::{
 };
 
 use cadastre_protocol::{
-    BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, EnterAs, Failure, Genesis,
-    GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, SignedCertificate,
-    SignedTalk, SignedTransaction, Turn,
+    BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, Door, EnterAs, Failure, Genesis,
+    GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, ShownPass,
+    SignedCertificate, SignedTalk, SignedTransaction, Turn,
 };
 use cadastre_rooms::{GuestId, Host, Restored, Room};
 use tokio::{
@@ -112,6 +114,9 @@ pub(crate) struct RoomInfo {
     pub(crate) spectators: usize,
     pub(crate) turn: u32,
     pub(crate) height: u64,
+    pub(crate) access: &'static str,
+    #[serde(skip)]
+    pub(crate) listed: bool,
 }
 
 /// What a connection says to a room.
@@ -123,6 +128,7 @@ pub(crate) enum ToRoom {
         identity: PublicKey,
         enter_as: EnterAs,
         name: DisplayName,
+        shown: Option<Box<ShownPass>>,
     },
     Resume {
         guest: GuestId,
@@ -131,6 +137,7 @@ pub(crate) enum ToRoom {
         enter_as: EnterAs,
         height: Height,
         block: BlockHash,
+        shown: Option<Box<ShownPass>>,
     },
     Ready {
         guest: GuestId,
@@ -194,11 +201,12 @@ impl Rooms {
         &self.shared
     }
 
-    /// Opens a new room, which counts for whoever gets the `place`: that is asked for only if the room is not there.
+    /// Opens a new room for `opener`, which counts for whoever gets the `place`: that is asked for only if the room is not there.
     pub(crate) fn create(
         self: &Arc<Self>,
         name: RoomName,
         spec: RoomSpec,
+        opener: PublicKey,
         place: impl FnOnce() -> Result<RoomPlace, Over<Limit>>,
     ) -> Result<(), NotOpened> {
         let mut open = self.lock();
@@ -218,6 +226,10 @@ impl Rooms {
         if open.rooms.len() >= self.shared.config.limits.rooms_max {
             self.shared.metrics.count_limited("rooms_max");
             return Err(Failure::TooManyRooms.into());
+        }
+        // Nobody opens a room in the name of somebody else.
+        if matches!(spec.access.door, Door::ByInvitation { opener: named } if named != opener) {
+            return Err(Failure::BadSpec.into());
         }
         let host = self.host().ok_or(Failure::Unavailable)?;
         let room = Room::open(name.clone(), host, spec).ok_or(Failure::BadSpec)?;
@@ -373,12 +385,6 @@ impl Rooms {
     pub(crate) fn desyncs(&self) -> DesyncFolder {
         let config = &self.shared.config;
         DesyncFolder::new(config.data.join("desyncs"), config.limits.desyncs_max)
-    }
-
-    pub(crate) fn list(&self) -> Vec<RoomInfo> {
-        let open = self.lock();
-        let awake = open.rooms.values().map(|room| room.info.borrow().clone());
-        awake.chain(open.asleep.infos()).collect()
     }
 
     /// A match begins in a room.

@@ -26,7 +26,7 @@ use std::{
 
 use bincode::{Decode, Encode};
 use cadastre_protocol::{
-    BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, Line, MatchId, Millis,
+    Access, BlockHash, ChainState, CodecError, DECODE_BYTES_MAX, DisplayName, Height, Line, MatchId, Millis,
     ProvenBlock, ProvenReceipt, PublicKey, RoomName, Seat, SeatSet, SignedTransaction, Wire, decode_exact,
 };
 use cadastre_simulations::Snapshot;
@@ -85,6 +85,8 @@ pub struct MatchRecord {
     pub room: RoomName,
     /// How the players are called, by seat.
     pub names: Vec<DisplayName>,
+    /// Who may come in, and who hears of it.
+    pub access: Access,
 }
 
 impl Wire for MatchRecord {

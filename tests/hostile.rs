@@ -225,6 +225,7 @@ async fn a_message_that_is_none_ends_its_session_and_no_other() {
         room: RoomName::new("aaaa").unwrap(),
         enter_as: EnterAs::Player,
         name: DisplayName::new("bbbb").unwrap(),
+        pass: None,
     };
     let swapped = |from: &[u8], to: &[u8]| {
         let mut bytes = encode(&enter);
@@ -272,9 +273,15 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
         room: room(name),
         enter_as,
         name: DisplayName::new("peer").unwrap(),
+        pass: None,
     };
-    let resume =
-        |match_id, enter_as, height, block| ClientMessage::Resume { match_id, enter_as, height, block };
+    let resume = |match_id, enter_as, height, block| ClientMessage::Resume {
+        match_id,
+        enter_as,
+        height,
+        block,
+        pass: None,
+    };
     let nobody = MatchId::new(Digest::new([9; 32]));
     let other = BlockHash::new(Digest::new([9; 32]));
     let submission = encode(&draft(&attacked.table, Seat::new(0).unwrap()));
@@ -297,6 +304,8 @@ async fn what_cannot_be_done_is_answered_and_not_done() {
     let silly = [
         RoomSpec { rules: "chess".into(), ..boxes(2, 9) },
         RoomSpec { rules: "Boxes\n".into(), ..boxes(2, 9) },
+        RoomSpec { seats_min: 0, ..boxes(2, 9) },
+        RoomSpec { seats_min: 3, ..boxes(2, 9) },
         RoomSpec { seats: 0, ..boxes(2, 9) },
         RoomSpec { seats: 1, ..boxes(2, 9) },
         RoomSpec { seats: 9, ..boxes(2, 9) },
@@ -512,6 +521,7 @@ async fn whoever_never_reads_is_dropped_and_harms_nobody() {
         enter_as: EnterAs::Spectator,
         height: Height::GENESIS,
         block: match_id.as_block(),
+        pass: None,
     })
     .await;
     let mut pages = narrow_tcp(&attacked.server).await;

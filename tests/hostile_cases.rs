@@ -111,6 +111,9 @@ cases! {
         in_the_context_talk
         in_the_context_talk_place
         in_the_context_talk_line
+        in_the_context_invitation
+        in_the_context_password_salt
+        in_the_context_password_proof
         delegation_in_order
         delegation_of_another_match
         delegation_of_another_seat

@@ -308,7 +308,7 @@ async fn an_identity_that_says_too_much_of_a_kind_is_told_which() {
     let (room, name) = (RoomName::new("nowhere").unwrap(), DisplayName::new("peer").unwrap());
     // Refused for another reason, as long as it is not too often.
     let create = ClientMessage::Create { room: room.clone(), spec: RoomSpec { seats: 0, ..boxes(2, 4) } };
-    let enter = ClientMessage::Enter { room, enter_as: EnterAs::Player, name };
+    let enter = ClientMessage::Enter { room, enter_as: EnterAs::Player, name, pass: None };
     let signature = identity(50).sign(Context::Transaction, Digest::ZERO);
     let submit = ClientMessage::Submit(SignedTransaction { body: Vec::new(), signature });
     let compare = ClientMessage::Compare(CompareRequest::Nodes { level: 16, indices: vec![0] });
@@ -469,14 +469,14 @@ async fn pages_say_what_there_is() {
     let scene = Scene::new();
     let server = scene.serve().await;
     assert_eq!(server.get_json("/health").await, serde_json::json!({ "status": "ok", "rooms": 0 }));
-    assert_eq!(server.get_json("/rooms").await, serde_json::json!({ "rooms": [] }));
-    assert_eq!(server.get_json("/matches").await, serde_json::json!({ "matches": [] }));
+    assert_eq!(server.get_json("/rooms").await, serde_json::json!({ "rooms": [], "next": null }));
+    assert_eq!(server.get_json("/matches").await, serde_json::json!({ "matches": [], "next": null }));
 
     let mut waiting = Peer::login(&server, &identity(60)).await;
     let (room, spec) = (RoomName::new("a-lobby").unwrap(), boxes(3, 5));
     waiting.say(&ClientMessage::Create { room: room.clone(), spec }).await;
     let name = DisplayName::new("waits").unwrap();
-    waiting.say(&ClientMessage::Enter { room, enter_as: EnterAs::Player, name }).await;
+    waiting.say(&ClientMessage::Enter { room, enter_as: EnterAs::Player, name, pass: None }).await;
     waiting.hear_until(|message| matches!(message, ServerMessage::Lobby(_))).await;
     let mut over = Table::open(&server, "c-over", boxes(2, 3)).await;
     over.finish().await;
@@ -486,7 +486,8 @@ async fn pages_say_what_there_is() {
 
     let rooms = server.get_json("/rooms").await;
     let rooms = rooms["rooms"].as_array().unwrap();
-    let shape = ["height", "match_id", "phase", "room", "rules", "seats", "spectators", "taken", "turn"];
+    let shape =
+        ["access", "height", "match_id", "phase", "room", "rules", "seats", "spectators", "taken", "turn"];
     assert!(rooms.iter().all(|room| fields(room) == shape), "{rooms:?}");
     let of = |field: &str| rooms.iter().map(|room| room[field].clone()).collect::<Vec<_>>();
     assert_eq!(of("room"), ["a-lobby", "b-playing", "c-over"]);

@@ -10,7 +10,7 @@ use cadastre::{
 };
 use cadastre_client::{Config, Session};
 use cadastre_protocol::{
-    AbsencePolicy, Certificate, ChainSecret, ClientMessage, Clock, Digest, DisplayName,
+    AbsencePolicy, Access, Certificate, ChainSecret, ClientMessage, Clock, Digest, DisplayName,
     DoubleTransactionPolicy, EnterAs, Head, Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName,
     RoomSpec, SecretKey, ServerMessage, SignedCertificate, TakebackPolicy, TurnMode, Visibility,
 };
@@ -111,6 +111,8 @@ impl Table {
             takebacks: TakebackPolicy::Never,
             clock: Clock::PerTurn,
             absence: AbsencePolicy::USUAL,
+            seats_min: SEATS,
+            access: Access::PUBLIC,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =
@@ -123,6 +125,7 @@ impl Table {
                 enter_as: EnterAs::Player,
                 name: DisplayName::new("player").unwrap(),
                 open: None,
+                credential: None,
             })
         });
         Self {
@@ -141,7 +144,7 @@ impl Table {
     /// Plays until the chain has executed this turn, with every commit on disk.
     async fn play_to(&mut self, turn: u32) {
         for session in &mut self.sessions {
-            session.connected(self.root.public());
+            session.connected(self.root.public(), Digest::ZERO);
         }
         while self.room.chain().is_none_or(|chain| chain.head().turn.get() < turn) {
             self.now += 1;
@@ -165,7 +168,7 @@ impl Table {
         let input = match message {
             ClientMessage::Enter { enter_as, name, .. } => {
                 let identity = SecretKey::from_seed(&[10 + u8::try_from(index).unwrap(); 32]).public();
-                Input::Enter { guest, identity, enter_as, name }
+                Input::Enter { guest, identity, enter_as, name, shown: None }
             }
             ClientMessage::Ready { ready, chain } => Input::Ready { guest, ready, chain },
             ClientMessage::Submit(transaction) => Input::Submit { guest, transaction },

@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    AbsencePolicy, Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Clock, Digest,
-    DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession, SignedCertificate,
-    SignedTransaction, TakebackPolicy, Trust, TurnMode, Visibility, decode_exact, encode,
+    AbsencePolicy, Access, Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Clock,
+    Digest, DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode,
+    RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession,
+    SignedCertificate, SignedTransaction, TakebackPolicy, Trust, TurnMode, Visibility, decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -38,7 +38,8 @@ impl Server {
         for seat in 0..SEATS {
             let identity = player_key(seat).public();
             let name = DisplayName::new(&format!("player {seat}")).expect("a name");
-            let enter = Input::Enter { guest: guest(seat), identity, enter_as: EnterAs::Player, name };
+            let enter =
+                Input::Enter { guest: guest(seat), identity, enter_as: EnterAs::Player, name, shown: None };
             server.room.handle(BEGIN, enter);
         }
         for seat in 0..SEATS {
@@ -169,6 +170,8 @@ fn spec() -> RoomSpec {
         takebacks: TakebackPolicy::Never,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
+        seats_min: SEATS,
+        access: Access::PUBLIC,
     }
 }
 

@@ -10,8 +10,8 @@ use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
-    AbsencePolicy, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName, RoomSpec,
-    SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
+    AbsencePolicy, Access, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName,
+    RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 
 #[tokio::main]
@@ -46,7 +46,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             takebacks: TakebackPolicy::Never,
             clock: Clock::PerTurn,
             absence: AbsencePolicy::USUAL,
+            seats_min: 1,
+            access: Access::PUBLIC,
         }),
+        credential: None,
     };
 
     // A real client pins the server's root key, or remembers the first one it saw.

@@ -8,7 +8,7 @@ use cadastre_simulations::find_rules;
 pub(crate) fn leads_to(lobby: &Lobby, genesis: &Genesis) -> bool {
     let Lobby { spec, seats, .. } = lobby;
     let players = seats.iter().map(|seat| SeatHolder::Player(seat.identity));
-    usize::from(spec.seats) == genesis.seats.len()
+    (spec.seats_min..=spec.seats).contains(&genesis.seat_count())
         && players.eq(genesis.seats.iter().cloned())
         && is_game(spec, genesis)
         && is_played_as(spec, genesis)

@@ -1,8 +1,8 @@
 //! One connection: handshake, then sealed records. Bytes in, messages out.
 
 use cadastre_protocol::{
-    ClientHandshake, ClientMessage, CodecError, HandshakeError, Limits, Millis, Opener, Padding, PublicKey,
-    RecordError, SealError, Sealer, SecretKey, ServerMessage, Trust, encode, read_server_message,
+    ClientHandshake, ClientMessage, CodecError, Digest, HandshakeError, Limits, Millis, Opener, Padding,
+    PublicKey, RecordError, SealError, Sealer, SecretKey, ServerMessage, Trust, encode, read_server_message,
 };
 use rand_core::CryptoRng;
 
@@ -23,7 +23,7 @@ struct Live {
     sealer: Sealer,
     opener: Opener,
     root: PublicKey,
-    session: cadastre_protocol::Digest,
+    session: Digest,
 }
 
 /// What a WebSocket message from the server came to.
@@ -35,6 +35,8 @@ pub enum Received {
     Accepted {
         /// The service's root key: pinned, or to be pinned now.
         root: PublicKey,
+        /// Names the session, for its two ends only.
+        session: Digest,
         /// What the server expects of this client.
         limits: Limits,
     },
@@ -77,7 +79,7 @@ impl Connection {
             State::AwaitAccept(mut live) => match live.open(message)? {
                 Some(ServerMessage::Accept { session, limits, .. }) if session == live.session => {
                     let root = live.root;
-                    (State::Open(live), Received::Accepted { root, limits })
+                    (State::Open(live), Received::Accepted { root, session, limits })
                 }
                 Some(_) => return Err(ConnectionError::NotAccepted),
                 None => (State::AwaitAccept(live), Received::Nothing),

@@ -7,12 +7,13 @@ mod talk;
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockHash, BlockKind, ChunkId, ClientMessage, CompareAnswer, Digest, DisplayName, EnterAs, Epoch,
+    BlockHash, BlockKind, ChunkId, ClientMessage, CompareAnswer, Digest, DisplayName, Door, EnterAs, Epoch,
     Evidence, Failure, Following, GoodbyeReason, Head, Header, Height, JoinPoint, LightHead, Limit,
-    LineError, Lobby, MatchId, Millis, Notice, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey,
-    RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec, SealReason, Seat, SeatSet,
-    SecretKey, ServerMessage, SignedTransaction, Standing, TalkHash, TalkRefusal, Transaction,
-    TransactionBody, TransactionError, Turn, TxHash, ViewError, Visibility,
+    LineError, Lobby, MatchId, Millis, Notice, OpenTurn, Pass, Password, ProvenBlock, ProvenHeader,
+    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
+    TalkHash, TalkRefusal, Transaction, TransactionBody, TransactionError, Turn, TxHash, ViewError,
+    Visibility, prove_password,
 };
 use cadastre_simulations::Void;
 
@@ -47,8 +48,20 @@ pub struct Config {
     pub enter_as: EnterAs,
     /// Shown to the others.
     pub name: DisplayName,
-    /// Opens the room with these settings if there is none of its name.
+    /// Opens the room with these settings if there is none of its name; behind the password, if there is one in
+    /// `credential`.
     pub open: Option<RoomSpec>,
+    /// What lets into the room, where not everybody may come in.
+    pub credential: Option<Credential>,
+}
+
+/// What lets somebody into a room that not everybody may enter.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// An invitation by whoever opened it.
+    Invitation(SignedInvitation),
+    /// Its password.
+    Password(Password),
 }
 
 /// What a session has to tell.
@@ -198,9 +211,13 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Session {
     config: Config,
+    /// Names the connection at hand.
+    session: Digest,
+    /// What the room's password comes to.
+    room_key: Option<SecretKey>,
     follower: Option<Follower>,
     /// Of a session that executes nothing, in the place of `follower`.
-    light: Option<LightFollower>,
+    light: Option<Box<LightFollower>>,
     viewport: Viewport,
     seat: Option<Seat>,
     /// The last lobby on this connection.
@@ -245,6 +262,8 @@ impl Session {
             relayed: None,
             unseen: VecDeque::new(),
             config,
+            session: Digest::ZERO,
+            room_key: None,
             follower: None,
             light: None,
             viewport: Viewport::All,
@@ -280,8 +299,13 @@ impl Session {
         }
     }
 
-    /// The client is logged in on a new connection.
-    pub fn connected(&mut self, root: PublicKey) {
+    /// The client is logged in on a new connection, to the service with the key `root`, in the session of this name.
+    /// With a password, the first time takes a hundredth of a second.
+    pub fn connected(&mut self, root: PublicKey, session: Digest) {
+        self.session = session;
+        if let (Some(Credential::Password(password)), None) = (&self.config.credential, &self.room_key) {
+            self.room_key = Some(password.key(root, &self.config.room));
+        }
         self.events.push_back(Event::Connected { root });
         self.outbox.clear();
         self.caught_up = false;
@@ -299,8 +323,8 @@ impl Session {
         }
         match self.head() {
             Some((match_id, height, block)) => {
-                let enter_as = self.config.enter_as;
-                self.outbox.push_back(ClientMessage::Resume { match_id, enter_as, height, block });
+                let (enter_as, pass) = (self.config.enter_as, self.pass());
+                self.outbox.push_back(ClientMessage::Resume { match_id, enter_as, height, block, pass });
             }
             None => self.enter(),
         }
@@ -316,7 +340,7 @@ impl Session {
             let head = follower.chain().head();
             (follower.chain().match_id(), head.height, head.block)
         });
-        let light = self.light.as_ref().map(LightFollower::head);
+        let light = self.light.as_deref().map(LightFollower::head);
         let head = of_chain.or_else(|| light.map(|head| (head.match_id(), head.height(), head.block())));
         head.filter(|(_, height, _)| *height > Height::GENESIS)
     }
@@ -363,6 +387,7 @@ impl Session {
             room: self.config.room.clone(),
             enter_as: self.config.enter_as,
             name: self.config.name.clone(),
+            pass: self.pass(),
         });
     }
 
@@ -373,6 +398,17 @@ impl Session {
         self.seat = None;
         self.pending.clear();
         self.draft = Draft::default();
+    }
+
+    /// What is shown at the door, on this connection.
+    fn pass(&self) -> Option<Pass> {
+        match self.config.credential.as_ref()? {
+            Credential::Invitation(invitation) => Some(Pass::Invitation(invitation.clone())),
+            Credential::Password(_) => {
+                let key = self.room_key.as_ref()?;
+                Some(prove_password(key, self.session, &self.config.room))
+            }
+        }
     }
 
     /// Takes a message of the server at `root`.
@@ -464,8 +500,8 @@ impl Session {
     }
 
     /// The match as it was shown, in a session that executes nothing.
-    pub const fn light(&self) -> Option<&LightFollower> {
-        self.light.as_ref()
+    pub fn light(&self) -> Option<&LightFollower> {
+        self.light.as_deref()
     }
 
     /// The own seat.
@@ -541,7 +577,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         let light = LightFollower::begin(genesis, names, root).map_err(SessionError::Follow)?;
         self.events.push_back(Event::Match { match_id: light.head().match_id(), seat: None });
-        self.light = Some(light);
+        self.light = Some(Box::new(light));
         if self.viewport != Viewport::All {
             self.say_viewport();
         }
@@ -550,7 +586,7 @@ impl Session {
 
     /// Takes notice of a view that was taken, if all of it has come.
     fn shown(&mut self, is_whole: bool) {
-        let head = self.light.as_ref().filter(|_| is_whole).map(LightFollower::head);
+        let head = self.light.as_deref().filter(|_| is_whole).map(LightFollower::head);
         let Some(header) = head.and_then(LightHead::header) else { return };
         self.events.push_back(Event::Shown { header: Box::new(header.clone()) });
         if let BlockKind::Seal { reason, standings } = &header.kind {
@@ -720,6 +756,7 @@ impl Session {
             enter_as: self.config.enter_as,
             height: Height::GENESIS,
             block: match_id.as_block(),
+            pass: self.pass(),
         });
     }
 
@@ -858,8 +895,11 @@ impl Session {
             // No room, or one whose match was another's and is over.
             (Failure::NoSuchRoom | Failure::NotSeated, Some(spec)) if !resumed => {
                 self.opened |= failure == Failure::NotSeated;
-                let create = ClientMessage::Create { room: self.config.room.clone(), spec: spec.clone() };
-                self.outbox.push_back(create);
+                let (room, mut spec) = (self.config.room.clone(), spec.clone());
+                if let Some(key) = &self.room_key {
+                    spec.access.door = Door::ByPassword { key: key.public() };
+                }
+                self.outbox.push_back(ClientMessage::Create { room, spec });
             }
             _ => self.events.push_back(Event::Failed(failure)),
         }

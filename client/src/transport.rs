@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, Failure, Following, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey,
+    ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey,
     RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text, Trust, Turn,
     TxHash,
 };
@@ -109,6 +109,7 @@ struct Link {
     socket: WebSocketStream<TcpStream>,
     connection: Connection,
     root: PublicKey,
+    session: Digest,
     limits: Limits,
     outgoing: VecDeque<Vec<u8>>,
     last_sent: Instant,
@@ -338,7 +339,7 @@ impl Client {
             Ok(link) => {
                 // Whatever was trusted at first use must not change later.
                 self.trust = Trust::Pinned(link.root);
-                self.session.connected(link.root);
+                self.session.connected(link.root, link.session);
                 self.link = Some(link);
                 self.lost = None;
                 Ok(())
@@ -393,12 +394,13 @@ impl Link {
                 Ok(Received::Answer(m3)) => {
                     socket.send(Message::binary(m3)).await.map_err(|e| failed(e.to_string()))?;
                 }
-                Ok(Received::Accepted { root, limits }) => {
+                Ok(Received::Accepted { root, session, limits }) => {
                     let at = Instant::now();
                     return Ok(Self {
                         socket,
                         connection,
                         root,
+                        session,
                         limits,
                         outgoing: VecDeque::new(),
                         last_sent: at,
@@ -459,7 +461,8 @@ impl Link {
     }
 }
 
-/// Opens a room on a connection of its own. Gives the server's root key, and whether the room was opened.
+/// Opens a room on a connection of its own, with settings that may depend on the server's root key. Gives that key, and
+/// whether the room was opened.
 ///
 /// # Errors
 ///
@@ -469,7 +472,7 @@ pub async fn create_room(
     trust: Trust,
     identity: &SecretKey,
     room: &RoomName,
-    spec: RoomSpec,
+    spec: impl FnOnce(PublicKey) -> RoomSpec,
 ) -> Result<(PublicKey, Result<(), Failure>), ClientError> {
     let limit = Duration::from_millis(CONNECT_MS_MAX);
     let lost = ClientError::Unreachable;
@@ -480,6 +483,7 @@ pub async fn create_room(
         OpenError::Limited(limited) => ClientError::Limited(limited),
         OpenError::Failed(reason) => lost(reason),
     })?;
+    let spec = spec(link.root);
     link.send(ClientMessage::Create { room: room.clone(), spec }).await.map_err(lost)?;
     loop {
         let next = tokio::time::timeout(limit, next_binary(&mut link.socket)).await.map_err(timed_out)?;

@@ -8,9 +8,9 @@ use cadastre_client::{Cause, Event, Fault, FollowError, HealError, SessionError}
 use cadastre_protocol::{
     Block, BlockError, BlockKind, Chain, ClientMessage, CompareAnswer, Context, Digest, DisplayName,
     DoubleTransactionPolicy, Draft, Failure, Genesis, Header, Height, Limits, Lobby, Millis, ProvenBlock,
-    ProvenReceipt, PublicKey, Receipt, ReceiptError, ReopenReason, SealReason, Seat, SeatHolder, SecretKey,
-    ServerMessage, ServerProof, SpectatorPolicy, StateRoot, TransactionError, Turn, TurnMode, Visibility,
-    block_leaf, decode_exact, encode, hash, receipt_leaf,
+    ProvenReceipt, PublicKey, Receipt, ReceiptError, ReopenReason, RoomSpec, SealReason, Seat, SeatHolder,
+    SecretKey, ServerMessage, ServerProof, SpectatorPolicy, StateRoot, TransactionError, Turn, TurnMode,
+    Visibility, block_leaf, decode_exact, encode, hash, receipt_leaf,
 };
 use support::{SERIAL, block_key, direct::Direct, player, server, spec};
 
@@ -259,6 +259,29 @@ fn a_match_of_another_service_is_refused() {
 }
 
 #[test]
+fn a_match_without_somebody_of_the_lobby_is_refused() {
+    // Two would be enough; the third was there, and was not ready at first.
+    let spec = RoomSpec { seats_min: 2, ..spec(4, TurnMode::Simultaneous) };
+    let mut direct = Direct::new([player(0, &spec)]);
+    direct.clients[0].is_held = true;
+    let unready = direct.add_held(player(1, &spec));
+    direct.add(player(2, &spec));
+    direct.release(unready);
+    let genuine = direct.clients[0].held.pop().unwrap();
+    for lobby in std::mem::take(&mut direct.clients[0].held) {
+        assert_eq!(direct.deliver(0, lobby), Ok(()));
+    }
+    let ServerMessage::Genesis { genesis, mut names, begun } = genuine.clone() else { panic!() };
+    let mut fewer: Genesis = decode_exact(&genesis).unwrap();
+    assert_eq!(fewer.seats.len(), 3);
+    fewer.seats.pop();
+    names.pop();
+    let without = ServerMessage::Genesis { genesis: encode(&fewer), names, begun };
+    assert_eq!(direct.deliver(0, without), Err(SessionError::OtherMatch));
+    assert_eq!(direct.deliver(0, genuine), Ok(()));
+}
+
+#[test]
 fn a_receipt_that_the_server_did_not_sign_is_refused() {
     let mut direct = playing();
     direct.clients[0].is_held = true;
@@ -336,7 +359,7 @@ fn a_server_that_lost_blocks_is_found_out() {
     let mut direct = playing();
     direct.server.store = support::store::Store::default();
     direct.restart();
-    direct.clients[0].session.connected(support::root_key().public());
+    direct.clients[0].session.connected(support::root_key().public(), Digest::ZERO);
     let Some(resume) = direct.clients[0].session.poll_send() else { panic!() };
     assert!(matches!(resume, ClientMessage::Resume { .. }));
     let failed = ServerMessage::Failed(Failure::NoSuchMatch);

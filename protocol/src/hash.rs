@@ -169,6 +169,12 @@ contexts! {
     TalkPlace = "talk place",
     /// A line of a conversation, linked to the one before.
     TalkLine = "talk line",
+    /// Body of an invitation to a room.
+    Invitation = "invitation",
+    /// Salt of the key that comes of a room's password.
+    PasswordSalt = "password salt",
+    /// What proves in a session that one knows a room's password.
+    PasswordProof = "password proof",
 }
 
 /// An incremental hash under one context.

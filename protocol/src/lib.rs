@@ -5,6 +5,7 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod access;
 mod block;
 mod certificate;
 mod chain;
@@ -36,6 +37,10 @@ mod text;
 mod transaction;
 mod view;
 
+pub use access::{
+    Access, Door, Invitation, InvitationError, PASSWORD_BYTES_MAX, Pass, Password, ShownPass,
+    SignedInvitation, Visit, prove_password,
+};
 pub use block::{
     Absence, AbsenceReason, Block, BlockKind, Entry, Header, ProvenBlock, ReadBlock, ReadEntry,
     ReadProvenBlock, ReopenReason, SealReason,

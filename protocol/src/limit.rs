@@ -29,6 +29,8 @@ pub enum Limit {
     TalksPerIdentity,
     /// How often something is said to others from an address.
     TalksPerAddress,
+    /// How often passwords of rooms are tried from an address.
+    PasswordsPerAddress,
 }
 
 impl Limit {
@@ -47,6 +49,7 @@ impl Limit {
             Self::MessagesPerAddress => "messages_per_address_rate",
             Self::TalksPerIdentity => "talks_per_identity_rate",
             Self::TalksPerAddress => "talks_per_address_rate",
+            Self::PasswordsPerAddress => "passwords_per_address_rate",
         }
     }
 }

@@ -3,6 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
+    access::{Access, Pass},
     block::ProvenBlock,
     chain::{JoinPoint, TransactionError},
     codec::{DECODE_BYTES_MAX, Wire, strictly_ascending},
@@ -99,7 +100,7 @@ pub struct RoomSpec {
     pub rules: String,
     /// Size in the game's own unit; `None` for the usual one.
     pub size: Option<u16>,
-    /// How many seats.
+    /// How many seats at most.
     pub seats: u8,
     /// Whose transactions a turn waits for.
     pub mode: TurnMode,
@@ -121,6 +122,10 @@ pub struct RoomSpec {
     pub clock: Clock,
     /// What an absence leads to.
     pub absence: AbsencePolicy,
+    /// How many seats have to be taken at least for the match to begin.
+    pub seats_min: u8,
+    /// Who may come in, and who hears of the room.
+    pub access: Access,
 }
 
 /// As what somebody enters a room.
@@ -132,6 +137,13 @@ pub enum EnterAs {
     Spectator,
     /// To watch without executing anything: by views instead of blocks.
     Light,
+}
+
+impl EnterAs {
+    /// Is it to take a seat, and not only to watch, in whichever way?
+    pub const fn is_to_play(self) -> bool {
+        matches!(self, Self::Player)
+    }
 }
 
 /// How a client wants to be told of what it has missed.
@@ -161,6 +173,8 @@ pub enum ClientMessage {
         enter_as: EnterAs,
         /// Shown to the others.
         name: DisplayName,
+        /// What lets in, where not everybody may.
+        pass: Option<Pass>,
     },
     /// Says in the lobby whether the match may begin.
     Ready {
@@ -179,6 +193,8 @@ pub enum ClientMessage {
         height: Height,
         /// The own head.
         block: BlockHash,
+        /// What lets in, where not everybody may; whoever holds a seat needs none.
+        pass: Option<Pass>,
     },
     /// Hands in a transaction. The same bytes may be handed in again at any time.
     Submit(SignedTransaction),
@@ -421,6 +437,14 @@ pub enum Failure {
     /// The server cannot write to its store and accepts nothing.
     #[error("the server cannot write to its store")]
     Unavailable,
+    /// The room is by invitation, and none was shown that lets in.
+    #[error(
+        "the room is by invitation, and there is none, or it is not for this room, player or role, or has expired"
+    )]
+    NotInvited,
+    /// The room has a password, and no proof of it was shown.
+    #[error("the room has a password, and this is not it")]
+    WrongPassword,
 }
 
 /// Why the server closes a connection in good order.

@@ -6,16 +6,17 @@ mod reference;
 mod support;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
+    Absence, AbsencePolicy, AbsenceReason, Access, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
     CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock, CodecError,
-    CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Entry,
-    Epoch, Following, Genesis, Header, Height, KeyRole, LINES_KEPT, Limits, Line, LineHash, Lobby, LobbySeat,
-    MatchId, Millis, Notice, PHASES_MAX, Parent, ProvenBlock, ProvenReceipt, PublicKey, Randomness,
-    RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH,
-    SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof, Signature, SignedCertificate,
-    SignedDelegation, SignedTalk, SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy,
-    Talk, TalkPlace, Text, Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash,
-    Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, Words, decode_exact, encode,
+    CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, Door, DoubleTransactionPolicy, EnterAs,
+    Entry, Epoch, Following, Genesis, Header, Height, Invitation, KeyRole, LINES_KEPT, Limits, Line,
+    LineHash, Lobby, LobbySeat, MatchId, Millis, Notice, PHASES_MAX, Parent, Pass, ProvenBlock,
+    ProvenReceipt, PublicKey, Randomness, RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName,
+    RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof,
+    Signature, SignedCertificate, SignedDelegation, SignedInvitation, SignedTalk, SignedTransaction,
+    SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Talk, TalkPlace, Text, Transaction,
+    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash, Visibility, WALK_FANOUT,
+    WALK_NODES_MAX, Wire, Words, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -572,14 +573,17 @@ fn display_name() -> impl Strategy<Value = DisplayName> {
 }
 
 fn room_spec() -> impl Strategy<Value = RoomSpec> {
-    let settings = (option::of(any::<u16>()), any::<u8>(), turn_mode());
+    let settings = (option::of(any::<u16>()), turn_mode());
     let times = (option::of(any::<u32>()), option::of(any::<u32>()), any::<bool>());
     let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
     let modes = (double, visibility, randomness, takebacks, clock(), absence());
-    ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (size, seats, mode), times, modes)| {
+    let seats = (any::<u8>(), any::<u8>(), access());
+    let settings = (settings, seats);
+    ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (settings, seats), times, modes)| {
+        let ((size, mode), (seats, seats_min, access)) = (settings, seats);
         let (turns_max, deadline_ms, spectators) = times;
         let (double_transactions, visibility, randomness, takebacks, clock, absence) = modes;
         RoomSpec {
@@ -596,8 +600,44 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             absence,
             clock,
             takebacks,
+            seats_min,
+            access,
         }
     })
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let door = prop_oneof![
+        Just(Door::Open),
+        public_key().prop_map(|opener| Door::ByInvitation { opener }),
+        public_key().prop_map(|key| Door::ByPassword { key }),
+    ];
+    (door, any::<bool>()).prop_map(|(door, listed)| Access { door, listed })
+}
+
+fn pass() -> impl Strategy<Value = Option<Pass>> {
+    option::of(prop_oneof![
+        signed_invitation().prop_map(Pass::Invitation),
+        signature().prop_map(Pass::Password),
+    ])
+}
+
+fn invitation() -> impl Strategy<Value = Invitation> {
+    (public_key(), room_name(), option::of(public_key()), enter_as(), millis()).prop_map(
+        |(service, room, guest, enter_as, valid_to)| Invitation {
+            version: Invitation::VERSION,
+            service,
+            room,
+            guest,
+            enter_as,
+            valid_to,
+        },
+    )
+}
+
+fn signed_invitation() -> impl Strategy<Value = SignedInvitation> {
+    (invitation(), signature())
+        .prop_map(|(invitation, signature)| SignedInvitation { body: encode(&invitation), signature })
 }
 
 fn enter_as() -> impl Strategy<Value = EnterAs> {
@@ -607,16 +647,19 @@ fn enter_as() -> impl Strategy<Value = EnterAs> {
 fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
         (room_name(), room_spec()).prop_map(|(room, spec)| ClientMessage::Create { room, spec }),
-        (room_name(), enter_as(), display_name()).prop_map(|(room, enter_as, name)| ClientMessage::Enter {
-            room,
-            enter_as,
-            name
-        }),
+        (room_name(), enter_as(), display_name(), pass())
+            .prop_map(|(room, enter_as, name, pass)| ClientMessage::Enter { room, enter_as, name, pass }),
         (any::<bool>(), option::of(chain_start()))
             .prop_map(|(ready, chain)| ClientMessage::Ready { ready, chain }),
-        (match_id(), enter_as(), height(), block_hash()).prop_map(|(match_id, enter_as, height, block)| {
-            ClientMessage::Resume { match_id, enter_as, height, block }
-        }),
+        (match_id(), enter_as(), height(), block_hash(), pass()).prop_map(
+            |(match_id, enter_as, height, block, pass)| ClientMessage::Resume {
+                match_id,
+                enter_as,
+                height,
+                block,
+                pass
+            }
+        ),
         signed_transaction().prop_map(ClientMessage::Submit),
         Just(ClientMessage::Leave),
         any::<u64>().prop_map(ClientMessage::Ping),

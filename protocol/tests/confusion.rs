@@ -8,22 +8,30 @@ mod support;
 use std::path::Path;
 
 use cadastre_protocol::{
-    Block, ClientHandshake, Context, Conversation, Digest, Genesis, Hasher, Millis, ProvenBlock,
+    Block, ClientHandshake, Context, Conversation, Digest, Genesis, Hasher, Invitation, Millis, ProvenBlock,
     ProvenReceipt, ReadTalk, Receipt, ServerProof, Signature, SignedCertificate, SignedDelegation,
-    SignedRevocations, SignedTalk, SignedTransaction, Talk, Trust, block_leaf, decode_exact, encode, hash,
-    receipt_leaf,
+    SignedInvitation, SignedRevocations, SignedTalk, SignedTransaction, Talk, Trust, Visit, block_leaf,
+    decode_exact, encode, hash, receipt_leaf,
 };
 use support::{
     genesis, key,
-    samples::{Kind, SAMPLES, batch, certificates, delegations, headers, revocations, talks, transactions},
+    samples::{
+        Kind, SAMPLES, batch, certificates, delegations, headers, invitations, revocations, talks,
+        transactions,
+    },
 };
 
 /// Types that have the same outer shape, bytes and then a signature or proof: what is inside tells them apart.
-const SAME_SHAPE: [(Kind, Kind); 6] = [
+const SAME_SHAPE: [(Kind, Kind); 11] = [
     (Kind::SignedCertificate, Kind::SignedTransaction),
     (Kind::SignedCertificate, Kind::SignedRevocations),
     (Kind::SignedRevocations, Kind::SignedTransaction),
     (Kind::SignedTransaction, Kind::SignedRevocations),
+    (Kind::SignedInvitation, Kind::SignedRevocations),
+    (Kind::SignedInvitation, Kind::SignedTransaction),
+    (Kind::SignedCertificate, Kind::SignedInvitation),
+    (Kind::SignedRevocations, Kind::SignedInvitation),
+    (Kind::SignedTransaction, Kind::SignedInvitation),
     (Kind::ProvenReceipt, Kind::ProvenBlock),
     (Kind::ProvenBlock, Kind::ProvenReceipt),
 ];
@@ -111,9 +119,10 @@ enum Place {
     Block,
     Batch,
     HandshakeMessage,
+    Invitation,
 }
 
-const PLACES: [Place; 10] = [
+const PLACES: [Place; 11] = [
     Place::Genesis,
     Place::Certificate,
     Place::Revocations,
@@ -124,6 +133,7 @@ const PLACES: [Place; 10] = [
     Place::Block,
     Place::Batch,
     Place::HandshakeMessage,
+    Place::Invitation,
 ];
 
 impl Place {
@@ -173,6 +183,14 @@ impl Place {
                 let error = client.receive(bytes, Millis::new(0)).unwrap_err();
                 matches!(error, cadastre_protocol::HandshakeError::Unauthentic)
             }
+            Self::Invitation => {
+                let signed = SignedInvitation { body, signature };
+                signed.read().is_ok_and(|invitation| {
+                    let Invitation { service, ref room, guest, enter_as, .. } = invitation;
+                    let (identity, now) = (guest.unwrap_or(service), Millis::new(0));
+                    signed.verify(&key, &Visit { service, room, identity, enter_as, now }).is_ok()
+                })
+            }
         }
     }
 }
@@ -206,7 +224,8 @@ impl Object {
             | Place::Talk
             | Place::Transaction
             | Place::Batch
-            | Place::HandshakeMessage => None,
+            | Place::HandshakeMessage
+            | Place::Invitation => None,
         };
         // Whatever it is, somebody may have had it signed as a leaf without the hash of its kind.
         let mut proofs = ServerProof::sign(&KEY, SIGNER_SERIAL, &[leaf.unwrap_or(id)]);
@@ -248,6 +267,9 @@ fn objects() -> Vec<Object> {
     for (name, header) in headers() {
         let header = cadastre_protocol::Header { signer_serial: SIGNER_SERIAL, ..header };
         objects.push(Object::new(Place::Block, name, Context::Block, encode(&header)));
+    }
+    for (name, invitation) in invitations() {
+        objects.push(Object::new(Place::Invitation, name, Context::Invitation, encode(&invitation)));
     }
     let root = Hasher::new(Context::BatchNode).chain(b"two leaves").finish();
     let bytes = [&SIGNER_SERIAL.to_le_bytes(), &1_u32.to_le_bytes(), root.as_bytes().as_slice()].concat();

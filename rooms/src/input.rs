@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use cadastre_protocol::{
-    BlockError, BlockHash, ChainStart, ChainState, ChunkId, CompareRequest, Digest, DisplayName, EnterAs,
-    Failure, GoodbyeReason, Height, Line, MatchId, Millis, ProvenHeader, PublicKey, RoomName, SealReason,
-    Seat, SeatSet, Seq, ServerMessage, ServerProof, SignedCertificate, SignedTalk, SignedTransaction, Since,
-    StateTree, Turn, View,
+    Access, BlockError, BlockHash, ChainStart, ChainState, ChunkId, CompareRequest, Digest, DisplayName,
+    EnterAs, Failure, GoodbyeReason, Height, Line, MatchId, Millis, ProvenHeader, PublicKey, RoomName,
+    SealReason, Seat, SeatSet, Seq, ServerMessage, ServerProof, ShownPass, SignedCertificate, SignedTalk,
+    SignedTransaction, Since, StateTree, Turn, View,
 };
 use cadastre_simulations::{Incident, Snapshot, State};
 
@@ -39,6 +39,8 @@ pub enum Input {
         enter_as: EnterAs,
         /// How it is called.
         name: DisplayName,
+        /// What it shows at the door.
+        shown: Option<Box<ShownPass>>,
     },
     /// A connection comes back to the match with blocks in hand.
     Resume {
@@ -52,6 +54,8 @@ pub enum Input {
         height: Height,
         /// Is its head the block that the store has at this height?
         known: bool,
+        /// What it shows at the door.
+        shown: Option<Box<ShownPass>>,
     },
     /// A guest says whether the match may begin.
     Ready {
@@ -222,6 +226,8 @@ pub enum Record {
         room: RoomName,
         /// How the players are called, by seat.
         names: Vec<DisplayName>,
+        /// Who may come in, and who hears of it.
+        access: Access,
     },
     /// A transaction was accepted. Provable: its receipt.
     Accepted {

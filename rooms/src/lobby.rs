@@ -41,6 +41,7 @@ impl Seats {
         let deadline_fits =
             spec.deadline_ms.is_none_or(|ms| (DEADLINE_MS_MIN..=DEADLINE_MS_MAX).contains(&ms));
         let fits = (seats_min..=seats_max).contains(&spec.seats)
+            && (seats_min..=spec.seats).contains(&spec.seats_min)
             && (size_min..=size_max).contains(&spec.size.unwrap_or(usual))
             && spec.turns_max != Some(0)
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
@@ -65,6 +66,10 @@ impl Seats {
             free @ None => *free = Some(Sitter { identity, name, ready: false, chain: None, used: None }),
         }
         Seat::new(u8::try_from(index).ok()?)
+    }
+
+    pub(crate) fn is_seated(&self, identity: PublicKey) -> bool {
+        self.position(identity).is_some()
     }
 
     pub(crate) fn rise(&mut self, identity: PublicKey) {
@@ -99,8 +104,10 @@ impl Seats {
         }
     }
 
+    /// Are there enough players, and all of them ready?
     pub(crate) fn all_ready(&self) -> bool {
-        self.seats.iter().all(|seat| seat.as_ref().is_some_and(|sitter| sitter.ready))
+        let mut seated = self.seats.iter().flatten();
+        seated.clone().count() >= usize::from(self.spec.seats_min) && seated.all(|sitter| sitter.ready)
     }
 
     pub(crate) fn names(&self) -> Vec<DisplayName> {
@@ -115,16 +122,15 @@ impl Seats {
         Lobby { room: room.clone(), spec: self.spec.clone(), seats: seats.collect() }
     }
 
-    /// Freezes the lobby into a genesis, with the server's hash chain in a match that has them. `None` while a
-    /// seat is free.
+    /// Freezes the lobby into a genesis of the seats that are taken, with the server's hash chain in a match that
+    /// has them. `None` while somebody lacks one there.
     pub(crate) fn genesis(
         &self,
         host: &Host,
         room: &RoomName,
         now: Millis,
     ) -> Option<(Genesis, Option<HashChain>)> {
-        let seats: Option<Vec<_>> =
-            self.seats.iter().map(|sitter| Some(SeatHolder::Player(sitter.as_ref()?.identity))).collect();
+        let seats = self.seats.iter().flatten().map(|sitter| SeatHolder::Player(sitter.identity)).collect();
         let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes()];
         let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
         let (_, usual_size, _) = self.rules.sizes;
@@ -134,7 +140,7 @@ impl Seats {
             service: host.root,
             rules: RulesId { name: self.rules.name.to_owned(), version: self.rules.version },
             options: (self.rules.options)(self.spec.size.unwrap_or(usual_size)),
-            seats: seats?,
+            seats,
             turns: TurnRules {
                 mode: self.spec.mode,
                 deadline_ms: self.spec.deadline_ms.unwrap_or(host.deadline_ms),
@@ -165,7 +171,7 @@ impl Seats {
             RandomnessMode::None => Some((Randomness::None, None)),
             RandomnessMode::CommitReveal => {
                 let chain = host.chain_secret.chain(nonce, self.spec.turns_max?);
-                let seats = self.seats.iter().map(|sitter| sitter.as_ref()?.chain).collect::<Option<_>>()?;
+                let seats = self.seats.iter().flatten().map(|sitter| sitter.chain).collect::<Option<_>>()?;
                 Some((Randomness::CommitReveal { server: chain.anchor(), seats }, Some(chain)))
             }
         }

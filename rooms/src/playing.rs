@@ -119,7 +119,7 @@ impl Playing {
 
     /// Takes up a match from what the store had of it.
     pub(crate) fn restore(restored: Restored, hash_chain: Option<HashChain>) -> Result<Self, GenesisError> {
-        let Restored { chain, game, names, accepted, conversation: _ } = restored;
+        let Restored { chain, game, names, accepted, .. } = restored;
         if game.state_root() != chain.head().state_root {
             return Err(GenesisError::StateRoot);
         }

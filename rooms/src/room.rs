@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest, Conversation,
-    DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height, MatchId, Millis,
-    ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, Seat, ServerMessage,
-    SignedCertificate, SignedTalk, SignedTransaction, SpectatorPolicy, TalkPlace, encode,
+    Access, BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest,
+    Conversation, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height,
+    MatchId, Millis, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, Seat,
+    ServerMessage, ShownPass, SignedCertificate, SignedTalk, SignedTransaction, SpectatorPolicy, TalkPlace,
+    Visit, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
 
@@ -61,6 +62,8 @@ pub struct Restored {
     pub game: Game,
     /// How the players are called, by seat.
     pub names: Vec<DisplayName>,
+    /// Who may come in, and who hears of it.
+    pub access: Access,
     /// Accepted transactions of the open turn, in the order of their acceptance.
     pub accepted: Vec<(Millis, SignedTransaction, ProvenReceipt)>,
     /// What was said at the match.
@@ -72,6 +75,7 @@ pub struct Restored {
 pub struct Room {
     name: RoomName,
     host: Host,
+    access: Access,
     phase: Phase,
     guests: BTreeMap<GuestId, Guest>,
     talking: Talking,
@@ -107,7 +111,7 @@ impl Guest {
 impl Room {
     /// Opens a room. `None` when this build cannot play what `spec` asks for.
     pub fn open(name: RoomName, host: Host, spec: RoomSpec) -> Option<Self> {
-        Some(Self::with_phase(name, host, Phase::Lobby(Seats::new(spec)?)))
+        Some(Self::with_phase(name, host, spec.access, Phase::Lobby(Seats::new(spec)?)))
     }
 
     /// Opens the room of a match that was running when the server went away. The open turn gets a new
@@ -153,17 +157,17 @@ impl Room {
         now: Millis,
     ) -> Result<(Self, Millis), GenesisError> {
         let hash_chain = host.hash_chain(restored.chain.genesis());
-        let talking = Talking::goes_on(restored.conversation.clone());
+        let (access, talking) = (restored.access, Talking::goes_on(restored.conversation.clone()));
         let playing = Playing::restore(restored, hash_chain)?;
         let now = now.max(playing.latest());
         let phase = Phase::Playing(Box::new(playing));
-        Ok((Self { latest: now, talking, ..Self::with_phase(name, host, phase) }, now))
+        Ok((Self { latest: now, talking, ..Self::with_phase(name, host, access, phase) }, now))
     }
 
-    fn with_phase(name: RoomName, host: Host, phase: Phase) -> Self {
+    fn with_phase(name: RoomName, host: Host, access: Access, phase: Phase) -> Self {
         let (guests, outputs) = (BTreeMap::new(), VecDeque::new());
         let talking = Talking::in_lobby(&host, &name);
-        Self { name, host, phase, guests, talking, outputs, latest: Millis::default() }
+        Self { name, host, access, phase, guests, talking, outputs, latest: Millis::default() }
     }
 
     /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
@@ -174,15 +178,23 @@ impl Room {
         self.latest = self.latest.max(now);
         let now = self.latest;
         match input {
-            Input::Enter { guest, identity, enter_as, name } => self.enter(guest, identity, enter_as, name),
-            Input::Resume { guest, identity, enter_as, height, known } => {
-                self.resume(guest, identity, enter_as, height, known);
+            Input::Enter { guest, identity, enter_as, name, shown } => {
+                match self.open_door(now, identity, enter_as, shown.as_deref()) {
+                    Ok(()) => self.enter(guest, identity, enter_as, name),
+                    Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
+                }
+            }
+            Input::Resume { guest, identity, enter_as, height, known, shown } => {
+                match self.open_door(now, identity, enter_as, shown.as_deref()) {
+                    Ok(()) => self.resume(guest, identity, enter_as, height, known),
+                    Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
+                }
             }
             Input::Ready { guest, ready, chain } => self.ready(now, guest, ready, chain),
             Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
             Input::Compare { guest, request } => self.compare(guest, request),
             Input::Say { guest, talk } => self.say(now, guest, talk),
-            Input::Leave { guest } => self.leave(guest),
+            Input::Leave { guest } => self.leave(now, guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
                     let released = playing.committed(proofs);
@@ -266,6 +278,11 @@ impl Room {
         }
     }
 
+    /// Who may come in, and who hears of the room.
+    pub const fn access(&self) -> Access {
+        self.access
+    }
+
     /// How many seats the room has.
     pub fn seat_count(&self) -> u8 {
         let of_genesis = self.genesis().map(Genesis::seat_count);
@@ -280,6 +297,27 @@ impl Room {
     /// Has nobody come yet, or have all gone again, before a match began?
     pub fn is_deserted(&self) -> bool {
         matches!(self.phase, Phase::Lobby(_)) && self.guests.is_empty()
+    }
+
+    /// May somebody come in? A seat is its holder's, whatever he shows.
+    fn open_door(
+        &self,
+        now: Millis,
+        identity: PublicKey,
+        enter_as: EnterAs,
+        shown: Option<&ShownPass>,
+    ) -> Result<(), Failure> {
+        let is_seated = match &self.phase {
+            Phase::Lobby(seats) => seats.is_seated(identity),
+            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => {
+                self.genesis().is_some_and(|genesis| genesis.seat_of(identity).is_some())
+            }
+        };
+        if is_seated && enter_as == EnterAs::Player {
+            return Ok(());
+        }
+        let visit = Visit { service: self.host.root, room: &self.name, identity, enter_as, now };
+        self.access.door.admit(&visit, shown)
     }
 
     fn enter(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, name: DisplayName) {
@@ -509,7 +547,8 @@ impl Room {
                 self.phase = Phase::Playing(Box::new(playing));
                 self.talking = Talking::goes_on(Conversation::begin(TalkPlace::Match(match_id)));
                 self.broadcast(self.talking.so_far());
-                let begin = Record::Begin { genesis, room: self.name.clone(), names };
+                let (room, access) = (self.name.clone(), self.access);
+                let begin = Record::Begin { genesis, room, names, access };
                 self.play(now, |_| Ok(vec![begin, start]));
             }
             Err(error) => self.outputs.push_back(Output::Observed(Event::Broken { error })),
@@ -565,7 +604,7 @@ impl Room {
         }
     }
 
-    fn leave(&mut self, guest: GuestId) {
+    fn leave(&mut self, now: Millis, guest: GuestId) {
         if let Phase::Playing(playing) = &mut self.phase {
             playing.forget(guest);
         }
@@ -573,7 +612,12 @@ impl Room {
         match &mut self.phase {
             Phase::Lobby(seats) => {
                 seats.rise(identity);
+                // The others may have waited for this one only; they join only what they saw in the lobby.
+                let may_begin = seats.all_ready();
                 self.announce_lobby();
+                if may_begin {
+                    self.freeze(now);
+                }
             }
             Phase::Joining(joining) => {
                 joining.seats.rise(identity);

@@ -191,6 +191,17 @@ fn a_match_does_not_go_on_with_another_chain_secret() {
     assert_eq!((restore(77), restore(78)), (None, Some(GenesisError::HashChain)));
 }
 
+#[test]
+fn the_genesis_has_the_hash_chains_of_those_who_are_there() {
+    let mut shell = Shell::open(RoomSpec { seats: 4, seats_min: 2, ..hash_chains() });
+    let guests: Vec<_> = (0..3).map(|player| shell.enter(player)).collect();
+    shell.leave(guests[0]);
+    ready_with(&mut shell, guests[1], 1, 0);
+    ready_with(&mut shell, guests[2], 2, 0);
+    let Randomness::CommitReveal { seats, .. } = &shell.room.genesis().unwrap().randomness else { panic!() };
+    assert_eq!(seats[..], [chain(1, 0), chain(2, 0)]);
+}
+
 fn hash_chains() -> RoomSpec {
     RoomSpec { randomness: RandomnessMode::CommitReveal, turns_max: Some(9), ..spec(2) }
 }

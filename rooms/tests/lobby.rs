@@ -237,6 +237,9 @@ fn a_room_that_this_build_cannot_play_is_not_opened() {
         RoomSpec { turns_max: Some(0), ..spec(2) },
         RoomSpec { deadline_ms: Some(99), ..spec(2) },
         RoomSpec { deadline_ms: Some(u32::MAX), ..spec(2) },
+        RoomSpec { seats_min: 0, ..spec(2) },
+        RoomSpec { seats_min: 1, ..spec(2) },
+        RoomSpec { seats_min: 3, ..spec(2) },
         RoomSpec { clock: Clock::Bank { initial_ms: 99, increment_ms: 5 }, ..spec(2) },
         RoomSpec { absence: AbsencePolicy::Pass { abandon_after: 0 }, ..spec(2) },
         RoomSpec { absence: AbsencePolicy::Pass { abandon_after: 1_001 }, ..spec(2) },
@@ -271,6 +274,49 @@ fn a_lobby_that_cannot_begin_says_so_and_stays() {
     shell.now = Millis::new(NOW.get() + 1);
     shell.ready(guests[0]);
     assert!(shell.room.genesis().is_some());
+}
+
+#[test]
+fn a_match_begins_with_as_many_as_are_enough_when_all_of_them_are_ready() {
+    let mut shell = Shell::open(RoomSpec { seats_min: 2, ..spec(4) });
+    let guests: Vec<_> = (0..4).map(|player| shell.enter(player)).collect();
+    shell.leave(guests[1]);
+    shell.ready(guests[0]);
+    shell.ready(guests[3]);
+    assert!(shell.room.genesis().is_none(), "one of three is not ready");
+    shell.ready(guests[2]);
+    let genesis = shell.room.genesis().unwrap();
+    assert_eq!(genesis.seat_count(), 3);
+    let seats = [0, 2, 3].map(|player| genesis.seat_of(identity(player)).unwrap().get());
+    assert_eq!(seats, [0, 1, 2], "in the order of the lobby, without its gap");
+    assert!(genesis.seat_of(identity(1)).is_none());
+    assert_eq!(shell.room.seat_count(), 3);
+}
+
+#[test]
+fn one_alone_waits_for_the_fewest() {
+    let mut shell = Shell::open(RoomSpec { seats_min: 2, ..spec(4) });
+    let first = shell.enter(0);
+    shell.ready(first);
+    assert!(shell.room.genesis().is_none());
+    let second = shell.enter(1);
+    assert!(shell.room.genesis().is_none());
+    shell.ready(second);
+    assert_eq!(shell.room.genesis().unwrap().seat_count(), 2);
+}
+
+#[test]
+fn a_match_begins_when_the_only_one_who_was_not_ready_leaves() {
+    let mut shell = Shell::open(RoomSpec { seats_min: 2, ..spec(3) });
+    let guests: Vec<_> = (0..3).map(|player| shell.enter(player)).collect();
+    shell.ready(guests[0]);
+    shell.ready(guests[2]);
+    shell.leave(guests[1]);
+    assert_eq!(shell.room.genesis().unwrap().seat_count(), 2);
+    // When the Joins do not come, the lobby is as open as before.
+    shell.leave(guests[0]);
+    assert!(shell.room.genesis().is_none());
+    assert_eq!(seated(&lobby(&mut shell, guests[2])), [(2, 2)]);
 }
 
 /// The newest lobby that a guest was told of.

@@ -84,7 +84,8 @@ fn a_head_that_the_server_does_not_have_is_told_so() {
     assert_eq!(shell.told(ahead), [Told::NotAdmitted(Failure::UnknownHead)]);
     let forked = shell.new_guest();
     let (enter_as, height) = (EnterAs::Player, Height::new(1));
-    let resume = Input::Resume { guest: forked, identity: identity(0), enter_as, height, known: false };
+    let resume =
+        Input::Resume { guest: forked, identity: identity(0), enter_as, height, known: false, shown: None };
     shell.feed(resume);
     assert_eq!(shell.told(forked), [Told::NotAdmitted(Failure::UnknownHead)]);
     // Neither has taken the seat's connection away.

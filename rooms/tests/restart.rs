@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    BlockError, BlockKind, Conversation, Digest, GenesisError, Height, Millis, REOPENS_MAX, ReopenReason,
-    SealReason, ServerMessage, TalkPlace, Turn, TurnOrders,
+    Access, BlockError, BlockKind, Conversation, Digest, GenesisError, Height, Millis, REOPENS_MAX,
+    ReopenReason, SealReason, ServerMessage, TalkPlace, Turn, TurnOrders,
 };
 use cadastre_rooms::{Event, Input, JOIN_MS_MAX, Restored, Room};
 use cadastre_simulations::Game;
@@ -246,7 +246,8 @@ fn more_restarts_than_a_turn_can_note_do_not_stop_the_match() {
         let names = [0, 1].map(support::name).into();
         let chain = shell.chain().clone();
         let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
-        shell.come_back(Restored { chain, game, names, accepted: Vec::new(), conversation });
+        let (access, accepted) = (Access::PUBLIC, Vec::new());
+        shell.come_back(Restored { chain, game, names, access, accepted, conversation });
     }
     assert_eq!(shell.head().height, Height::new(1 + REOPENS_MAX as u64));
     assert_eq!(shell.wake, shell.head().deadline);

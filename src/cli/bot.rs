@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use cadastre_client::{Client, Config, Event, Follower, Said};
+use cadastre_client::{Client, Config, Credential, Event, Follower, Said};
 #[cfg(feature = "faults")]
 use cadastre_protocol::Turn;
 use cadastre_protocol::{
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::{
     CliError, Ending, ServerArgs,
+    access::CredentialArgs,
     connect::{Server, client_error, display_name, room_name, throw_away_identity},
     describe,
     evidence::EvidenceArgs,
@@ -63,6 +64,8 @@ pub(super) struct BotArgs {
     #[command(flatten)]
     evidence: EvidenceArgs,
     #[command(flatten)]
+    credential: CredentialArgs,
+    #[command(flatten)]
     game: GameArgs,
 }
 
@@ -72,6 +75,7 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
     let spec = args.game.spec(args.count, args.turns);
     // One bot may join a room for more players; whether it could open one matters only if it has to.
     let open = if args.count == 1 { spec.ok() } else { Some(spec?) };
+    let credential = args.credential.read()?;
     let passphrase = if args.key.is_some() { passphrase(passphrase_fd)? } else { None };
     let mut bots = JoinSet::new();
     for number in 0..args.count {
@@ -81,7 +85,7 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
             Some(path) => read_key(&numbered(path, number), passphrase.as_ref())?,
         };
         #[cfg_attr(not(feature = "faults"), allow(unused_mut, reason = "only faults change it"))]
-        let mut client = player(&server, identity, &room, number, open.clone())?;
+        let mut client = player(&server, identity, &room, number, open.clone(), credential.clone())?;
         #[cfg(feature = "faults")]
         if let Some(fault) = args.fault.as_deref().filter(|_| number == 0) {
             client.inject(read_fault(fault)?);
@@ -118,10 +122,12 @@ pub(super) fn player(
     room: &RoomName,
     number: u8,
     open: Option<RoomSpec>,
+    credential: Option<Credential>,
 ) -> Result<Client, CliError> {
     let name = display_name(&format!("bot {number}"));
     let process = throw_away_identity()?;
-    let config = Config { identity, process, room: room.clone(), enter_as: EnterAs::Player, name, open };
+    let config =
+        Config { identity, process, room: room.clone(), enter_as: EnterAs::Player, name, open, credential };
     let mut client = Client::new(server.url.clone(), server.trust, config);
     client.follow(Following::Snapshot);
     Ok(client)

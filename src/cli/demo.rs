@@ -171,12 +171,13 @@ fn join(
     for who in 0..=players {
         let identity = throw_away_identity()?;
         let client = if who < players {
-            player(server, identity, &room, who, Some(spec.clone()))?
+            player(server, identity, &room, who, Some(spec.clone()), None)?
         } else {
             let name = display_name("spectator");
             let (room, open) = (room.clone(), Some(spec.clone()));
             let process = throw_away_identity()?;
-            let config = Config { identity, process, room, enter_as: EnterAs::Spectator, name, open };
+            let enter_as = EnterAs::Spectator;
+            let config = Config { identity, process, room, enter_as, name, open, credential: None };
             Client::new(server.url.clone(), server.trust, config)
         };
         let sender = sender.clone();

@@ -1,11 +1,11 @@
-//! `cadastre room create`, and what a room is opened with.
+//! `cadastre room`, and what a room is opened with.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    AbsencePolicy, Clock, DEADLINE_MS_MAX, DoubleTransactionPolicy, RANDOM_TURNS_MAX, RandomnessMode,
-    RoomSpec, TakebackPolicy, TurnMode, Visibility, may_commit_and_reveal, may_take_back,
+    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, Door, DoubleTransactionPolicy, RANDOM_TURNS_MAX,
+    RandomnessMode, RoomSpec, TakebackPolicy, TurnMode, Visibility, may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,14 +13,23 @@ use serde_json::json;
 
 use super::{
     CliError, Ending, ServerArgs,
+    access::read_password,
+    bot::read_key,
     connect::{Server, client_error, room_name, throw_away_identity},
+    invite::InviteArgs,
+    list::ListArgs,
     output::Output,
+    passphrase,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RoomCommand {
     /// Opens a room. It closes again when nobody comes for an hour.
     Create(CreateArgs),
+    /// Writes an invitation to a room that is opened with --invite-only under the same key. The server is not asked.
+    Invite(InviteArgs),
+    /// Lists the rooms of a server.
+    List(ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -29,9 +38,24 @@ pub(super) struct CreateArgs {
     server: ServerArgs,
     /// Name of the room.
     name: String,
-    /// How many seats.
+    /// How many seats at most.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=8))]
     seats: u8,
+    /// The match begins with so many players, as soon as all who are there are ready (default: all seats).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    seats_min: Option<u8>,
+    /// Lets in only who has an invitation, signed with --key.
+    #[arg(long, requires = "key", conflicts_with = "password")]
+    invite_only: bool,
+    /// Lets in only who knows the password, the first line of this file.
+    #[arg(long, value_name = "FILE")]
+    password: Option<PathBuf>,
+    /// Keeps the room and its match out of the public lists.
+    #[arg(long)]
+    unlisted: bool,
+    /// Identity key that opens the room; without it, one that is thrown away.
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
     /// Turns after which the match ends.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     turns: Option<u32>,
@@ -191,6 +215,8 @@ impl GameArgs {
                 increment_ms: self.increment,
             }),
             absence: self.absence(),
+            seats_min: seats,
+            access: Access::PUBLIC,
         })
     }
 
@@ -204,20 +230,38 @@ impl GameArgs {
     }
 }
 
-pub(super) async fn create(args: CreateArgs, output: Output) -> Ending {
+pub(super) async fn create(args: CreateArgs, passphrase_fd: Option<u32>, output: Output) -> Ending {
     let server = Server::of(&args.server)?;
     let room = room_name(&args.name)?;
     let takebacks = match args.takebacks {
         Takebacks::Never => TakebackPolicy::Never,
         Takebacks::Unanimous => TakebackPolicy::Unanimous,
     };
-    let spec = RoomSpec { takebacks, ..args.game.spec(args.seats, args.turns)? };
+    let seats_min = args.seats_min.unwrap_or(args.seats);
+    if seats_min > args.seats {
+        return Err(CliError::usage("--seats-min is at most --seats"));
+    }
+    let mut spec = RoomSpec { takebacks, seats_min, ..args.game.spec(args.seats, args.turns)? };
     if !may_take_back(spec.takebacks, spec.randomness) {
         return Err(CliError::usage(
             "--takebacks does not go with --randomness commit-reveal: what was revealed stays revealed",
         ));
     }
-    let identity = throw_away_identity()?;
+    let identity = match &args.key {
+        None => throw_away_identity()?,
+        Some(path) => read_key(path, passphrase(passphrase_fd)?.as_ref())?,
+    };
+    let password = args.password.as_deref().map(read_password).transpose()?;
+    spec.access.listed = !args.unlisted;
+    if args.invite_only {
+        spec.access.door = Door::ByInvitation { opener: identity.public() };
+    }
+    let spec = |root| {
+        if let Some(password) = password {
+            spec.access.door = Door::ByPassword { key: password.key(root, &room).public() };
+        }
+        spec
+    };
     let (root, created) = create_room(&server.url, server.trust, &identity, &room, spec)
         .await
         .map_err(|error| client_error(&error))?;

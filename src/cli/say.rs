@@ -8,6 +8,7 @@ use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
     CliError, Ending, ServerArgs,
+    access::CredentialArgs,
     bot::{Observed, read_key},
     connect::{Server, client_error, display_name, room_name, throw_away_identity},
     output::Output,
@@ -24,6 +25,8 @@ pub(super) struct SayArgs {
     /// Identity key: who holds a seat can speak while the match runs. Without it, the identity is thrown away.
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    credential: CredentialArgs,
     /// Says this without words.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Reaction::ALL.map(Reaction::name)))]
     reaction: Option<String>,
@@ -66,6 +69,7 @@ pub(super) async fn say(args: SayArgs, passphrase_fd: Option<u32>, output: Outpu
         enter_as: EnterAs::Spectator,
         name: display_name("speaker"),
         open: None,
+        credential: args.credential.read()?,
     };
     let client = Client::new(server.url.clone(), server.trust, config);
     let client = speak(client, utterance, &server, output).await?;

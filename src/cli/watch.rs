@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     Ending, ServerArgs,
+    access::CredentialArgs,
     bot::{TakebackAnswer, block_json, desync_folder, play, word},
     connect::{Server, display_name, room_name, throw_away_identity},
     evidence::EvidenceArgs,
@@ -33,6 +34,8 @@ pub(super) struct WatchArgs {
     viewport: Option<Viewport>,
     #[command(flatten)]
     evidence: EvidenceArgs,
+    #[command(flatten)]
+    credential: CredentialArgs,
     /// Folder for what a developer needs to know of a desync; at most 64 files.
     #[arg(long, value_name = "DIR")]
     desyncs: Option<PathBuf>,
@@ -47,6 +50,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         enter_as: if args.light { EnterAs::Light } else { EnterAs::Spectator },
         name: display_name("spectator"),
         open: None,
+        credential: args.credential.read()?,
     };
     let mut client = Client::new(server.url.clone(), server.trust, config);
     if args.light {

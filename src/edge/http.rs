@@ -10,18 +10,20 @@ use cadastre_client::{LIMIT_HEADER, SUBPROTOCOL};
 use cadastre_protocol::{Digest, MatchId, RoomName, Seat, encode, log::Tile};
 use futures_util::future::{Either, Ready, ready};
 use hyper::{Request, StatusCode, header, service::Service, upgrade::OnUpgrade};
+use serde::Serialize;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use warp::{
-    Filter, Reply,
+    Filter, Rejection, Reply,
     filters::{BoxedFilter, path::Tail},
+    reject::InvalidQuery,
     reply::Response,
 };
 
 use super::Edge;
 use crate::{
-    export::{self, ExportError},
+    export::{self, ExportError, MatchQuery},
     limiter::{Address, ConnectionPlace, Over},
     log::Log,
     server_keys::REVOCATIONS,
@@ -129,20 +131,23 @@ pub(super) fn routes(
         } else {
             (StatusCode::OK, "ok")
         };
-        json_reply(status, &json!({ "status": word, "rooms": edge.rooms.list().len() }))
+        json_reply(status, &json!({ "status": word, "rooms": edge.rooms.count() }))
     });
     let rooms = warp::path!("rooms")
         .and(warp::get())
+        .and(warp::query())
         .and(with_edge.clone())
-        .map(|edge: Arc<Edge>| json_reply(StatusCode::OK, &json!({ "rooms": edge.rooms.list() })));
-    let matches =
-        warp::path!("matches").and(warp::get()).and(with_edge.clone()).then(|edge: Arc<Edge>| async {
-            blocking(edge, |edge| match export::list(&edge.rooms.shared().store) {
-                Ok(matches) => json_reply(StatusCode::OK, &json!({ "matches": matches })),
+        .map(|query, edge: Arc<Edge>| json_reply(StatusCode::OK, &edge.rooms.page(&query)));
+    let matches = warp::path!("matches").and(warp::get()).and(warp::query()).and(with_edge.clone()).then(
+        |query: MatchQuery, edge: Arc<Edge>| async {
+            blocking(edge, move |edge| match export::list(&edge.rooms.shared().store, &query) {
+                Ok(Some(page)) => json_reply(StatusCode::OK, &page),
+                Ok(None) => text(StatusCode::BAD_REQUEST, "there is no match to go on after"),
                 Err(error) => failed(&error),
             })
             .await
-        });
+        },
+    );
     let replay = warp::path!("matches" / String / "replay").and(warp::get()).and(with_edge.clone()).then(
         |id: String, edge: Arc<Edge>| async {
             blocking(edge, move |edge| replay_of(edge, Digest::from_hex(&id).map(MatchId::new))).await
@@ -216,7 +221,14 @@ pub(super) fn routes(
         .unify()
         .or(metrics)
         .unify()
-        .recover(|_rejected| async { Ok::<_, Infallible>(text(StatusCode::NOT_FOUND, "nothing here")) })
+        .recover(|rejected: Rejection| async move {
+            let is_found = rejected.find::<InvalidQuery>().is_some();
+            Ok::<_, Infallible>(if is_found {
+                text(StatusCode::BAD_REQUEST, "the query is not understood; see `docs/operations.md`")
+            } else {
+                text(StatusCode::NOT_FOUND, "nothing here")
+            })
+        })
         .unify()
         .boxed()
 }
@@ -290,7 +302,7 @@ fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
         }
         Ok(None) => text(StatusCode::NOT_FOUND, "no such match"),
         Err(ExportError::Unwatched) => {
-            text(StatusCode::FORBIDDEN, "nobody may watch this match; it can be had when it is over")
+            text(StatusCode::FORBIDDEN, "not everybody may watch this match; it can be had when it is over")
         }
         Err(error) => failed(&error),
     }
@@ -369,6 +381,6 @@ fn limited(over: Over<&'static str>) -> Response {
     warp::reply::with_header(reply, header::RETRY_AFTER, over.retry_after_s()).into_response()
 }
 
-fn json_reply(status: StatusCode, body: &serde_json::Value) -> Response {
+fn json_reply(status: StatusCode, body: &impl Serialize) -> Response {
     warp::reply::with_status(warp::reply::json(body), status).into_response()
 }

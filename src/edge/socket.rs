@@ -4,8 +4,8 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Height, Limit, Limits,
-    MESSAGE_BYTES_MAX, MatchId, Padding, RECORD_BYTES_MAX, ServerHandshake, ServerMessage, ServerSession,
-    TalkRefusal, Wire, decode_exact,
+    MESSAGE_BYTES_MAX, MatchId, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
+    ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
 };
 use cadastre_rooms::GuestId;
 use futures_util::{SinkExt, StreamExt};
@@ -382,26 +382,27 @@ impl Client {
             ClientMessage::Create { room, spec } => {
                 self.check_serving()?;
                 let place = || self.edge.limiter.room(identity, self.address);
-                match self.edge.rooms.create(room.clone(), spec, place) {
+                match self.edge.rooms.create(room.clone(), spec, identity, place) {
                     Ok(()) => self.send(&Outgoing::new(&ServerMessage::Created { room })).await,
                     Err(NotOpened::Failed(failure)) => self.fail(failure).await,
                     Err(NotOpened::Limited(over)) => self.send_limited(over).await,
                 }
             }
-            ClientMessage::Enter { room, enter_as, name } => {
+            ClientMessage::Enter { room, enter_as, name, pass } => {
                 let handle = self.edge.rooms.find(&room).await;
-                let guest = self.guest;
-                let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name };
+                let (guest, shown) = (self.guest, self.shown(pass));
+                let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name, shown };
                 self.enter(handle, Failure::NoSuchRoom, enter).await
             }
-            ClientMessage::Resume { match_id, enter_as, height, block } => {
+            ClientMessage::Resume { match_id, enter_as, height, block, pass } => {
                 let handle = self.edge.rooms.find_match(match_id).await;
                 // Who executes nothing could do nothing with the blocks.
                 if handle.is_none() && enter_as != EnterAs::Light {
                     return self.resume_from_store(match_id, height, block).await;
                 }
-                let guest = self.guest;
-                let resume = |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block };
+                let (guest, shown) = (self.guest, self.shown(pass));
+                let resume =
+                    |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block, shown };
                 self.enter(handle, Failure::NoSuchMatch, resume).await
             }
             ClientMessage::Ready { ready, chain } => {
@@ -431,6 +432,12 @@ impl Client {
             }
             ClientMessage::Ping(number) => self.send(&Outgoing::new(&ServerMessage::Pong(number))).await,
         }
+    }
+
+    /// What the client shows at a door, in this very session.
+    fn shown(&self, pass: Option<Pass>) -> Option<Box<ShownPass>> {
+        let session = self.session.session;
+        pass.map(|pass| Box::new(ShownPass { pass, session }))
     }
 
     async fn enter(
@@ -636,6 +643,8 @@ const fn failure_word(failure: Failure) -> &'static str {
         Failure::WrongState => "wrong-state",
         Failure::UnknownHead => "unknown-head",
         Failure::Unavailable => "unavailable",
+        Failure::NotInvited => "not-invited",
+        Failure::WrongPassword => "wrong-password",
     }
 }
 

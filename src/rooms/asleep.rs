@@ -1,6 +1,9 @@
 //! Rooms that sleep: their match is on disk, and waits for a time that is far away or for somebody who comes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
 
 use cadastre_protocol::{
     AbsencePolicy, Block, Clock, Genesis, Header, MatchId, Millis, RoomName, decode_exact,
@@ -52,6 +55,8 @@ impl Sleeper {
                 spectators: 0,
                 turn: header.turn.get(),
                 height: header.height.get(),
+                access: record.access.door.word(),
+                listed: record.access.listed,
             };
             Self { match_id, until, info, place: None }
         }))
@@ -90,7 +95,11 @@ impl Sleepers {
         self.by_name.len()
     }
 
-    pub(super) fn infos(&self) -> impl Iterator<Item = RoomInfo> {
-        self.by_name.values().map(|sleeper| sleeper.info.clone())
+    /// What is shown of the rooms whose names are in `range`.
+    pub(super) fn range(
+        &self,
+        range: (Bound<&RoomName>, Bound<&RoomName>),
+    ) -> impl Iterator<Item = (&RoomName, &RoomInfo)> {
+        self.by_name.range::<RoomName, _>(range).map(|(name, sleeper)| (name, &sleeper.info))
     }
 }

@@ -20,9 +20,6 @@ const BLOCKS_KEPT: usize = 16;
 /// The chunks that somebody watches, ascending; all if none in particular.
 pub(crate) type Viewport = Option<Arc<[ChunkId]>>;
 
-/// Messages by viewport, and whether they have all of it or only what changed.
-type Views = BTreeMap<(Viewport, bool), Arc<[Outgoing]>>;
-
 /// The newest blocks of a match.
 #[derive(Debug)]
 pub(crate) struct Gallery {
@@ -30,12 +27,15 @@ pub(crate) struct Gallery {
     sender: broadcast::Sender<Arc<Exhibit>>,
 }
 
+/// A viewport, and whether all of it or only what changed.
+type Sight = (Viewport, bool);
+
 /// A block with what it looks like to those who watch it.
 #[derive(Debug)]
 pub(crate) struct Exhibit {
     shown: Arc<Shown>,
     places: Arc<Places>,
-    made: Mutex<Views>,
+    made: Mutex<BTreeMap<Sight, Arc<[Outgoing]>>>,
 }
 
 /// The way of a match's blocks to one light spectator.

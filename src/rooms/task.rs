@@ -199,11 +199,11 @@ impl RoomTask {
 
     fn receive(&mut self, message: ToRoom) {
         let input = match message {
-            ToRoom::Enter { guest, outbox, identity, enter_as, name } => {
+            ToRoom::Enter { guest, outbox, identity, enter_as, name, shown } => {
                 self.outboxes.insert(guest, outbox);
-                Input::Enter { guest, identity, enter_as, name }
+                Input::Enter { guest, identity, enter_as, name, shown }
             }
-            ToRoom::Resume { guest, outbox, identity, enter_as, height, block } => {
+            ToRoom::Resume { guest, outbox, identity, enter_as, height, block, shown } => {
                 let store = &self.rooms.shared().store;
                 let known = self.room.match_id().map_or(Ok(false), |id| store.is_known(id, height, block));
                 let Ok(known) = known else {
@@ -212,7 +212,7 @@ impl RoomTask {
                     return warn!(%height, "cannot read a block");
                 };
                 self.outboxes.insert(guest, outbox);
-                Input::Resume { guest, identity, enter_as, height, known }
+                Input::Resume { guest, identity, enter_as, height, known, shown }
             }
             // The last one to be ready makes the map, which takes up to a tenth of a second.
             ToRoom::Ready { guest, ready, chain } => {
@@ -231,6 +231,10 @@ impl RoomTask {
             ToRoom::Say { guest, talk } => Input::Say { guest, talk },
             ToRoom::Leave { guest } => {
                 self.outboxes.remove(&guest);
+                // The others may have waited for this one only.
+                if self.room.chain().is_none() {
+                    return self.handle_slowly(Input::Leave { guest });
+                }
                 Input::Leave { guest }
             }
         };
@@ -471,6 +475,8 @@ pub(super) fn info_of(name: &RoomName, room: &Room) -> RoomInfo {
         spectators: 0,
         turn: 0,
         height: 0,
+        access: room.access().door.word(),
+        listed: room.access().listed,
     };
     update(&mut info, room, 0);
     info
@@ -485,6 +491,7 @@ fn update(info: &mut RoomInfo, room: &Room, guests: usize) {
         }
     }
     info.phase = phase;
+    info.seats = room.seat_count();
     info.taken = room.seats_taken();
     info.spectators = guests.saturating_sub(info.taken);
     info.turn = turn.get();

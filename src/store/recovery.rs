@@ -49,7 +49,8 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         tracing::error!(%match_id, error = &error as &dyn std::error::Error, "what was said at a match is lost");
         Conversation::begin(TalkPlace::Match(match_id))
     });
-    Ok(Restored { chain, game, names: record.names, accepted, conversation })
+    let (names, access) = (record.names, record.access);
+    Ok(Restored { chain, game, names, access, accepted, conversation })
 }
 
 fn conversation(store: &Store, match_id: MatchId) -> Result<Conversation, TalkLost> {

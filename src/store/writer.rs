@@ -195,9 +195,13 @@ impl Signer {
         proof: Option<&ServerProof>,
     ) -> Result<(), SignError> {
         match (record, proof) {
-            (Record::Begin { genesis, room, names }, _) => {
-                let record =
-                    MatchRecord { genesis: genesis.clone(), room: room.clone(), names: names.clone() };
+            (Record::Begin { genesis, room, names, access }, _) => {
+                let record = MatchRecord {
+                    genesis: genesis.clone(),
+                    room: room.clone(),
+                    names: names.clone(),
+                    access: *access,
+                };
                 batch.insert(Key::of(Tag::Match, match_id, 0), encode(&record));
             }
             (Record::Accepted { seat, seq, received, transaction, receipt, .. }, Some(proof)) => {

@@ -2,8 +2,9 @@
 
 use cadastre_client::{Config, Event, FollowError, Follower, Session, SessionError};
 use cadastre_protocol::{
-    AbsenceReason, CompareAnswer, Conversation, DisplayName, EnterAs, Evidence, Millis, ProvenBlock, Refusal,
-    Revocations, RoomName, ServerMessage, ServerProof, SignedRevocations, TalkPlace, Verdict,
+    AbsenceReason, Access, CompareAnswer, Conversation, Digest, DisplayName, EnterAs, Evidence, Millis,
+    ProvenBlock, Refusal, Revocations, RoomName, ServerMessage, ServerProof, SignedRevocations, TalkPlace,
+    Verdict,
 };
 use cadastre_replay::{
     Meta, Writer, audit_with,
@@ -32,8 +33,8 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
     let game = Game::restore(&setup, &follower.game().snapshot()).unwrap();
     let opened = chain.head().server_time.after(1000);
     let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
-    let (names, accepted) = (follower.names().to_vec(), Vec::new());
-    let restored = Restored { chain, game, names, accepted, conversation };
+    let (names, access, accepted) = (follower.names().to_vec(), Access::PUBLIC, Vec::new());
+    let restored = Restored { chain, game, names, access, accepted, conversation };
     let host = Host {
         root: root_key().public(),
         signer: certificate(1),
@@ -49,7 +50,7 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
     let enter_as = submission.from_seat.map_or(EnterAs::Spectator, |_| EnterAs::Player);
     let identity = identity_key(submission.from_seat.unwrap_or(77)).public();
     let name = DisplayName::new("guest").unwrap();
-    room.handle(opened, Input::Enter { guest, identity, enter_as, name });
+    room.handle(opened, Input::Enter { guest, identity, enter_as, name, shown: None });
     carry_out(&mut room, opened);
     let now = opened.after(submission.received_ms);
     if submission.transactions.is_empty() {
@@ -147,10 +148,11 @@ fn at_the_client(family: &Family, case: &Case) -> String {
         enter_as: EnterAs::Player,
         name: DisplayName::new("player").unwrap(),
         open: None,
+        credential: None,
     };
     let mut session = Session::new(config);
     let root = root_key().public();
-    session.connected(root);
+    session.connected(root, Digest::ZERO);
     let genesis = hex::decode(&family.genesis).unwrap();
     session.receive(ServerMessage::Genesis { genesis, names: names(family), begun: true }, root).unwrap();
     for block in blocks(&family.played) {

@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from cadastre.access import PUBLIC
 from cadastre.boxes import Boxes
 from cadastre.chain import Chain
 from cadastre.codec import decode
@@ -253,7 +254,7 @@ class Matches(unittest.TestCase):
     ) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
-            spec = RoomSpec("boxes", 5, seats, mode, None, None, False, *modes, clock, absence)
+            spec = RoomSpec("boxes", 5, seats, mode, None, None, False, *modes, clock, absence, seats, PUBLIC)
             connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))
 

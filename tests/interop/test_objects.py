@@ -1,7 +1,7 @@
 import unittest
 from typing import Any
 
-from cadastre import codec, objects, talk
+from cadastre import access, codec, objects, talk
 from cadastre.chain import proof_holds
 from cadastre.crypto import H, SigningKey, enrol, holds, session_key
 from cadastre.messages import decode_client_message, decode_server_message
@@ -35,6 +35,8 @@ def decode_by_name(name: str, data: bytes) -> Any:
             return decode_client_message(data)
         case "ServerMessage":
             return decode_server_message(data)
+        case "Invitation" | "SignedInvitation":
+            return codec.decode(getattr(access, name), data)
     return codec.decode(getattr(talk if name == "Talk" else objects, name), data)
 
 

@@ -24,8 +24,8 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{
-    AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy, TurnMode,
-    Visibility,
+    AbsencePolicy, Access, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy,
+    TurnMode, Visibility,
 };
 use witness::Stored;
 use world::{Faults, World};
@@ -85,6 +85,7 @@ fn own_commands_show_at_once_however_long_the_way_is() {
                 rules: rules.into(),
                 size: Some(size),
                 seats: 2,
+                seats_min: 2,
                 turns_max: Some(5),
                 mode: TurnMode::Simultaneous,
                 // Each of the three visibilities once.
@@ -171,10 +172,11 @@ fn spec(variant: u64) -> RoomSpec {
         4..7 => AbsencePolicy::Forfeit { abandon_after: 50, forfeit_after: 4 },
         _ => AbsencePolicy::Shrink { abandon_after: 50, forfeit_after: Some(6), shortest_ms: 3_000 },
     };
+    let seats = u8::try_from(2 + variant / 2 % 3).unwrap();
     RoomSpec {
         rules: rules.into(),
         size: Some(size),
-        seats: u8::try_from(2 + variant / 2 % 3).unwrap(),
+        seats,
         mode,
         turns_max,
         deadline_ms: Some(5_000),
@@ -189,6 +191,8 @@ fn spec(variant: u64) -> RoomSpec {
         },
         clock,
         absence,
+        seats_min: seats,
+        access: Access::PUBLIC,
     }
 }
 

@@ -141,11 +141,18 @@ impl Server {
                 self.part_with(link, GoodbyeReason::Shutdown);
             }
             ClientMessage::Create { room, spec } => self.create(link, room, spec),
-            ClientMessage::Enter { room, enter_as, name } => match self.names.get(&room) {
-                Some(&room) => self.enter(now, link, room, Input::Enter { guest, identity, enter_as, name }),
+            ClientMessage::Enter { room, enter_as, name, .. } => match self.names.get(&room) {
+                Some(&room) => {
+                    self.enter(
+                        now,
+                        link,
+                        room,
+                        Input::Enter { guest, identity, enter_as, name, shown: None },
+                    );
+                }
                 None => self.fail(link, Failure::NoSuchRoom),
             },
-            ClientMessage::Resume { match_id, enter_as, height, block } => {
+            ClientMessage::Resume { match_id, enter_as, height, block, .. } => {
                 match self.matches.get(&match_id) {
                     Some(&room) => {
                         let known = self.store.is_known(match_id, height, block).unwrap();
@@ -153,7 +160,7 @@ impl Server {
                             now,
                             link,
                             room,
-                            Input::Resume { guest, identity, enter_as, height, known },
+                            Input::Resume { guest, identity, enter_as, height, known, shown: None },
                         );
                     }
                     None if enter_as == EnterAs::Light => self.fail(link, Failure::NoSuchMatch),

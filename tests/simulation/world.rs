@@ -480,9 +480,9 @@ impl World {
         let session = &mut self.clients[client].session;
         match link.near.receive(frame, self.now).unwrap() {
             Received::Answer(m3) => self.carry_to_server(number, [m3]),
-            Received::Accepted { root, .. } => {
+            Received::Accepted { root, session: name, .. } => {
                 link.is_open = true;
-                session.connected(root);
+                session.connected(root, name);
                 self.attend_to(client);
             }
             Received::Message(message) => {
@@ -856,6 +856,7 @@ fn spectator(room: u8) -> Config {
         enter_as: EnterAs::Spectator,
         name: DisplayName::new("spectator").unwrap(),
         open: None,
+        credential: None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use cadastre_client::{Config, Event, Session};
 use cadastre_protocol::{
-    Chain, DisplayName, EnterAs, PublicKey, RoomName, RoomSpec, Seat, Transaction, TransactionBody, Turn,
+    Chain, Digest, DisplayName, EnterAs, PublicKey, RoomName, RoomSpec, Seat, Transaction, TransactionBody,
+    Turn,
 };
 
 use super::{Server, identity, peer::Peer};
@@ -24,10 +25,11 @@ impl Cheat {
             enter_as: EnterAs::Player,
             name: DisplayName::new("cheat").unwrap(),
             open: Some(spec),
+            credential: None,
         };
         let (peer, root) = (Peer::login(server, &identity(60)).await, server.root);
         let mut session = Box::new(Session::new(config));
-        session.connected(root);
+        session.connected(root, Digest::ZERO);
         let mut cheat = Self { peer, session, root };
         cheat.until(|event| matches!(event, Event::Lobby(_))).await;
         cheat

@@ -235,7 +235,7 @@ impl Operator {
                 self.send(guest, ServerMessage::Failed(Failure::NoSuchRoom));
             }
             ClientMessage::Enter { enter_as, name, .. } => {
-                self.feed(Input::Enter { guest, identity, enter_as, name });
+                self.feed(Input::Enter { guest, identity, enter_as, name, shown: None });
             }
             ClientMessage::Resume { height, .. } => self.resume(guest, height),
             ClientMessage::Ready { ready, chain } => self.feed(Input::Ready { guest, ready, chain }),

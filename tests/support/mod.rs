@@ -22,7 +22,7 @@ use std::{
 
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
-    AbsencePolicy, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey,
+    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey,
     RandomnessMode, RoomName, RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 use serde_json::Value;
@@ -240,6 +240,7 @@ impl Server {
             enter_as,
             name: DisplayName::new(&format!("client {who}")).unwrap(),
             open,
+            credential: None,
         };
         Client::new(self.url(), Trust::Pinned(self.root), config)
     }
@@ -348,6 +349,8 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         takebacks: TakebackPolicy::Never,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
+        seats_min: seats,
+        access: Access::PUBLIC,
     }
 }
 

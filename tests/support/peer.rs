@@ -2,8 +2,8 @@
 
 use cadastre_client::SUBPROTOCOL;
 use cadastre_protocol::{
-    ClientHandshake, ClientMessage, ClientSession, DisplayName, EnterAs, Limit, Millis, Opener, Padding,
-    RoomName, Sealer, SecretKey, ServerMessage, Trust, decode_exact, encode,
+    ClientHandshake, ClientMessage, ClientSession, Digest, DisplayName, EnterAs, Limit, Millis, Opener,
+    Padding, Pass, RoomName, Sealer, SecretKey, ServerMessage, Trust, decode_exact, encode,
 };
 use futures_util::{SinkExt, StreamExt};
 use rand_core::UnwrapErr;
@@ -111,6 +111,8 @@ pub(crate) struct Peer {
     pub(crate) wire: Wire,
     sealer: Sealer,
     opener: Opener,
+    /// Names the session.
+    pub(crate) session: Digest,
     /// All that it sent in the handshake.
     pub(crate) sent: [Vec<u8>; 2],
 }
@@ -126,7 +128,7 @@ impl Peer {
         let (m3, session) = handshake.receive(&m2, now()).unwrap();
         wire.send_binary(&m3).await;
         let ClientSession { sealer, opener, session: name, .. } = session;
-        let mut peer = Self { wire, sealer, opener, sent: [m1, m3] };
+        let mut peer = Self { wire, sealer, opener, session: name, sent: [m1, m3] };
         let accept = peer.hear().await;
         assert!(matches!(accept, Ok(ServerMessage::Accept { session, .. }) if session == name), "{accept:?}");
         peer
@@ -177,8 +179,13 @@ impl Peer {
     }
 
     pub(crate) async fn enter(&mut self, room: &str, enter_as: EnterAs) {
+        self.enter_with(room, enter_as, None).await;
+    }
+
+    /// Enters with something to show at the door.
+    pub(crate) async fn enter_with(&mut self, room: &str, enter_as: EnterAs, pass: Option<Pass>) {
         let (room, name) = (RoomName::new(room).unwrap(), DisplayName::new("peer").unwrap());
-        self.say(&ClientMessage::Enter { room, enter_as, name }).await;
+        self.say(&ClientMessage::Enter { room, enter_as, name, pass }).await;
     }
 
     /// Opens a room for two; gives the answer.

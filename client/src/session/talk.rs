@@ -7,7 +7,6 @@ use cadastre_protocol::{
 use super::{Event, Session, SessionError};
 use crate::{
     follower::Follower,
-    light::LightFollower,
     talk::{Heard, SayError},
 };
 
@@ -46,7 +45,7 @@ impl Session {
     /// How the holder of a seat is called.
     pub fn name_of(&self, seat: Seat) -> Option<&DisplayName> {
         let names = self.follower.as_ref().map(Follower::names);
-        let names = names.or_else(|| self.light.as_ref().map(LightFollower::names));
+        let names = names.or_else(|| self.light.as_ref().map(|light| light.names()));
         let in_match = names.and_then(|names| names.get(seat.index()));
         let sits = || self.agreed.as_ref()?.seats.iter().find(|it| it.seat == seat).map(|it| &it.name);
         in_match.or_else(sits)
@@ -102,7 +101,7 @@ impl Session {
 
     fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
         let genesis = self.follower.as_ref().map(|it| it.chain().genesis());
-        let genesis = genesis.or_else(|| self.light.as_ref().map(LightFollower::genesis));
+        let genesis = genesis.or_else(|| self.light.as_ref().map(|light| light.genesis()));
         let in_match = genesis.and_then(|genesis| genesis.seat_of(identity));
         let sits = || self.agreed.as_ref()?.seats.iter().find(|seat| seat.identity == identity);
         in_match.or_else(|| sits().map(|seat| seat.seat))

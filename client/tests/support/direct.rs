@@ -2,7 +2,7 @@
 //! a test holds back.
 
 use cadastre_client::{Config, Event, Session, SessionError};
-use cadastre_protocol::{ClientMessage, Evidence, Following, Millis, ProvenBlock, ServerMessage};
+use cadastre_protocol::{ClientMessage, Digest, Evidence, Following, Millis, ProvenBlock, ServerMessage};
 use cadastre_rooms::Input;
 
 use super::{
@@ -105,7 +105,7 @@ impl Direct {
         self.last_link += 1;
         let entry = &mut self.clients[client];
         (entry.link, entry.is_held) = (Some(self.last_link), true);
-        entry.session.connected(root_key().public());
+        entry.session.connected(root_key().public(), Digest::ZERO);
         self.settle();
     }
 
@@ -146,7 +146,7 @@ impl Direct {
         entry.link = Some(self.last_link);
         (entry.is_deaf, entry.is_held) = (false, false);
         entry.held.clear();
-        entry.session.connected(root_key().public());
+        entry.session.connected(root_key().public(), Digest::ZERO);
         self.settle();
     }
 

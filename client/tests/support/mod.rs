@@ -10,9 +10,9 @@ pub(crate) mod store;
 
 use cadastre_client::Config;
 use cadastre_protocol::{
-    AbsencePolicy, BlockHash, Clock, Context, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Header,
-    MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, TakebackPolicy, TurnMode,
-    Visibility, block_leaf, encode, hash,
+    AbsencePolicy, Access, BlockHash, Clock, Context, Digest, DisplayName, DoubleTransactionPolicy, EnterAs,
+    Header, MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, TakebackPolicy,
+    TurnMode, Visibility, block_leaf, encode, hash,
 };
 
 /// Serial of the first block signer's certificate.
@@ -51,6 +51,8 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         takebacks: TakebackPolicy::Never,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
+        seats_min: seats,
+        access: Access::PUBLIC,
     }
 }
 
@@ -63,6 +65,7 @@ pub(crate) fn player(index: u8, spec: &RoomSpec) -> Config {
         enter_as: EnterAs::Player,
         name: DisplayName::new(&format!("player {index}")).unwrap(),
         open: Some(spec.clone()),
+        credential: None,
     }
 }
 
@@ -82,6 +85,7 @@ pub(crate) fn spectator() -> Config {
         enter_as: EnterAs::Spectator,
         name: DisplayName::new("spectator").unwrap(),
         open: None,
+        credential: None,
     }
 }
 

@@ -96,9 +96,14 @@ impl Server {
         match message {
             ClientMessage::Create { room, spec } => self.create(link, room, spec),
             ClientMessage::Enter { enter_as, name, .. } => {
-                self.enter(now, link, Failure::NoSuchRoom, Input::Enter { guest, identity, enter_as, name });
+                self.enter(
+                    now,
+                    link,
+                    Failure::NoSuchRoom,
+                    Input::Enter { guest, identity, enter_as, name, shown: None },
+                );
             }
-            ClientMessage::Resume { match_id, enter_as, height, block } => {
+            ClientMessage::Resume { match_id, enter_as, height, block, .. } => {
                 let is_here = self.room.as_ref().is_some_and(|room| room.match_id() == Some(match_id));
                 if !is_here {
                     return self.fail(link, Failure::NoSuchMatch);
@@ -108,7 +113,7 @@ impl Server {
                     Some(stored) => stored.block().hash() == block,
                     None => height == Height::GENESIS && block == match_id.as_block(),
                 };
-                let resume = Input::Resume { guest, identity, enter_as, height, known };
+                let resume = Input::Resume { guest, identity, enter_as, height, known, shown: None };
                 self.enter(now, link, Failure::NoSuchMatch, resume);
             }
             ClientMessage::Ready { ready, chain } => {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Chain, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock, ProvenReceipt,
-    Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
+    Access, Chain, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock,
+    ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::Game;
@@ -105,8 +105,8 @@ impl Store {
         }
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
-        let conversation = conversation.unwrap();
-        Some(Restored { chain, game, names: names.clone(), accepted, conversation })
+        let (names, conversation) = (names.clone(), conversation.unwrap());
+        Some(Restored { chain, game, names, access: Access::PUBLIC, accepted, conversation })
     }
 
     pub(crate) fn height(&self) -> Height {

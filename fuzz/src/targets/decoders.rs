@@ -4,9 +4,10 @@ use std::sync::LazyLock;
 
 use cadastre_protocol::{
     Block, Chain, ChainState, ClientMessage, CompareAnswer, CompareRequest, Conversation, Digest, Genesis,
-    LightHead, Millis, ProvenBlock, ProvenReceipt, RandomnessMode, ServerMessage, ServerProof,
-    SignedCertificate, SignedRevocations, SignedTalk, SignedTransaction, StateRoot, StateTree, StateWalk,
-    Wire, chunk_hash, decode_exact, encode, read_server_message, root_beside,
+    Invitation, LightHead, Millis, Pass, ProvenBlock, ProvenReceipt, RandomnessMode, ServerMessage,
+    ServerProof, SignedCertificate, SignedInvitation, SignedRevocations, SignedTalk, SignedTransaction,
+    StateRoot, StateTree, StateWalk, Visit, Wire, chunk_hash, decode_exact, encode, read_server_message,
+    root_beside,
 };
 use cadastre_replay::fixture::{self, Match, Plan, identity_key, root_key, signer_key};
 use cadastre_simulations::Game;
@@ -49,6 +50,8 @@ targets! {
     chain_state: ChainState,
     client_message: ClientMessage,
     server_message: ServerMessage,
+    invitation: Invitation,
+    signed_invitation: SignedInvitation,
 }
 
 /// Bytes that are accepted are the one encoding of what they were read as.
@@ -68,7 +71,7 @@ macro_rules! read_no_further {
     ($($kind:ident)*) => { $(impl ReadOn for cadastre_protocol::$kind { fn read_on(self) {} })* };
 }
 
-read_no_further! { Certificate Revocations Delegation Transaction Receipt Header Talk }
+read_no_further! { Certificate Revocations Delegation Transaction Receipt Header Talk Invitation }
 
 impl ReadOn for Genesis {
     fn read_on(self) {
@@ -87,6 +90,18 @@ impl ReadOn for SignedCertificate {
 impl ReadOn for SignedRevocations {
     fn read_on(self) {
         let _ = self.verify(&root_key().enrolled());
+    }
+}
+
+impl ReadOn for SignedInvitation {
+    fn read_on(self) {
+        let Ok(Invitation { service, room, guest, enter_as, valid_to, .. }) = self.read() else { return };
+        let opener = identity_key(0).enrolled();
+        let identity = guest.unwrap_or(service);
+        let mut visit = Visit { service, room: &room, identity, enter_as, now: Millis::default() };
+        let _ = self.verify(&opener, &visit);
+        visit.now = valid_to;
+        assert!(self.verify(&opener, &visit).is_err());
     }
 }
 
@@ -164,6 +179,8 @@ impl ReadOn for ClientMessage {
                 let tree = StateTree::new();
                 indices.into_iter().for_each(|index| assert!(tree.below(level, index).is_some()));
             }
+            Self::Enter { pass: Some(Pass::Invitation(invitation)), .. }
+            | Self::Resume { pass: Some(Pass::Invitation(invitation)), .. } => invitation.read_on(),
             Self::Compare(CompareRequest::Begin { .. } | CompareRequest::Chunks { .. })
             | Self::Create { .. }
             | Self::Enter { .. }

@@ -56,6 +56,8 @@ fn cut_and_longer(all: &mut Vec<Refused>) {
         (Kind::ChainState, "after the start"),
         (Kind::ClientMessage, "leave"),
         (Kind::ServerMessage, "caught up"),
+        (Kind::Invitation, "to play"),
+        (Kind::SignedInvitation, "to play"),
     ] {
         let good = sample(kind, name);
         let mut add = |name: &str, bytes: Vec<u8>, error| {
@@ -105,6 +107,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
         (Kind::Transaction, "turn", "transaction version"),
         (Kind::Receipt, "of seat 0", "receipt version"),
         (Kind::Header, "turn", "header version"),
+        (Kind::Invitation, "to play", "invitation version"),
     ] {
         for version in [0, 2] {
             let mut bend = bend(all, kind, name);
@@ -162,14 +165,19 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     server.tag("server message 23", 0, 5, 23);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
     bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 24", 40, 22, 24);
-    bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 11", 4, 10, 11);
+    bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 13", 4, 10, 13);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
-    bend(all, Kind::ServerMessage, "limited: TalksPerAddress").tag("limit 12", 4, 11, 12);
+    bend(all, Kind::ServerMessage, "limited: PasswordsPerAddress").tag("limit 13", 4, 12, 13);
     bend(all, Kind::ServerMessage, "not said: bad-signature").tag("talk refusal 8", 36, 7, 8);
     bend(all, Kind::ServerMessage, "notice: shutdown").tag("notice 2", 4, 1, 2);
     bend(all, Kind::Talk, "text in a lobby").tag("talk place 2", 1, 0, 2);
     bend(all, Kind::Talk, "reaction").tag("words 2", 113, 1, 2);
     bend(all, Kind::Talk, "last reaction").tag("reaction 8", 117, 7, 8);
+    bend(all, Kind::ClientMessage, "enter with a password").tag("pass 2", 40, 1, 2);
+    let mut invitation = bend(all, Kind::Invitation, "to play");
+    invitation.at("room name with a blank", 41, b"T", b" ", CodecError::Invalid("room name"));
+    invitation.at("option tag 2", 52, &[1], &[2], malformed);
+    invitation.tag("enter as 3", 85, 0, 3);
     bend(all, Kind::ClientMessage, "compare: chunks").tag("comparison 4", 4, 3, 4);
     bend(all, Kind::ServerMessage, "compared: unknown").tag("compared 4", 4, 3, 4);
     let genesis = "genesis before the joins";
@@ -318,6 +326,9 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
             .u32(0)
             .u32(0)
             .u16(1)
+            .u8(2)
+            .u32(0)
+            .u8(1)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;
@@ -339,7 +350,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
         invalid("rules name"),
     );
 
-    let enter = |name: &[u8]| text(text(by_hand::Bytes::default().u32(1), b"a").u32(0), name).0;
+    let enter = |name: &[u8]| text(text(by_hand::Bytes::default().u32(1), b"a").u32(0), name).u8(0).0;
     assert_eq!(Kind::ClientMessage.decode(&enter(b"Al")), Ok(enter(b"Al")));
     for (name, called) in [
         ("player without a name", ""),

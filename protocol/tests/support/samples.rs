@@ -3,20 +3,21 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    AbsencePolicy, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
-    CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest, DisplayName,
+    AbsencePolicy, Access, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage,
+    Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest, DisplayName, Door,
     DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, Genesis, GoodbyeReason, Header, Height,
-    JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice, Parent, ProvenHeader,
-    ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay, ReopenReason, Revocations,
-    Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen, Seq, ServerMessage,
-    ServerProof, SignedRevocations, SignedTalk, Since, SpectatorPolicy, Standing, StateRoot, StateTree,
-    TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction, TransactionBody, TransactionError, Turn,
-    TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf, decode_exact, encode, pack,
+    Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice, Parent, Pass,
+    ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay, ReopenReason,
+    Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen, Seq,
+    ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since, SpectatorPolicy,
+    Standing, StateRoot, StateTree, TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction,
+    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf,
+    decode_exact, encode, pack, prove_password,
 };
 
 use super::{
-    CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, hidden_match, identity,
-    prove_with, read_block, seat, timed_match,
+    CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, hidden_match, identity, key,
+    prove_with, read_block, root, seat, timed_match,
 };
 use crate::reference::ramp;
 
@@ -75,6 +76,8 @@ kinds! {
     ChainState,
     ClientMessage,
     ServerMessage,
+    Invitation,
+    SignedInvitation,
 }
 
 /// An encoding that is in order.
@@ -94,6 +97,10 @@ fn samples() -> Vec<Sample> {
     add(Kind::Genesis, "every other mode", encode(&other_modes()));
     add(Kind::Genesis, "commit and reveal, sealed", encode(hidden_match().chain.genesis()));
     add(Kind::Genesis, "bank, shrinking clock", encode(timed_match().chain.genesis()));
+    for (name, invitation) in invitations() {
+        add(Kind::Invitation, name, encode(&invitation));
+        add(Kind::SignedInvitation, name, encode(&SignedInvitation::sign(&identity(seat(0)), &invitation)));
+    }
     for (name, certificate) in certificates() {
         add(Kind::Certificate, name, encode(&certificate));
     }
@@ -387,7 +394,23 @@ pub(crate) fn spec() -> RoomSpec {
         takebacks: TakebackPolicy::Never,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
+        seats_min: 3,
+        access: Access::PUBLIC,
     }
+}
+
+/// For seat 1 to play, by seat 0.
+pub(crate) fn invitations() -> [(&'static str, Invitation); 2] {
+    let named = Invitation {
+        version: Invitation::VERSION,
+        service: root().public(),
+        room: room(),
+        guest: Some(identity(seat(1)).public()),
+        enter_as: EnterAs::Player,
+        valid_to: CREATED,
+    };
+    let open = Invitation { guest: None, enter_as: EnterAs::Spectator, ..named.clone() };
+    [("to play", named), ("for whoever has it", open)]
 }
 
 pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
@@ -405,29 +428,41 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         takebacks: TakebackPolicy::Unanimous,
         clock: Clock::Bank { initial_ms: 300_000, increment_ms: 5_000 },
         absence: AbsencePolicy::Shrink { abandon_after: 9, forfeit_after: Some(4), shortest_ms: 1_000 },
+        seats_min: 2,
+        access: Access { door: Door::ByInvitation { opener: identity(seat(0)).public() }, listed: false },
         ..spec()
     };
-    let enter = |enter_as| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë") };
-    let resume = |enter_as| ClientMessage::Resume {
+    let hidden = Access { door: Door::ByPassword { key: key(9).public() }, listed: true };
+    let enter = |enter_as, pass| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë"), pass };
+    let resume = |enter_as, pass| ClientMessage::Resume {
         match_id: game.match_id(),
         enter_as,
         height: head.height,
         block: head.block,
+        pass,
     };
+    let invitation = SignedInvitation::sign(&identity(seat(0)), &invitations()[0].1);
+    let password = || prove_password(&key(9), Digest::new(ramp(0x70)), &room());
     let chain = ChainStart { nonce: ramp(0x40), anchor: Digest::new(ramp(0x80)) };
     vec![
         ("create", ClientMessage::Create { room: room(), spec: spec() }),
         ("create with defaults", ClientMessage::Create { room: room(), spec: plain }),
-        ("enter to play", enter(EnterAs::Player)),
-        ("enter to watch", enter(EnterAs::Spectator)),
+        (
+            "create with a password",
+            ClientMessage::Create { room: room(), spec: RoomSpec { access: hidden, ..spec() } },
+        ),
+        ("enter to play", enter(EnterAs::Player, None)),
+        ("enter to watch", enter(EnterAs::Spectator, None)),
+        ("enter with an invitation", enter(EnterAs::Player, Some(Pass::Invitation(invitation)))),
+        ("enter with a password", enter(EnterAs::Player, Some(password()))),
         ("ready", ClientMessage::Ready { ready: true, chain: None }),
         ("ready with a hash chain", ClientMessage::Ready { ready: true, chain: Some(chain) }),
         ("not ready", ClientMessage::Ready { ready: false, chain: None }),
-        ("resume to play", resume(EnterAs::Player)),
-        ("resume to watch", resume(EnterAs::Spectator)),
+        ("resume to play", resume(EnterAs::Player, None)),
+        ("resume to watch", resume(EnterAs::Spectator, Some(password()))),
         ("submit", ClientMessage::Submit(game.sign(&game.action(seat(1))))),
-        ("enter to watch without executing", enter(EnterAs::Light)),
-        ("resume to watch without executing", resume(EnterAs::Light)),
+        ("enter to watch without executing", enter(EnterAs::Light, None)),
+        ("resume to watch without executing", resume(EnterAs::Light, None)),
         ("watch everything", ClientMessage::Watch(None)),
         ("watch some chunks", ClientMessage::Watch(Some(vec![ChunkId::new(0), ChunkId::new(17)]))),
         ("leave", ClientMessage::Leave),
@@ -602,7 +637,7 @@ const TRANSACTION_ERRORS: [TransactionError; 24] = [
     TransactionError::WrongTakeback,
 ];
 
-const FAILURES: [Failure; 11] = [
+const FAILURES: [Failure; 13] = [
     Failure::RoomExists,
     Failure::NoSuchRoom,
     Failure::NoSuchMatch,
@@ -614,6 +649,8 @@ const FAILURES: [Failure; 11] = [
     Failure::WrongState,
     Failure::UnknownHead,
     Failure::Unavailable,
+    Failure::NotInvited,
+    Failure::WrongPassword,
 ];
 
 const TALK_REFUSALS: [TalkRefusal; 8] = [
@@ -627,7 +664,7 @@ const TALK_REFUSALS: [TalkRefusal; 8] = [
     TalkRefusal::BadSignature,
 ];
 
-const LIMITS: [Limit; 12] = [
+const LIMITS: [Limit; 13] = [
     Limit::ConnectionsPerIdentity,
     Limit::RoomsPerIdentity,
     Limit::RoomsPerAddress,
@@ -640,6 +677,7 @@ const LIMITS: [Limit; 12] = [
     Limit::MessagesPerAddress,
     Limit::TalksPerIdentity,
     Limit::TalksPerAddress,
+    Limit::PasswordsPerAddress,
 ];
 
 const GOODBYES: [GoodbyeReason; 6] = [

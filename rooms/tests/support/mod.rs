@@ -14,7 +14,7 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsencePolicy, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation, DisplayName,
+    AbsencePolicy, Access, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation, DisplayName,
     DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, Line,
     MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt,
     Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate,
@@ -183,14 +183,20 @@ impl Shell {
 
     pub(crate) fn enter_as(&mut self, player: u8, enter_as: EnterAs) -> GuestId {
         let guest = self.new_guest();
-        self.feed(Input::Enter { guest, identity: identity(player), enter_as, name: name(player) });
+        self.feed(Input::Enter {
+            guest,
+            identity: identity(player),
+            enter_as,
+            name: name(player),
+            shown: None,
+        });
         guest
     }
 
     pub(crate) fn resume(&mut self, player: u8, enter_as: EnterAs, height: u64) -> GuestId {
         let (guest, height) = (self.new_guest(), Height::new(height));
         let known = height <= self.store.height();
-        self.feed(Input::Resume { guest, identity: identity(player), enter_as, height, known });
+        self.feed(Input::Resume { guest, identity: identity(player), enter_as, height, known, shown: None });
         guest
     }
 
@@ -446,6 +452,8 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         takebacks: TakebackPolicy::Never,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
+        seats_min: seats,
+        access: Access::PUBLIC,
     }
 }
 

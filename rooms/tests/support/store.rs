@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock,
-    ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
+    Access, Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis,
+    ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::{Game, Snapshot};
@@ -14,7 +14,7 @@ use super::{SERIAL, signer_key};
 /// A disk in memory: commits wait, are written whole, and are answered in their order.
 #[derive(Default)]
 pub(crate) struct Store {
-    begun: Option<(Genesis, Vec<DisplayName>)>,
+    begun: Option<(Genesis, Vec<DisplayName>, Access)>,
     /// From height 1.
     pub(crate) blocks: Vec<ProvenBlock>,
     pub(crate) accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
@@ -67,7 +67,7 @@ impl Store {
                 let proof = record.leaf().and_then(|_| left.next());
                 receipts.extend(self.write_record(record, proof));
             }
-            let (genesis, _) = self.begun.as_ref().expect("a match begins before it has records");
+            let (genesis, ..) = self.begun.as_ref().expect("a match begins before it has records");
             assert_eq!(genesis.match_id(), match_id);
             self.written.push_back(Answer {
                 proofs,
@@ -80,9 +80,9 @@ impl Store {
 
     fn write_record(&mut self, record: Record, proof: Option<ServerProof>) -> Option<ProvenReceipt> {
         match record {
-            Record::Begin { genesis, names, .. } => {
+            Record::Begin { genesis, names, access, .. } => {
                 assert!(self.begun.is_none(), "one match only");
-                self.begun = Some((decode_exact(&genesis).unwrap(), names));
+                self.begun = Some((decode_exact(&genesis).unwrap(), names, access));
             }
             Record::Accepted { seat, seq, received, transaction, receipt, .. } => {
                 let receipt = ProvenReceipt { receipt, proof: proof.unwrap() };
@@ -135,7 +135,7 @@ impl Store {
     /// What a restarted service makes of the store: newest keyframe, then the blocks after it through the
     /// chain verifier. `None` when no match has begun.
     pub(crate) fn restored(&self) -> Option<Restored> {
-        let (genesis, names) = self.begun.as_ref()?;
+        let (genesis, names, access) = self.begun.as_ref()?;
         let (chain, game) = match &self.keyframe {
             None => self.replay(),
             Some((state, snapshot)) => {
@@ -147,13 +147,13 @@ impl Store {
         };
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
-        let conversation = conversation.unwrap();
-        Some(Restored { chain, game, names: names.clone(), accepted, conversation })
+        let (names, conversation) = (names.clone(), conversation.unwrap());
+        Some(Restored { chain, game, names, access: *access, accepted, conversation })
     }
 
     /// Everything on disk from the genesis on, through the chain verifier.
     pub(crate) fn replay(&self) -> (Chain, Game) {
-        let (genesis, _) = self.begun.as_ref().expect("a match has begun");
+        let (genesis, ..) = self.begun.as_ref().expect("a match has begun");
         let game = Game::of_match(genesis).unwrap();
         let chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         self.follow(chain, game)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
+from .access import Access, EnterAs, ShownInvitation, ShownPassword, is_room_name
 from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
     Bank,
@@ -36,12 +37,6 @@ SERVER_BYTES_MAX = 65_536
 CHUNKS_BYTES_MAX = 49_152
 
 
-class EnterAs(IntEnum):
-    Player = 0
-    Spectator = 1
-    Light = 2
-
-
 @dataclass(frozen=True)
 class RoomSpec(Fields):
     rules: str
@@ -57,6 +52,8 @@ class RoomSpec(Fields):
     takebacks: Takebacks
     clock: PerTurn | Bank
     absence: Pass | Forfeit | Shrink
+    seats_min: U8
+    access: Access
 
 
 # From the client
@@ -77,6 +74,7 @@ class Enter(Fields):
     room: str
     enter_as: EnterAs
     name: str
+    shown: ShownInvitation | ShownPassword | None
 
     def check(self) -> None:
         require(is_room_name(self.room) and is_display_name(self.name), "room or display name")
@@ -94,6 +92,7 @@ class Resume(Fields):
     enter_as: EnterAs
     height: U64
     block: Hash
+    shown: ShownInvitation | ShownPassword | None
 
 
 @dataclass(frozen=True)
@@ -496,6 +495,8 @@ class Failure(IntEnum):
     WrongState = 8
     UnknownHead = 9
     Unavailable = 10
+    NotInvited = 11
+    WrongPassword = 12
 
 
 @dataclass(frozen=True)
@@ -536,6 +537,7 @@ class Limit(IntEnum):
     MessagesPerAddress = 9
     TalksPerIdentity = 10
     TalksPerAddress = 11
+    PasswordsPerAddress = 12
 
 
 @dataclass(frozen=True)

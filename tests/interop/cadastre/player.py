@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import messages
+from .access import EnterAs
 from .boxes import Boxes
 from .chain import Chain, OpenTurn, SeatLine, advance
 from .codec import decode, encode
@@ -17,7 +18,6 @@ from .messages import (
     CaughtUp,
     ConversationMessage,
     Enter,
-    EnterAs,
     Failed,
     GenesisMessage,
     Goodbye,
@@ -178,10 +178,10 @@ class Player:
 
     def _greeting(self) -> Enter | Resume:
         if self.match is None or self.match.chain.head.height == 0:
-            return Enter(self.room, EnterAs.Player, self.name)
+            return Enter(self.room, EnterAs.Player, self.name, None)
         self.match.caught_up = False
         head = self.match.chain.head
-        return Resume(self.match.chain.match_id, EnterAs.Player, head.height, head.name)
+        return Resume(self.match.chain.match_id, EnterAs.Player, head.height, head.name, None)
 
     def _handle(self, connection: Connection, message: ServerMessage) -> None:
         match message, self.match:
@@ -397,7 +397,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
     random = isinstance(genesis.randomness, CommitReveal)
     settings = (
         (spec.rules, genesis.rules_name),
-        (spec.seats, len(genesis.seats)),
+        (True, spec.seats_min <= len(genesis.seats) <= spec.seats),
         (tuple(PlayerSeat(seat.identity) for seat in lobby.seats), genesis.seats),
         (spec.size, Boxes.of(genesis).size if spec.size is not None else None),
         (spec.mode, genesis.turn_mode),
