@@ -102,7 +102,8 @@ impl Healing {
 
     /// What to say to the server first.
     pub(crate) fn begin(&self) -> CompareRequest {
-        CompareRequest::Begin { turn: self.past.turn, phases: self.phases.clone() }
+        let attempt = self.checked.block().header().attempt;
+        CompareRequest::Begin { turn: self.past.turn, attempt, phases: self.phases.clone() }
     }
 
     /// The root that the block commits to.

@@ -105,6 +105,25 @@ fn what_was_relayed_of_a_turn_that_was_taken_back_meanwhile_is_forgotten() {
 }
 
 #[test]
+fn a_turn_that_was_taken_back_and_played_again_meanwhile_is_healed_alone() {
+    let game = RoomSpec { takebacks: TakebackPolicy::Unanimous, ..city(2) };
+    let mut direct = Direct::new([player(0, &game), player(1, &game), spectator()]);
+    turns(&mut direct, 1);
+    direct.clients[2].session.inject(fault(2));
+    direct.clients[2].is_held = true;
+    turns(&mut direct, 1);
+    for client in [0, 1] {
+        direct.clients[client].session.propose_takeback(Turn::new(1)).unwrap();
+        direct.settle();
+    }
+    turns(&mut direct, 1);
+    direct.release(2);
+    assert!(desync_of(&mut direct, 2).healed);
+    assert!(direct.server.incidents.is_empty(), "the server has another state of that turn by then");
+    assert_same_head(&direct);
+}
+
+#[test]
 fn a_turn_that_the_server_no_longer_holds_is_healed_alone() {
     let game = city(2);
     let mut direct = Direct::new([player(0, &game), player(1, &game)]);
@@ -166,6 +185,7 @@ fn nobody_is_answered_twice_or_told_what_is_not_on_disk() {
     let begin = |turn| {
         ClientMessage::Compare(cadastre_protocol::CompareRequest::Begin {
             turn: Turn::new(turn),
+            attempt: Attempt::FIRST,
             phases: vec![root],
         })
     };

@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 use crate::{
     codec::strictly_ascending,
     hash::Digest,
-    ids::{StateRoot, Turn},
+    ids::{Attempt, StateRoot, Turn},
     state_tree::{CHUNK_BYTES_MAX, ChunkId, ChunkProof, STATE_TREE_DEPTH, WALK_FANOUT, WALK_NODES_MAX},
 };
 
@@ -26,6 +26,8 @@ pub enum CompareRequest {
     Begin {
         /// The turn.
         turn: Turn,
+        /// At which attempt: a turn that was taken back has a state in each.
+        attempt: Attempt,
         /// The roots that the client has after each phase; the last one is that of its state.
         phases: Vec<StateRoot>,
     },

@@ -731,8 +731,11 @@ fn chunk_and_proof() -> impl Strategy<Value = (Box<ChunkProof>, Option<Vec<u8>>)
 fn compare_request() -> impl Strategy<Value = CompareRequest> {
     let ascending = |most| collection::btree_set(any::<u16>(), 1..=most);
     prop_oneof![
-        (any::<u32>(), roots())
-            .prop_map(|(turn, phases)| CompareRequest::Begin { turn: Turn::new(turn), phases }),
+        (any::<u32>(), any::<u32>(), roots()).prop_map(|(turn, attempt, phases)| CompareRequest::Begin {
+            turn: Turn::new(turn),
+            attempt: Attempt::new(attempt),
+            phases
+        }),
         (1..=4_u8, ascending(WALK_NODES_MAX)).prop_map(|(step, indices)| CompareRequest::Nodes {
             level: 4 * step,
             indices: indices.into_iter().collect()

@@ -7,8 +7,8 @@ use std::{
 };
 
 use cadastre_protocol::{
-    ChunkId, ChunkProof, CompareAnswer, CompareRequest, Height, OWN_CHUNKS_MAX, StateRoot, StateTree, Turn,
-    TurnOrders, WALK_FANOUT,
+    Attempt, ChunkId, ChunkProof, CompareAnswer, CompareRequest, Height, OWN_CHUNKS_MAX, StateRoot,
+    StateTree, Turn, TurnOrders, WALK_FANOUT,
 };
 use cadastre_simulations::{Game, HISTORY_TURNS, History, Incident, PastTurn, State, Version};
 
@@ -26,6 +26,8 @@ pub(crate) struct Comparisons {
     history: History,
     /// The block that the history begins with.
     since: Height,
+    /// The attempt that the history is of: a turn that is played again has another state.
+    attempt: Attempt,
     /// The last turn whose block is on disk: what guests may know of.
     released: Turn,
     /// The last turns that were asked for, executed again.
@@ -59,10 +61,11 @@ struct Comparison {
 }
 
 impl Comparisons {
-    /// Begins at the state of `game`, which is that of the block at `since`.
-    pub(crate) fn new(game: &Game, since: Height) -> Self {
+    /// Begins at the state of `game`, which is that of the block at `since`, in this attempt.
+    pub(crate) fn new(game: &Game, since: Height, attempt: Attempt) -> Self {
         Self {
             since,
+            attempt,
             history: History::new(game),
             released: Turn::START,
             traces: VecDeque::new(),
@@ -104,7 +107,8 @@ impl Comparisons {
         request: CompareRequest,
     ) -> (Vec<CompareAnswer>, Option<Incident>) {
         let answered = match request {
-            CompareRequest::Begin { turn, phases } => {
+            CompareRequest::Begin { attempt, .. } if attempt != self.attempt => None,
+            CompareRequest::Begin { turn, phases, .. } => {
                 self.begin(game, (guest, is_player), turn, phases).map(|answer| (vec![answer], None))
             }
             CompareRequest::Nodes { level, indices } => {
@@ -255,7 +259,7 @@ mod tests {
         let rules = RulesId { name: "boxes".into(), version: 1 };
         let setup = Setup { rules, options: vec![2, 0], seats: 2, seed: Digest::ZERO };
         let mut game = Game::start(&setup).unwrap();
-        let mut comparisons = Comparisons::new(&game, Height::GENESIS);
+        let mut comparisons = Comparisons::new(&game, Height::GENESIS, Attempt::FIRST);
         for turn in 1..=turns {
             let dirty = game.apply(&PASS).dirty;
             comparisons.executed(&game, Turn::new(turn), &PASS, &dirty);
@@ -289,7 +293,7 @@ mod tests {
     }
 
     fn begin(turn: u32, root: StateRoot) -> CompareRequest {
-        CompareRequest::Begin { turn: Turn::new(turn), phases: vec![root] }
+        CompareRequest::Begin { turn: Turn::new(turn), attempt: Attempt::FIRST, phases: vec![root] }
     }
 
     fn is_unknown(answers: &(Vec<CompareAnswer>, Option<Incident>)) -> bool {

@@ -6,12 +6,12 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsenceReason, Admission, BlockError, BlockKind, Chain, ChainState, CheckedBlock, ChunkId, CompareAnswer,
-    CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain, Height, Line,
-    Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness, ReadBlock, ReadEntry,
-    ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet, ServerMessage,
-    ServerProof, SignedCertificate, SignedTransaction, StateTree, TAKEBACK_TURNS_MAX, TransactionBody, Turn,
-    TxHash, Visibility, Work, block_leaf, encode,
+    AbsenceReason, Admission, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock, ChunkId,
+    CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain,
+    Height, Line, Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness, ReadBlock,
+    ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet,
+    ServerMessage, ServerProof, SignedCertificate, SignedTransaction, StateTree, TAKEBACK_TURNS_MAX,
+    TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
 };
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
@@ -100,7 +100,7 @@ impl Playing {
         let mut playing = Self {
             open: chain.open_turn(),
             chain,
-            comparisons: Comparisons::new(&game, Height::GENESIS),
+            comparisons: Comparisons::new(&game, Height::GENESIS, Attempt::FIRST),
             made: VecDeque::new(),
             game,
             hash_chain,
@@ -142,7 +142,7 @@ impl Playing {
         }
         let committed = chain.head().height;
         Ok(Self {
-            comparisons: Comparisons::new(&game, chain.head().height),
+            comparisons: Comparisons::new(&game, chain.head().height, chain.head().attempt),
             made: VecDeque::new(),
             chain,
             game,
@@ -348,15 +348,10 @@ impl Playing {
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
         let work = draft.work();
         let mut dirty = self.game.execute(&work).dirty;
+        let forgets = matches!(work, Work::Begin { .. } | Work::Back { .. });
         match &work {
-            Work::Nothing => {}
-            Work::Begin { .. } | Work::Back { .. } => {
-                if matches!(work, Work::Begin { .. }) {
-                    dirty = self.game.simulation().chunk_ids();
-                }
-                let height = self.chain.head().height.next().ok_or(BlockError::Exhausted)?;
-                self.comparisons = Comparisons::new(&self.game, height);
-            }
+            Work::Begin { .. } => dirty = self.game.simulation().chunk_ids(),
+            Work::Nothing | Work::Back { .. } => {}
             Work::Turn(orders) => {
                 let turn = self.chain.head().turn.next().ok_or(BlockError::Exhausted)?;
                 self.comparisons.executed(&self.game, turn, orders, &dirty);
@@ -370,6 +365,10 @@ impl Playing {
         let (closes_turn, is_turn) = (kind.closes_turn(), *kind == BlockKind::Turn);
         self.note(&checked);
         self.chain.append(checked, executed)?;
+        if forgets {
+            let head = self.chain.head();
+            self.comparisons = Comparisons::new(&self.game, head.height, head.attempt);
+        }
         self.make(dirty);
         if closes_turn {
             self.open = self.chain.open_turn();

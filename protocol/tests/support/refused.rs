@@ -474,7 +474,7 @@ fn comparisons(all: &mut Vec<Refused>) {
         |to: by_hand::Bytes, count: usize| to.list(&vec![[1; 32]; count], |to, digest| to.raw(digest)).0;
     let numbers = |to: by_hand::Bytes, numbers: &[u16]| to.list(numbers, |to, number| to.u16(*number)).0;
 
-    let begin = |count| digests(request(0).u32(7), count);
+    let begin = |count| digests(request(0).u32(7).u32(0), count);
     let phases = |count| digests(answer(0), count);
     let nodes = |count| digests(answer(1), count);
     let ask = |level, indices: &[u16]| numbers(request(1).u8(level), indices);

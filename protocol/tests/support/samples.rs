@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage,
-    Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest, DisplayName, Door,
-    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, Genesis, GoodbyeReason, Header, Height,
-    Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice, Parent, Pass,
-    ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay, ReopenReason,
-    Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen, Seq,
-    ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since, SpectatorPolicy,
+    AbsencePolicy, Access, Attempt, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof,
+    ClientMessage, Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest,
+    DisplayName, Door, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, Genesis, GoodbyeReason,
+    Header, Height, Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice,
+    Parent, Pass, ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay,
+    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen,
+    Seq, ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since, SpectatorPolicy,
     Standing, StateRoot, StateTree, TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction,
     TransactionBody, TransactionError, Turn, TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf,
     decode_exact, encode, pack, prove_password,
@@ -469,7 +469,10 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("follow by blocks", ClientMessage::Follow { following: Following::Blocks, packed: false }),
         ("follow by a snapshot", ClientMessage::Follow { following: Following::Snapshot, packed: true }),
         ("ping", ClientMessage::Ping(0x0102_0304_0506_0708)),
-        ("compare: begin", compare(CompareRequest::Begin { turn: Turn::new(7), phases: roots() })),
+        (
+            "compare: begin",
+            compare(CompareRequest::Begin { turn: Turn::new(7), attempt: Attempt::new(2), phases: roots() }),
+        ),
         ("compare: nodes", compare(CompareRequest::Nodes { level: 12, indices: vec![0, 15] })),
         (
             "compare: own chunk",

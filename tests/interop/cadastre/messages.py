@@ -124,6 +124,7 @@ class ChunkProof(Fields):
 @dataclass(frozen=True)
 class Begin(Fields):
     turn: U32
+    attempt: U32
     phases: tuple[Hash, ...]
 
     def check(self) -> None:
