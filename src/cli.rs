@@ -13,17 +13,20 @@ mod gif;
 mod invite;
 mod key;
 mod list;
+mod load;
 mod output;
 mod replay;
 mod room;
 mod say;
 mod serve;
+mod server_process;
 mod watch;
 mod witness;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::passphrase::Passphrase;
 use output::Output;
@@ -63,6 +66,8 @@ enum Command {
     Bot(bot::BotArgs),
     /// Watches a room in the terminal, under a throw-away identity.
     Watch(watch::WatchArgs),
+    /// Measures a server: turn latency of bots, alone and while many watch.
+    Load(load::LoadArgs),
     /// Says something to those who are in a room.
     Say(say::SayArgs),
     /// Fetches a match, finished or not, as a replay file.
@@ -150,6 +155,7 @@ fn run_command(cli: Cli) -> Ending {
         Command::Room(room::RoomCommand::List(args)) => run(list::list(args, output)),
         Command::Bot(args) => run(bot::bot(args, cli.passphrase_fd, output)),
         Command::Watch(args) => run(watch::watch(args, output)),
+        Command::Load(args) => run(load::load(args, output)),
         Command::Say(args) => run(say::say(args, cli.passphrase_fd, output)),
         Command::Export(args) => run(export::export(args, output)),
         Command::Replay(args) => replay::replay(&args, output),
@@ -188,6 +194,13 @@ fn run(command: impl Future<Output = Ending>) -> Ending {
         .build()
         .map_err(|error| CliError::failed(format!("cannot start: {error}")))?
         .block_on(command)
+}
+
+/// Lets the process have as many files and connections open as it is allowed to: what shells give is often too little.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Without it fewer connections fit, and those that do not are told so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 fn start_log(cli: &Cli) -> Result<(), CliError> {

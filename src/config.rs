@@ -307,7 +307,7 @@ impl Default for Limits {
             rooms_per_identity_max: 16,
             rooms_per_address_max: 256,
             rooms_max: 5_000,
-            spectators_max: 256,
+            spectators_max: 4_096,
             messages_per_s_max: 1_000,
             queue_messages_max: 256,
             queue_bytes_max: 4 * 1024 * 1024,

@@ -26,6 +26,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, oneshot, watch},
@@ -45,6 +46,10 @@ const REQUEST_HEAD_BYTES_MAX: usize = 8192;
 
 /// Pause after the system refused to hand out a connection (too many open files).
 const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// What the system takes from us for a client that does not read, in bytes; it may take twice as much. Left to itself it
+/// takes megabytes, and a slow spectator is minutes behind before anybody notices.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Whoever finds all places of the service taken is told to come again after this time.
 const REFUSED_RETRY_MS: u32 = 2_000;
@@ -180,7 +185,8 @@ async fn handle(tcp: TcpStream, peer: IpAddr, edge: Arc<Edge>, connection: u64) 
 
 /// Answers requests until the connection ends, or is upgraded to the game.
 async fn serve_http(tcp: TcpStream, peer: IpAddr, edge: Arc<Edge>) -> Option<http::Upgrade> {
-    if let Err(error) = tcp.set_nodelay(true) {
+    let set = tcp.set_nodelay(true).and_then(|()| Ok(set_socket_send_buffer_size(&tcp, SEND_BUFFER_BYTES)?));
+    if let Err(error) = set {
         debug!(%error, "connection is gone");
         return None;
     }

@@ -115,29 +115,30 @@ struct Found {
     match_id: MatchId,
     record: MatchRecord,
     rules: String,
-    created: Millis,
+    genesis: Genesis,
 }
 
 impl Found {
     fn new(match_id: MatchId, record: MatchRecord) -> Result<Self, ReadError> {
         let genesis: Genesis = decode_exact(&record.genesis)?;
-        Ok(Self { match_id, record, rules: genesis.rules.to_string(), created: genesis.created })
+        Ok(Self { match_id, record, rules: genesis.rules.to_string(), genesis })
     }
 
     /// Where it stands in the list.
     const fn place(&self) -> (Reverse<Millis>, MatchId) {
-        (Reverse(self.created), self.match_id)
+        (Reverse(self.genesis.created), self.match_id)
     }
 
     fn info(self, store: &Store) -> Result<MatchInfo, ReadError> {
         let mark = store.mark(self.match_id)?;
+        let watched = mark.map(|mark| store.watched_to(self.match_id, &self.genesis, mark)).transpose()?;
         Ok(MatchInfo {
             match_id: self.match_id.to_string(),
             room: self.record.room.to_string(),
             rules: self.rules,
             names: self.record.names.iter().map(ToString::to_string).collect(),
-            created_ms: self.created.get(),
-            height: mark.map_or(0, |mark| mark.height.get()),
+            created_ms: self.genesis.created.get(),
+            height: watched.flatten().map_or(0, |watched| watched.height.get()),
             sealed: mark.is_some_and(|mark| mark.sealed),
             evidence: store.doubles(self.match_id)?.iter().map(Seat::get).collect(),
         })
@@ -166,7 +167,7 @@ pub(crate) fn newest_of_room(store: &Store, room: &RoomName) -> Result<Option<Ma
     Ok(newest.map(|(_, match_id)| match_id))
 }
 
-/// The replay file of a match, finished or not; `None` for a match that the store does not have. Every block
+/// The replay file of a match, as far as those who watch may know it; `None` for a match that the store does not have. Every block
 /// is verified and executed on the way. What the log has of the match was `logged` before: it must not be ahead
 /// of what is exported.
 ///
@@ -188,10 +189,12 @@ pub fn replay(
     }
     let meta = Meta { genesis: record.genesis, room: record.room, names: record.names };
     let mut writer = Writer::new(Vec::new(), meta)?;
-    for height in 1..=mark.height.get() {
+    let watched = store.watched_to(match_id, &genesis, mark)?.map_or(Height::GENESIS, |header| header.height);
+    for height in 1..=watched.get() {
         writer.push(store.block(match_id, Height::new(height))?)?;
     }
-    if let Some(logged) = logged {
+    // What the log has of it would say more than those who watch may know.
+    if let Some(logged) = logged.filter(|_| watched == mark.height) {
         writer.add_log_proof(logged);
     }
     let (bytes, _) = writer.finish()?;
@@ -217,7 +220,8 @@ pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<O
     let head = store.block(match_id, mark.height)?.read().map_err(ReadError::from)?;
     // What a seat does in the open turn, nobody may know yet.
     let is_open = head.block().header().turn < charged.get().turn;
-    if !mark.sealed && (is_open || is_hidden(&genesis, record.access)) {
+    let is_withheld = matches!(genesis.spectators, SpectatorPolicy::Allowed { delay_turns: 1.. });
+    if !mark.sealed && (is_open || is_withheld || is_hidden(&genesis, record.access)) {
         return Err(ExportError::Unwatched);
     }
     let epoch = charged.get().epoch;

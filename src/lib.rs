@@ -16,6 +16,7 @@ pub mod passphrase;
 mod rooms;
 mod server_keys;
 mod service;
+mod stands;
 pub mod store;
 mod witness;
 

@@ -61,6 +61,8 @@ pub struct Metrics {
     pub bytes_sent: Counter<u64, AtomicU64>,
     /// Light spectators that were too slow, and went on with a later block.
     pub views_skipped: Counter,
+    /// Times that a spectator who executes a match was too slow, and went on with a snapshot or stored blocks.
+    pub followers_skipped: Counter,
     /// Bytes of messages before compression, by kind.
     pub messages_plain: Family<Kind, Counter<u64, AtomicU64>>,
     /// Bytes of messages as they were sealed, by kind: what compression left of those before it.
@@ -125,6 +127,7 @@ impl Metrics {
             limited: Family::default(),
             bytes_sent: Counter::default(),
             views_skipped: Counter::default(),
+            followers_skipped: Counter::default(),
             messages_plain: Family::default(),
             messages_sent: Family::default(),
             bytes_received: Counter::default(),
@@ -171,6 +174,11 @@ impl Metrics {
             "views_skipped",
             "Light spectators that went on with a later block, because they were too slow",
             m.views_skipped.clone(),
+        );
+        r.register(
+            "followers_skipped",
+            "Times that a spectator who executes was too slow, and went on with a snapshot or stored blocks",
+            m.followers_skipped.clone(),
         );
         r.register(
             "messages_plain_bytes",

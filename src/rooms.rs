@@ -40,6 +40,7 @@ use crate::{
     desyncs::DesyncFolder,
     limiter::{Over, RoomPlace},
     metrics::Metrics,
+    stands::Stands,
     store::{self, ReadError, RecoveryError, Store, Writer},
 };
 
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Rooms {
     shared: Shared,
+    stands: Stands,
     open: Mutex<Open>,
     closing: watch::Sender<bool>,
     /// Rooms are woken one after the other: it takes the time that executing some turns takes.
@@ -159,6 +161,11 @@ pub(crate) enum ToRoom {
     Leave {
         guest: GuestId,
     },
+    /// Asks for what a slow spectator missed, which has the blocks up to `after`.
+    GoOn {
+        guest: GuestId,
+        after: Height,
+    },
 }
 
 /// What a room says to a connection.
@@ -171,6 +178,8 @@ pub(crate) enum ToGuest {
     CatchUp { match_id: MatchId, after: Height, to: Height, shortcut: Option<Arc<Shortcut>> },
     /// A light spectator is shown the match from now on.
     Watch(Box<Watching>),
+    /// Something was dropped because the guest was too slow: it has to ask for it.
+    Behind,
     /// The room did not let the guest in.
     NotAdmitted(Failure),
     /// The room parts with the guest.
@@ -178,8 +187,10 @@ pub(crate) enum ToGuest {
 }
 
 impl Rooms {
+    #[allow(clippy::too_many_arguments, reason = "all that rooms share, put together in one place")]
     pub(crate) fn new(
         config: Arc<Config>,
+        stands: Stands,
         metrics: Arc<Metrics>,
         store: Store,
         writer: Writer,
@@ -190,6 +201,7 @@ impl Rooms {
         let shared = Shared { config, metrics, store, writer, root, signer, chain_secret };
         Self {
             shared,
+            stands,
             open: Mutex::default(),
             closing: watch::Sender::new(false),
             waking: Semaphore::new(1),
@@ -199,6 +211,11 @@ impl Rooms {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
+    }
+
+    /// The threads for those who watch.
+    pub(crate) const fn stands(&self) -> &Stands {
+        &self.stands
     }
 
     /// Opens a new room for `opener`, which counts for whoever gets the `place`: that is asked for only if the room is not there.
@@ -469,8 +486,10 @@ pub(crate) fn progress(room: &Room) -> (&'static str, Option<&Genesis>, Turn, He
         None if room.genesis().is_some() => ("starting", room.genesis(), Turn::START, Height::GENESIS),
         None => ("lobby", None, Turn::START, Height::GENESIS),
         Some(chain) => {
-            let phase = if chain.sealed().is_some() { "ended" } else { "playing" };
-            (phase, room.genesis(), chain.head().turn, chain.head().height)
+            let (turn, height) = room.watched_to().unwrap_or((Turn::START, Height::GENESIS));
+            // What those who watch do not know yet is in no list.
+            let is_ended = chain.sealed().is_some() && height == chain.head().height;
+            (if is_ended { "ended" } else { "playing" }, room.genesis(), turn, height)
         }
     }
 }

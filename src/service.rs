@@ -18,6 +18,7 @@ use crate::{
     passphrase::Passphrase,
     rooms::{RestoreError, Rooms, Sleeper},
     server_keys::{Generations, LAST_MS, LOG_SIGNED, Moment, ServerKeys, ServerKeysError},
+    stands::Stands,
     store::{self, MatchRecord, ReadError, RecoveryError, Store, StoreError, StoreLock, Writer},
 };
 
@@ -81,8 +82,10 @@ impl Service {
         )
         .map_err(ServiceError::Thread)?;
         let config = Arc::new(config);
+        let stands = Stands::open().map_err(ServiceError::Thread)?;
         let rooms = Arc::new(Rooms::new(
             config,
+            stands,
             metrics,
             store.clone(),
             writer,

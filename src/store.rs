@@ -14,6 +14,7 @@ mod disk;
 mod heads;
 mod keys;
 mod recovery;
+mod watched;
 mod writer;
 
 use std::{

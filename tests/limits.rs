@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use cadastre_client::{Client, Event};
 use cadastre_protocol::{
     ClientMessage, CompareRequest, Context, Conversation, Digest, DisplayName, EnterAs, Failure,
-    GoodbyeReason, Limit, Reaction, RoomName, RoomSpec, ServerMessage, SignedTalk, SignedTransaction, Talk,
-    TalkRefusal, Words,
+    GoodbyeReason, Limit, Reaction, RoomName, RoomSpec, ServerMessage, SignedTalk, SignedTransaction,
+    SpectatorPolicy, Talk, TalkRefusal, Words,
 };
 use support::{
     Scene, Server, boxes, fields, identity,
@@ -68,7 +68,7 @@ async fn one_spectator_too_many_is_refused() {
     third.hear_until(|message| matches!(message, ServerMessage::Conversation { .. })).await;
     table.finish().await;
 
-    let secret = RoomSpec { spectators: false, ..boxes(2, 4) };
+    let secret = RoomSpec { spectators: SpectatorPolicy::Forbidden, ..boxes(2, 4) };
     let mut table = Table::open(&server, "secret", secret).await;
     watching[0].enter("secret", EnterAs::Spectator).await;
     let answer = |message: &ServerMessage| matches!(message, ServerMessage::Failed(_));

@@ -12,7 +12,8 @@ use cadastre_client::{Config, Session};
 use cadastre_protocol::{
     AbsencePolicy, Access, Certificate, ChainSecret, ClientMessage, Clock, Digest, DisplayName,
     DoubleTransactionPolicy, EnterAs, Head, Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, ServerMessage, SignedCertificate, TakebackPolicy, TurnMode, Visibility,
+    RoomSpec, SecretKey, ServerMessage, SignedCertificate, SpectatorPolicy, TakebackPolicy, TurnMode,
+    Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -104,7 +105,7 @@ impl Table {
             mode: TurnMode::Simultaneous,
             turns_max: None,
             deadline_ms: None,
-            spectators: false,
+            spectators: SpectatorPolicy::Forbidden,
             double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,

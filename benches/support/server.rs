@@ -4,7 +4,8 @@ use cadastre_protocol::{
     AbsencePolicy, Access, Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Clock,
     Digest, DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode,
     RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession,
-    SignedCertificate, SignedTransaction, TakebackPolicy, Trust, TurnMode, Visibility, decode_exact, encode,
+    SignedCertificate, SignedTransaction, SpectatorPolicy, TakebackPolicy, Trust, TurnMode, Visibility,
+    decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -163,7 +164,7 @@ fn spec() -> RoomSpec {
         mode: TurnMode::Simultaneous,
         turns_max: None,
         deadline_ms: None,
-        spectators: false,
+        spectators: SpectatorPolicy::Forbidden,
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,

@@ -11,7 +11,7 @@ use std::error::Error;
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
     AbsencePolicy, Access, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
+    RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy, Trust, TurnMode, Visibility,
 };
 
 #[tokio::main]
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             mode: TurnMode::Simultaneous,
             turns_max: Some(20),
             deadline_ms: None,
-            spectators: true,
+            spectators: SpectatorPolicy::AT_ONCE,
             double_transactions: DoubleTransactionPolicy::KeepFirst,
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,

@@ -1,6 +1,6 @@
 //! What a player has said Ready to, and whether a match is that.
 
-use cadastre_protocol::{Genesis, Lobby, RoomSpec, SeatHolder, SpectatorPolicy};
+use cadastre_protocol::{Genesis, Lobby, RoomSpec, SeatHolder};
 use cadastre_simulations::find_rules;
 
 /// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
@@ -34,6 +34,6 @@ fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
         && genesis.visibility == spec.visibility
         && genesis.randomness.mode() == spec.randomness
         && genesis.takebacks == spec.takebacks
-        && matches!(genesis.spectators, SpectatorPolicy::Allowed { .. }) == spec.spectators
+        && genesis.spectators == spec.spectators
         && genesis.parent.is_none()
 }

@@ -632,7 +632,9 @@ impl Session {
 
     /// Begins to take the match up at a later block.
     fn join(&mut self, point: JoinPoint) -> Result<(), SessionError> {
-        if self.following == Following::Blocks || self.caught_up || self.lost {
+        // Whoever only watches may have been too slow for all blocks.
+        let is_late = self.caught_up && self.config.enter_as == EnterAs::Player;
+        if self.following == Following::Blocks || is_late || self.lost {
             return Err(SessionError::Unexpected);
         }
         let follower =
@@ -776,6 +778,9 @@ impl Session {
             return Err(SessionError::Unexpected);
         }
         let is_diverged = follower.is_diverged();
+        // The server tells the open turn again.
+        self.relayed = None;
+        self.unseen.clear();
         self.caught_up = true;
         self.events.push_back(Event::CaughtUp);
         if is_diverged {

@@ -22,6 +22,9 @@ pub const DEADLINE_MS_MAX: u32 = 31 * 24 * 60 * 60 * 1000;
 /// takebacks keeps what it takes to go back so far.
 pub const TAKEBACK_TURNS_MAX: u32 = 16;
 
+/// Most turns that spectators can be behind: what they are not told yet is kept in memory.
+pub const SPECTATOR_DELAY_TURNS_MAX: u16 = 100;
+
 /// How often a seat can propose, consent to or decline takebacks in one turn.
 pub const TAKEBACKS_PER_TURN_MAX: usize = 2;
 
@@ -273,6 +276,19 @@ pub enum SpectatorPolicy {
     },
 }
 
+impl SpectatorPolicy {
+    /// Everybody may watch, and sees each turn as soon as the players do.
+    pub const AT_ONCE: Self = Self::Allowed { delay_turns: 0 };
+
+    /// Is it a delay that this build knows how to keep?
+    pub const fn is_supported(self) -> bool {
+        match self {
+            Self::Forbidden => true,
+            Self::Allowed { delay_turns } => delay_turns <= SPECTATOR_DELAY_TURNS_MAX,
+        }
+    }
+}
+
 /// The match that another goes on from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Parent {
@@ -343,7 +359,7 @@ impl Genesis {
             (self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),
             (self.parent.is_none(), "parent"),
-            (!matches!(self.spectators, SpectatorPolicy::Allowed { delay_turns: 1.. }), "spectator delay"),
+            (self.spectators.is_supported(), "spectator delay"),
         ];
         match modes.iter().find(|(supported, _)| !supported) {
             None => Ok(()),

@@ -62,8 +62,9 @@ pub use evidence::{
 };
 pub use genesis::{
     AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
-    Randomness, RandomnessMode, SeatHolder, SpectatorPolicy, TAKEBACK_TURNS_MAX, TAKEBACKS_PER_TURN_MAX,
-    TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility, may_commit_and_reveal, may_take_back,
+    Randomness, RandomnessMode, SPECTATOR_DELAY_TURNS_MAX, SeatHolder, SpectatorPolicy, TAKEBACK_TURNS_MAX,
+    TAKEBACKS_PER_TURN_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
+    may_commit_and_reveal, may_take_back,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,

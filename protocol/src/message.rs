@@ -10,7 +10,8 @@ use crate::{
     compare::{CompareAnswer, CompareRequest},
     conversation::{LINES_KEPT, Line},
     genesis::{
-        AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, TakebackPolicy, TurnMode, Visibility,
+        AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, SpectatorPolicy, TakebackPolicy,
+        TurnMode, Visibility,
     },
     hash::Digest,
     hash_chain::ChainStart,
@@ -108,8 +109,8 @@ pub struct RoomSpec {
     pub turns_max: Option<u32>,
     /// How long a turn is open; `None` for the server's default.
     pub deadline_ms: Option<u32>,
-    /// May others watch?
-    pub spectators: bool,
+    /// May others watch, and how many turns late?
+    pub spectators: SpectatorPolicy,
     /// What two transactions of one seat for one turn lead to.
     pub double_transactions: DoubleTransactionPolicy,
     /// When the others see a seat's commands.

@@ -368,10 +368,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let chains = option::of((1..65_536_u32, digest(), collection::vec(chain_start(), 8)));
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
-    let spectators = prop_oneof![
-        Just(SpectatorPolicy::Forbidden),
-        any::<u16>().prop_map(|delay_turns| SpectatorPolicy::Allowed { delay_turns }),
-    ];
+    let spectators = spectators();
     let parent = (match_id(), height(), block_hash()).prop_map(|(match_id, height, block)| Parent {
         match_id,
         height,
@@ -572,9 +569,16 @@ fn display_name() -> impl Strategy<Value = DisplayName> {
     "\\PC{1,8}".prop_filter_map("a control character", |name| DisplayName::new(&name))
 }
 
+fn spectators() -> impl Strategy<Value = SpectatorPolicy> {
+    prop_oneof![
+        Just(SpectatorPolicy::Forbidden),
+        any::<u16>().prop_map(|delay_turns| SpectatorPolicy::Allowed { delay_turns }),
+    ]
+}
+
 fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let settings = (option::of(any::<u16>()), turn_mode());
-    let times = (option::of(any::<u32>()), option::of(any::<u32>()), any::<bool>());
+    let times = (option::of(any::<u32>()), option::of(any::<u32>()), spectators());
     let double = sample::select(&[DoubleTransactionPolicy::KeepFirst, DoubleTransactionPolicy::EndMatch]);
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);

@@ -87,6 +87,13 @@ pub enum Input {
         /// As it came.
         talk: SignedTalk,
     },
+    /// A spectator that was too slow to be told everything asks for what comes after a block.
+    GoOn {
+        /// Who.
+        guest: GuestId,
+        /// The last block that it was told.
+        after: Height,
+    },
     /// A guest is gone, for whatever reason.
     Leave {
         /// Who.

@@ -9,6 +9,8 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod curtain;
+mod guests;
 mod heal;
 mod input;
 mod lobby;
@@ -16,6 +18,7 @@ mod playing;
 mod room;
 mod talk;
 
+pub use curtain::withheld;
 pub use heal::COMPARISONS_MAX;
 pub use input::{Event, GuestId, Input, Output, Record, Records, Shown};
 pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Restored, Room};

@@ -3,8 +3,8 @@
 use cadastre_protocol::{
     Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, Genesis, HashChain,
     Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness, RandomnessMode, ReadTransaction, Refusal,
-    RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, SpectatorPolicy, TurnRules, hash,
-    may_commit_and_reveal, may_take_back,
+    RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, TurnRules, hash, may_commit_and_reveal,
+    may_take_back,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
@@ -47,6 +47,7 @@ impl Seats {
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
             && may_take_back(spec.takebacks, spec.randomness)
             && deadline_fits
+            && spec.spectators.is_supported()
             && spec.clock.validate().is_ok()
             && spec.absence.validate().is_ok()
             && spec.absence.abandon_after() <= ABANDON_AFTER_TURNS_MAX;
@@ -153,11 +154,7 @@ impl Seats {
             visibility: self.spec.visibility,
             randomness,
             takebacks: self.spec.takebacks,
-            spectators: if self.spec.spectators {
-                SpectatorPolicy::Allowed { delay_turns: 0 }
-            } else {
-                SpectatorPolicy::Forbidden
-            },
+            spectators: self.spec.spectators,
             parent: None,
             signer: host.signer.clone(),
             created: now,

@@ -7,15 +7,16 @@ use std::{
 
 use cadastre_protocol::{
     AbsenceReason, Admission, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock, ChunkId,
-    CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, GenesisError, HashChain,
-    Height, Line, Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness, ReadBlock,
-    ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet,
+    CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs, GenesisError,
+    HashChain, Height, Line, Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness,
+    ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet,
     ServerMessage, ServerProof, SignedCertificate, SignedTransaction, StateTree, TAKEBACK_TURNS_MAX,
     TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
 };
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
 use crate::{
+    curtain::{Curtain, Withheld},
     heal::Comparisons,
     input::{Event, GuestId, Record, Records, Shown},
     room::{KEYFRAME_TURNS, Restored},
@@ -35,6 +36,8 @@ pub(crate) struct Playing {
     receipts: Vec<(Seat, TxHash, ProvenReceipt)>,
     /// Height of the newest block that is on disk: what others may know.
     pub(crate) committed: Height,
+    /// Before those who watch.
+    pub(crate) curtain: Curtain,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Outstanding>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
@@ -66,6 +69,7 @@ enum Release {
 /// A block that is on its way to the disk, and the state after it.
 #[derive(Debug)]
 struct Made {
+    kind: BlockKind,
     height: Height,
     signer: SignedCertificate,
     tree: StateTree,
@@ -80,6 +84,12 @@ pub(crate) enum Released {
     /// Everybody but the holder of the seat.
     Others(Seat, ServerMessage),
     All(ServerMessage),
+    /// Nobody who watches, or not yet.
+    Players(ServerMessage),
+    /// Those who watch and execute the match.
+    Followers(ServerMessage),
+    /// From now on nothing is withheld from those who watch.
+    CurtainUp,
     Shown(Arc<Shown>),
     Line(Line),
 }
@@ -99,6 +109,7 @@ impl Playing {
         let draft = chain.draft_start(joins, now, element).ok_or(BlockError::Exhausted)?;
         let mut playing = Self {
             open: chain.open_turn(),
+            curtain: Curtain::new(chain.genesis().spectators, (Turn::START, Height::GENESIS), false),
             chain,
             comparisons: Comparisons::new(&game, Height::GENESIS, Attempt::FIRST),
             made: VecDeque::new(),
@@ -119,7 +130,7 @@ impl Playing {
 
     /// Takes up a match from what the store had of it.
     pub(crate) fn restore(restored: Restored, hash_chain: Option<HashChain>) -> Result<Self, GenesisError> {
-        let Restored { chain, game, names, accepted, .. } = restored;
+        let Restored { chain, game, names, accepted, newest, .. } = restored;
         if game.state_root() != chain.head().state_root {
             return Err(GenesisError::StateRoot);
         }
@@ -141,7 +152,13 @@ impl Playing {
             open.accept(admission);
         }
         let committed = chain.head().height;
+        let head = (chain.head().turn, committed);
+        let mut curtain = Curtain::new(chain.genesis().spectators, head, chain.sealed().is_some());
+        for block in newest {
+            curtain.pass(Withheld::stored(block).ok_or(GenesisError::State)?);
+        }
         Ok(Self {
+            curtain,
             comparisons: Comparisons::new(&game, chain.head().height, chain.head().attempt),
             made: VecDeque::new(),
             chain,
@@ -361,15 +378,15 @@ impl Playing {
         let block = draft.finish(executed.state_root);
         let record = record_of(&block);
         let checked = self.chain.check(block)?;
-        let kind = &checked.block().header().kind;
-        let (closes_turn, is_turn) = (kind.closes_turn(), *kind == BlockKind::Turn);
+        let kind = checked.block().header().kind.clone();
+        let (closes_turn, is_turn) = (kind.closes_turn(), kind == BlockKind::Turn);
         self.note(&checked);
         self.chain.append(checked, executed)?;
         if forgets {
             let head = self.chain.head();
             self.comparisons = Comparisons::new(&self.game, head.height, head.attempt);
         }
-        self.make(dirty);
+        self.make(kind, dirty);
         if closes_turn {
             self.open = self.chain.open_turn();
             self.receipts.clear();
@@ -379,8 +396,9 @@ impl Playing {
     }
 
     /// Notes what there will be to show of the new head.
-    fn make(&mut self, dirty: Vec<ChunkId>) {
+    fn make(&mut self, kind: BlockKind, dirty: Vec<ChunkId>) {
         self.made.push_back(Made {
+            kind,
             height: self.chain.head().height,
             signer: self.chain.signer_certificate().clone(),
             tree: self.game.tree().clone(),
@@ -392,7 +410,7 @@ impl Playing {
     /// What there is to show of the head, if it is on disk and this block.
     pub(crate) fn shown(&self, block: ProvenHeader) -> Option<Shown> {
         let head = self.chain.head();
-        (self.committed == head.height && block.hash() == head.block).then(|| Shown {
+        (self.curtain.open().1 == head.height && block.hash() == head.block).then(|| Shown {
             block,
             height: head.height,
             signer: self.chain.signer_certificate().clone(),
@@ -522,16 +540,39 @@ impl Playing {
                 released
             }
             Release::Block { turn, block, made } => {
-                let Made { height, signer, tree, state, dirty } = *made;
+                let Made { kind, height, signer, tree, state, dirty } = *made;
                 self.committed = height;
                 self.comparisons.release(turn, height);
                 let block = ProvenBlock { block, proof };
                 let shown = ProvenHeader::of(&block)
                     .map(|block| Arc::new(Shown { block, height, signer, tree, state, dirty }));
-                std::iter::once(Released::All(ServerMessage::Block(block)))
-                    .chain(shown.ok().map(Released::Shown))
-                    .collect()
+                self.tell_block(Withheld { kind, turn, height, block, shown: shown.ok() })
             }
+        }
+    }
+
+    /// Tells the players of a block, and those who watch of what is withheld from them no longer.
+    fn tell_block(&mut self, block: Withheld) -> Vec<Released> {
+        let message = ServerMessage::Block(block.block.clone());
+        let was_drawn = self.curtain.is_drawn();
+        let told = self.curtain.pass(block).into_iter();
+        if !was_drawn {
+            let shown = told.filter_map(|block| block.shown).map(Released::Shown);
+            return std::iter::once(Released::All(message)).chain(shown).collect();
+        }
+        let watched = told.flat_map(|Withheld { block, shown, .. }| {
+            let followed = Released::Followers(ServerMessage::Block(block));
+            std::iter::once(followed).chain(shown.map(Released::Shown))
+        });
+        let curtain_up = (!self.curtain.is_drawn()).then_some(Released::CurtainUp);
+        std::iter::once(Released::Players(message)).chain(watched).chain(curtain_up).collect()
+    }
+
+    /// The newest block that somebody may know of.
+    pub(crate) const fn known_to(&self, enter_as: EnterAs) -> Height {
+        match enter_as {
+            EnterAs::Player => self.committed,
+            EnterAs::Spectator | EnterAs::Light => self.curtain.open().1,
         }
     }
 

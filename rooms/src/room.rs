@@ -1,17 +1,18 @@
 //! The room: who is in it, and which phase it is in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use cadastre_protocol::{
     Access, BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest,
     Conversation, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height,
-    MatchId, Millis, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, Seat,
-    ServerMessage, ShownPass, SignedCertificate, SignedTalk, SignedTransaction, SpectatorPolicy, TalkPlace,
-    Visit, encode,
+    MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName,
+    RoomSpec, Seat, ServerMessage, ShownPass, SignedCertificate, SignedTalk, SignedTransaction,
+    SpectatorPolicy, TalkPlace, Turn, Visit, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
 
 use crate::{
+    guests::Guests,
     input::{Event, GuestId, Input, Output, Record, Shown},
     lobby::{Joining, Seats},
     playing::{Judged, Playing, Released},
@@ -68,6 +69,8 @@ pub struct Restored {
     pub accepted: Vec<(Millis, SignedTransaction, ProvenReceipt)>,
     /// What was said at the match.
     pub conversation: Conversation,
+    /// The newest block that those who watch may know of, and those after it; none if they may know of all.
+    pub newest: Vec<ProvenBlock>,
 }
 
 /// A place where players meet and one match runs.
@@ -77,7 +80,7 @@ pub struct Room {
     host: Host,
     access: Access,
     phase: Phase,
-    guests: BTreeMap<GuestId, Guest>,
+    guests: Guests,
     talking: Talking,
     outputs: VecDeque<Output>,
     /// The latest time there was.
@@ -91,21 +94,6 @@ enum Phase {
     Playing(Box<Playing>),
     /// The room made a block that it does not accept itself. It stands still rather than fork the chain.
     Broken,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Guest {
-    Player(PublicKey),
-    Spectator(PublicKey),
-    Light(PublicKey),
-}
-
-impl Guest {
-    const fn identity(self) -> PublicKey {
-        match self {
-            Self::Player(identity) | Self::Spectator(identity) | Self::Light(identity) => identity,
-        }
-    }
 }
 
 impl Room {
@@ -165,7 +153,7 @@ impl Room {
     }
 
     fn with_phase(name: RoomName, host: Host, access: Access, phase: Phase) -> Self {
-        let (guests, outputs) = (BTreeMap::new(), VecDeque::new());
+        let (guests, outputs) = (Guests::default(), VecDeque::new());
         let talking = Talking::in_lobby(&host, &name);
         Self { name, host, access, phase, guests, talking, outputs, latest: Millis::default() }
     }
@@ -194,6 +182,7 @@ impl Room {
             Input::Submit { guest, transaction } => self.submit(now, guest, transaction),
             Input::Compare { guest, request } => self.compare(guest, request),
             Input::Say { guest, talk } => self.say(now, guest, talk),
+            Input::GoOn { guest, after } => self.go_on(guest, after),
             Input::Leave { guest } => self.leave(now, guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
@@ -252,6 +241,14 @@ impl Room {
         }
     }
 
+    /// How far those who watch may know that a running match has come.
+    pub fn watched_to(&self) -> Option<(Turn, Height)> {
+        match &self.phase {
+            Phase::Playing(playing) => Some(playing.curtain.open()),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        }
+    }
+
     /// Is the match over, and all of it on disk?
     pub fn is_over(&self) -> bool {
         match &self.phase {
@@ -291,7 +288,7 @@ impl Room {
 
     /// How many players are in the room now.
     pub fn seats_taken(&self) -> usize {
-        self.guests.values().filter(|guest| matches!(guest, Guest::Player(_))).count()
+        self.guests.players_len()
     }
 
     /// Has nobody come yet, or have all gone again, before a match began?
@@ -346,6 +343,11 @@ impl Room {
     /// Tells a guest who has come what there is so far.
     fn greet(&mut self, guest: GuestId) {
         match &self.phase {
+            // Whoever only looks on changes nothing for the others.
+            Phase::Lobby(seats) if self.guests.player(guest).is_none() => {
+                let lobby = ServerMessage::Lobby(seats.lobby(&self.name));
+                self.send(guest, lobby);
+            }
             Phase::Lobby(_) => self.announce_lobby(),
             Phase::Joining(joining) => {
                 let lobby = ServerMessage::Lobby(joining.seats.lobby(&self.name));
@@ -360,7 +362,20 @@ impl Room {
             }
             Phase::Broken => {}
         }
-        self.send(guest, self.talking.so_far());
+        self.tell_talk(guest);
+    }
+
+    /// Tells a guest what was said. Whoever sees the match with a delay hears it when the match is over: it may be of
+    /// what is withheld.
+    fn tell_talk(&mut self, guest: GuestId) {
+        if self.guests.player(guest).is_some() || !self.is_withholding() {
+            self.send(guest, self.talking.so_far());
+        }
+    }
+
+    /// Is a match played of which those who watch do not know all yet?
+    fn is_withholding(&self) -> bool {
+        matches!(&self.phase, Phase::Playing(playing) if playing.curtain.is_drawn())
     }
 
     fn resume(
@@ -371,9 +386,9 @@ impl Room {
         height: Height,
         known: bool,
     ) {
-        let (committed, seated) = match &self.phase {
+        let (known_to_it, seated) = match &self.phase {
             Phase::Playing(playing) => {
-                (playing.committed, playing.chain.genesis().seat_of(identity).is_some())
+                (playing.known_to(enter_as), playing.chain.genesis().seat_of(identity).is_some())
             }
             Phase::Broken => {
                 let reason = GoodbyeReason::RoomClosed;
@@ -391,60 +406,62 @@ impl Room {
             EnterAs::Spectator | EnterAs::Light => self.may_watch(),
         };
         let admitted =
-            admitted.and(if known && height <= committed { Ok(()) } else { Err(Failure::UnknownHead) });
+            admitted.and(if known && height <= known_to_it { Ok(()) } else { Err(Failure::UnknownHead) });
         if let Err(failure) = admitted {
             return self.outputs.push_back(Output::Refuse { guest, failure });
         }
         self.admit(guest, identity, enter_as);
         self.catch_up(guest, height);
-        self.send(guest, self.talking.so_far());
+        self.tell_talk(guest);
         self.show_from(guest, height);
     }
 
     fn show_from(&mut self, guest: GuestId, after: Height) {
-        if self.is_light(guest) {
+        if self.guests.is_light(guest) {
             self.outputs.push_back(Output::Watch { guest, after });
         }
     }
 
-    fn is_light(&self, guest: GuestId) -> bool {
-        matches!(self.guests.get(&guest), Some(Guest::Light(_)))
-    }
-
     /// Puts a connection on the list, and the one that the same player had before off it.
     fn admit(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs) {
-        let entry = match enter_as {
-            EnterAs::Player => Guest::Player(identity),
-            EnterAs::Spectator => Guest::Spectator(identity),
-            EnterAs::Light => Guest::Light(identity),
-        };
-        if let Some(old) = self.guest_of(identity).filter(|_| enter_as == EnterAs::Player) {
-            self.guests.remove(&old);
+        if let Some(old) = self.guests.connection_of(identity).filter(|_| enter_as == EnterAs::Player) {
+            self.guests.remove(old);
             if let Phase::Playing(playing) = &mut self.phase {
                 playing.forget(old);
             }
             self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
         }
-        self.guests.insert(guest, entry);
+        self.guests.insert(guest, enter_as, identity);
     }
 
     fn catch_up(&mut self, guest: GuestId, after: Height) {
         let Phase::Playing(playing) = &self.phase else { return };
-        if self.is_light(guest) {
+        if self.guests.is_light(guest) {
             return;
         }
-        self.outputs.push_back(Output::CatchUp { guest, after, to: playing.committed });
-        let news = playing.news_for(self.seat_of(guest)).into_iter();
+        let is_player = self.guests.player(guest).is_some();
+        let to = playing.known_to(if is_player { EnterAs::Player } else { EnterAs::Spectator });
+        self.outputs.push_back(Output::CatchUp { guest, after, to });
+        if !is_player && playing.curtain.is_drawn() {
+            return;
+        }
+        let news = playing.news_for(self.seat_of_guest(guest)).into_iter();
         self.outputs.extend(news.map(|message| Output::Send { to: guest, message }));
     }
 
+    fn go_on(&mut self, guest: GuestId, after: Height) {
+        if self.guests.get(guest).is_some() {
+            self.catch_up(guest, after);
+            self.tell_talk(guest);
+        }
+    }
+
     fn ready(&mut self, now: Millis, guest: GuestId, ready: bool, chain: Option<ChainStart>) {
-        let (Phase::Lobby(seats), Some(Guest::Player(identity))) = (&mut self.phase, self.guests.get(&guest))
-        else {
+        let (Phase::Lobby(seats), Some(identity)) = (&mut self.phase, self.guests.player(guest)) else {
             // Too late, or not a player: whoever is late learns from the genesis that it has begun.
             return;
         };
-        let changed = seats.set_ready(*identity, ready, chain);
+        let changed = seats.set_ready(identity, ready, chain);
         if seats.all_ready() {
             self.freeze(now);
         } else if changed {
@@ -485,11 +502,8 @@ impl Room {
     fn part_with_silent(&mut self) {
         let Phase::Joining(joining) = &mut self.phase else { return };
         let (genesis, joined) = (joining.chain.genesis(), joining.open.acted());
-        let is_silent = |entry: &Guest| match entry {
-            Guest::Player(identity) => genesis.seat_of(*identity).is_none_or(|seat| !joined.contains(seat)),
-            Guest::Spectator(_) | Guest::Light(_) => false,
-        };
-        for (guest, _) in self.guests.extract_if(.., |_, entry| is_silent(entry)) {
+        let is_silent = |identity| genesis.seat_of(identity).is_none_or(|seat| !joined.contains(seat));
+        for guest in self.guests.part_with(is_silent) {
             self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
         }
         joining.seats.keep(|identity| genesis.seat_of(identity).is_some_and(|seat| joined.contains(seat)));
@@ -498,7 +512,7 @@ impl Room {
 
     fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
         // Whoever was parted with is not mentioned again.
-        let Some(&entry) = self.guests.get(&guest) else { return };
+        let Some(entry) = self.guests.get(guest) else { return };
         let hash = transaction.hash();
         match (self.judge(entry, transaction.clone(), now), &mut self.phase) {
             (Ok(Judged::New(admission)), Phase::Joining(joining)) => {
@@ -522,9 +536,16 @@ impl Room {
 
     /// Refuses in the order of [`Refusal`]'s variants; a player in the lobby holds no seat of any match, and
     /// is told that there is none.
-    fn judge(&self, entry: Guest, transaction: SignedTransaction, now: Millis) -> Result<Judged, Refusal> {
+    fn judge(
+        &self,
+        (enter_as, identity): (EnterAs, PublicKey),
+        transaction: SignedTransaction,
+        now: Millis,
+    ) -> Result<Judged, Refusal> {
         let read = transaction.read().map_err(|_| Refusal::Malformed)?;
-        let Guest::Player(identity) = entry else { return Err(Refusal::NotYourSeat) };
+        if enter_as != EnterAs::Player {
+            return Err(Refusal::NotYourSeat);
+        }
         let genesis = self.genesis().ok_or(Refusal::NoMatch)?;
         if genesis.seat_of(identity) != Some(read.get().seat) {
             return Err(Refusal::NotYourSeat);
@@ -556,25 +577,26 @@ impl Room {
     }
 
     fn compare(&mut self, guest: GuestId, request: CompareRequest) {
-        if !self.guests.contains_key(&guest) {
-            return;
-        }
+        let Some((enter_as, _)) = self.guests.get(guest) else { return };
         let Phase::Playing(playing) = &mut self.phase else {
             return self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown));
         };
-        let is_player = matches!(self.guests.get(&guest), Some(Guest::Player(_)));
+        let is_player = enter_as == EnterAs::Player;
+        if !is_player && playing.curtain.is_drawn() {
+            return self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown));
+        }
         let (answers, incident) = playing.compare((guest, is_player), request);
         if let Some(incident) = incident {
-            let (seat, incident) = (self.seat_of(guest), Box::new(incident));
+            let (seat, incident) = (self.seat_of_guest(guest), Box::new(incident));
             self.outputs.push_back(Output::Observed(Event::Diverged { guest, seat, incident }));
         }
         answers.into_iter().for_each(|answer| self.send(guest, ServerMessage::Compared(answer)));
     }
 
     fn say(&mut self, now: Millis, guest: GuestId, talk: SignedTalk) {
-        let Some(&entry) = self.guests.get(&guest) else { return };
+        let Some((_, identity)) = self.guests.get(guest) else { return };
         let name = talk.hash();
-        match self.talking.judge(talk, entry.identity(), self.may_speak(entry.identity())) {
+        match self.talking.judge(talk, identity, self.may_speak(identity)) {
             Ok(Heard::New(checked)) => {
                 let line = self.talking.say(*checked, now);
                 self.outputs.push_back(Output::Observed(Event::Said));
@@ -608,7 +630,7 @@ impl Room {
         if let Phase::Playing(playing) = &mut self.phase {
             playing.forget(guest);
         }
-        let Some(Guest::Player(identity)) = self.guests.remove(&guest) else { return };
+        let Some((EnterAs::Player, identity)) = self.guests.remove(guest) else { return };
         match &mut self.phase {
             Phase::Lobby(seats) => {
                 seats.rise(identity);
@@ -663,15 +685,29 @@ impl Room {
     fn tell(&mut self, released: Released) {
         match released {
             Released::All(message) => self.tell_all_but(None, message),
+            Released::Players(message) => self.broadcast_to(self.players_but(None), message),
+            Released::Followers(message) => self.broadcast_to(self.guests.followers().collect(), message),
             Released::Shown(shown) => self.outputs.push_back(Output::Show(shown)),
+            Released::CurtainUp => {
+                let message = self.talking.so_far();
+                self.broadcast_to(self.guests.watching().collect(), message);
+            }
+            Released::Others(seat, message) if self.is_withholding() => {
+                self.broadcast_to(self.players_but(Some(seat)), message);
+            }
             Released::Others(seat, message) => self.tell_all_but(Some(seat), message),
             Released::Line(line) => {
+                let is_withholding = self.is_withholding();
                 let message = self.talking.tell(line);
+                if is_withholding {
+                    return self.broadcast_to(self.players_but(None), message);
+                }
                 self.broadcast(message);
             }
             Released::Seat(seat, message) => {
-                let holder = self.guests.keys().find(|guest| self.seat_of(**guest) == Some(seat));
-                if let Some(&guest) = holder {
+                let is_holder = |(_, identity): &(_, PublicKey)| self.seat_of(*identity) == Some(seat);
+                let holder = self.guests.players().find(is_holder);
+                if let Some((guest, _)) = holder {
                     self.send(guest, message);
                 }
             }
@@ -680,12 +716,13 @@ impl Room {
 
     /// Tells everybody who follows the match, but for the holder of a seat. Light spectators are shown it instead.
     fn tell_all_but(&mut self, seat: Option<Seat>, message: ServerMessage) {
-        let follows =
-            |guest: &&GuestId| !self.is_light(**guest) && (seat.is_none() || self.seat_of(**guest) != seat);
-        let to: Vec<_> = self.guests.keys().filter(follows).copied().collect();
-        if !to.is_empty() {
-            self.outputs.push_back(Output::Broadcast { to, message });
-        }
+        let to = self.players_but(seat).into_iter().chain(self.guests.followers());
+        self.broadcast_to(to.collect(), message);
+    }
+
+    fn players_but(&self, seat: Option<Seat>) -> Vec<GuestId> {
+        let others = self.guests.players().filter(|(_, of)| seat.is_none() || self.seat_of(*of) != seat);
+        others.map(|(guest, _)| guest).collect()
     }
 
     fn announce_lobby(&mut self) {
@@ -700,7 +737,10 @@ impl Room {
     }
 
     fn broadcast(&mut self, message: ServerMessage) {
-        let to: Vec<_> = self.guests.keys().copied().collect();
+        self.broadcast_to(self.guests.all().collect(), message);
+    }
+
+    fn broadcast_to(&mut self, to: Vec<GuestId>, message: ServerMessage) {
         if !to.is_empty() {
             self.outputs.push_back(Output::Broadcast { to, message });
         }
@@ -708,27 +748,25 @@ impl Room {
 
     fn may_watch(&self) -> Result<(), Failure> {
         let allowed = match &self.phase {
-            Phase::Lobby(seats) => seats.spec().spectators,
-            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => self
-                .genesis()
-                .is_some_and(|genesis| matches!(genesis.spectators, SpectatorPolicy::Allowed { .. })),
+            Phase::Lobby(seats) => Some(seats.spec().spectators),
+            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => {
+                self.genesis().map(|genesis| genesis.spectators)
+            }
         };
-        let watching = self.guests.values().filter(|guest| !matches!(guest, Guest::Player(_))).count();
-        if allowed && watching < self.host.spectators_max { Ok(()) } else { Err(Failure::NoSpectators) }
-    }
-
-    fn seat_of(&self, guest: GuestId) -> Option<Seat> {
-        match self.guests.get(&guest)? {
-            Guest::Player(identity) => self.genesis()?.seat_of(*identity),
-            Guest::Spectator(_) | Guest::Light(_) => None,
+        let allowed = matches!(allowed, Some(SpectatorPolicy::Allowed { .. }));
+        if allowed && self.guests.watching_len() < self.host.spectators_max {
+            Ok(())
+        } else {
+            Err(Failure::NoSpectators)
         }
     }
 
-    fn guest_of(&self, identity: PublicKey) -> Option<GuestId> {
-        self.guests.iter().find_map(|(guest, entry)| match entry {
-            Guest::Player(of) if *of == identity => Some(*guest),
-            Guest::Player(_) | Guest::Spectator(_) | Guest::Light(_) => None,
-        })
+    fn seat_of(&self, player: PublicKey) -> Option<Seat> {
+        self.genesis()?.seat_of(player)
+    }
+
+    fn seat_of_guest(&self, guest: GuestId) -> Option<Seat> {
+        self.seat_of(self.guests.player(guest)?)
     }
 
     /// Names the match, if there is one.

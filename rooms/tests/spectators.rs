@@ -4,7 +4,7 @@
 
 mod support;
 
-use cadastre_protocol::{EnterAs, Failure, Height, Refusal, RoomSpec, ServerMessage};
+use cadastre_protocol::{EnterAs, Failure, Height, Refusal, RoomSpec, ServerMessage, SpectatorPolicy};
 use support::{SPECTATORS_MAX, Shell, Told, edge, kind, seat, spec};
 
 #[test]
@@ -60,7 +60,7 @@ fn there_are_no_more_spectators_than_the_limit() {
 
 #[test]
 fn a_room_may_have_no_spectators_at_all() {
-    let closed = RoomSpec { spectators: false, ..spec(2) };
+    let closed = RoomSpec { spectators: SpectatorPolicy::Forbidden, ..spec(2) };
     let refused = [Told::NotAdmitted(Failure::NoSpectators)];
     for mut shell in [Shell::open(closed.clone()), Shell::joining(closed.clone()), Shell::playing(closed)] {
         let watcher = shell.watch(0);

@@ -2,22 +2,17 @@
 
 use std::{
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{ExitCode, Stdio},
+    path::PathBuf,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
-use cadastre_client::{Client, Config, Event, ServerUrl};
-use cadastre_protocol::{AbsencePolicy, BlockKind, EnterAs, Head, MatchId, PublicKey, RoomSpec, Trust};
+use cadastre_client::{Client, Config, Event};
+use cadastre_protocol::{AbsencePolicy, BlockKind, EnterAs, Head, MatchId, RoomSpec};
 use cadastre_replay::Replay;
 use clap::Args;
 use serde_json::json;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-    sync::mpsc,
-    task::JoinSet,
-};
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     CliError, Ending, audit,
@@ -27,6 +22,7 @@ use super::{
     export,
     output::Output,
     room::{DoubleTransactions, GameArgs, RandomnessArg, VisibilityArg},
+    server_process::{Scratch, ServerProcess},
 };
 
 /// Tiles a side of the demo's city.
@@ -60,7 +56,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
          the server, checked again by everybody, and on disk before anybody hears of it.\n",
         args.players
     ));
-    let mut process = ServerProcess::start(&folder.0, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    let mut process = ServerProcess::start(&folder.0, None, SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     let (listen, root) = (process.listen, process.root);
     output.say(&format!(" server     listens on ws://{listen}"));
     output.say(&format!("            root key {root}, which all clients pin"));
@@ -71,6 +67,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         mode: None,
         deadline: None,
         no_spectators: false,
+        spectator_delay: 0,
         double_transactions: DoubleTransactions::KeepFirst,
         visibility: VisibilityArg::Held,
         randomness: RandomnessArg::None,
@@ -80,9 +77,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         forfeit_after: None,
         shrink_to: None,
     };
-    let url =
-        ServerUrl::parse(&format!("ws://{listen}")).map_err(|error| CliError::failed(error.to_string()))?;
-    let server = Server { url, trust: Trust::Pinned(root) };
+    let server = process.server()?;
     let (mut clients, mut reports) =
         join(&server, args.players, &game.spec(args.players, Some(turns))?, output)?;
 
@@ -108,7 +103,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
                 "            the server (process {pid}) is killed with SIGKILL, in the middle of turn {}",
                 tour.turn + 1
             ));
-            process = ServerProcess::start(&folder.0, listen).await?;
+            process = ServerProcess::start(&folder.0, None, listen).await?;
             output.say("            it is started again on the same data folder, and told nothing else");
         }
     }
@@ -292,69 +287,5 @@ impl Tour {
             let result = json!({ "who": name, "turn": head.turn.get(), "height": head.height.get(), "head": head.block.to_string() });
             self.output.result(&result, || format!(" {name:<9}  head  {}", head.block));
         }
-    }
-}
-
-/// A server in a process of its own, as an operator would run it.
-struct ServerProcess {
-    child: Child,
-    listen: SocketAddr,
-    root: PublicKey,
-}
-
-impl ServerProcess {
-    async fn start(data: &Path, listen: SocketAddr) -> Result<Self, CliError> {
-        let failed = |why: String| CliError::failed(format!("the server does not start: {why}"));
-        let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-        let mut child = Command::new(program)
-            .args(["--json", "--log", "error", "serve", "--listen", &listen.to_string(), "--data"])
-            .arg(data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let stdout = child.stdout.take().ok_or_else(|| failed("no output".into()))?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line).await.map_err(|error| failed(error.to_string()))?;
-        let started: serde_json::Value =
-            serde_json::from_str(&line).map_err(|_| failed("see above".into()))?;
-        let listen = started["listen"].as_str().and_then(|text| text.parse().ok());
-        let root = started["root_key"].as_str().and_then(PublicKey::from_hex);
-        match (listen, root) {
-            (Some(listen), Some(root)) => Ok(Self { child, listen, root }),
-            _ => Err(failed(line)),
-        }
-    }
-
-    /// Ends it at once, and gives its number.
-    async fn kill(&mut self) -> Result<u32, CliError> {
-        let pid = self.child.id().unwrap_or_default();
-        self.child
-            .kill()
-            .await
-            .map_err(|error| CliError::failed(format!("cannot kill the server: {error}")))?;
-        Ok(pid)
-    }
-}
-
-/// A folder that goes away with its owner.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new() -> Result<Self, CliError> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|_| CliError::failed("the system gives no random bytes"))?;
-        let path = std::env::temp_dir().join(format!("cadastre-demo-{:016x}", u64::from_le_bytes(random)));
-        std::fs::create_dir(&path)
-            .map_err(|error| CliError::failed(format!("cannot make {}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What is left behind lies in the folder for temporary files.
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -5,7 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use cadastre_client::create_room;
 use cadastre_protocol::{
     AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, Door, DoubleTransactionPolicy, RANDOM_TURNS_MAX,
-    RandomnessMode, RoomSpec, TakebackPolicy, TurnMode, Visibility, may_commit_and_reveal, may_take_back,
+    RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SpectatorPolicy, TakebackPolicy, TurnMode,
+    Visibility, may_commit_and_reveal, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -105,6 +106,10 @@ pub(super) struct GameArgs {
     /// Lets nobody watch.
     #[arg(long)]
     pub(super) no_spectators: bool,
+    /// Shows each turn to those who watch only when so many further ones were played, or the match is over.
+    #[arg(long, value_name = "TURNS", default_value_t = 0, conflicts_with = "no_spectators")]
+    #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(SPECTATOR_DELAY_TURNS_MAX)))]
+    pub(super) spectator_delay: u16,
     /// What two transactions of one seat for one turn lead to. Both are kept as evidence in any case.
     #[arg(long, value_name = "POLICY", default_value = "keep-first")]
     pub(super) double_transactions: DoubleTransactions,
@@ -198,7 +203,11 @@ impl GameArgs {
             mode,
             turns_max: turns,
             deadline_ms: self.deadline.or_else(|| self.bank.map(|_| DEADLINE_MS_MAX)),
-            spectators: !self.no_spectators,
+            spectators: if self.no_spectators {
+                SpectatorPolicy::Forbidden
+            } else {
+                SpectatorPolicy::Allowed { delay_turns: self.spectator_delay }
+            },
             double_transactions: self.double_transactions.into(),
             visibility: match self.visibility {
                 VisibilityArg::Held => Visibility::Held,

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CliError, Ending, describe, output::Output, passphrase};
+use super::{CliError, Ending, describe, output::Output, passphrase, raise_open_files};
 use crate::{Service, ServiceError, config::Config, key_file::KeyFileError, server_keys::ServerKeysError};
 
 #[derive(Debug, Args)]
@@ -39,6 +39,7 @@ pub(super) async fn serve(args: ServeArgs, passphrase_fd: Option<u32>, output: O
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let passphrase = passphrase(passphrase_fd)?;
+    raise_open_files();
     let service = Service::start(config, passphrase.as_ref()).await.map_err(|error| not_started(&error))?;
     let (listen, root, log) = (service.listen(), service.root(), service.log_key());
     let started = json!({

@@ -4,14 +4,17 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Height, Limit, Limits,
-    MESSAGE_BYTES_MAX, MatchId, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
+    MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
     ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
 };
 use cadastre_rooms::GuestId;
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
@@ -92,11 +95,30 @@ pub(super) async fn run(upgrade: Upgrade, edge: Arc<Edge>, connection: u64) {
     drop(place);
     let identity = session.identity.public();
     let span = info_span!("player", identity = %identity, session = %session.session);
-    let client = Client::new(socket, session, edge, address, connection);
-    let ended = Box::pin(client.run()).instrument(span.clone()).await;
+    let client = Box::new(Client::new(socket, session, edge.clone(), address, connection));
+    let ended = Box::pin(attend(client, &edge)).instrument(span.clone()).await;
     let _entered = span.entered();
     metrics.count_closed(ended.reason());
     debug!(reason = ended.reason(), "connection ended");
+}
+
+/// Serves a client to the end of its connection: on other threads for as long as it watches.
+async fn attend(mut client: Box<Client>, edge: &Edge) -> Ended {
+    if let Err(ended) = client.welcome().await {
+        return client.part(ended).await;
+    }
+    loop {
+        let served = if client.is_watching() {
+            edge.rooms.stands().run(client.serve()).await
+        } else {
+            Some(client.serve().await)
+        };
+        match served {
+            Some(Ok(moves)) => client = moves,
+            Some(Err(ended)) => return ended,
+            None => return Ended::Gone,
+        }
+    }
 }
 
 /// The server's side of the handshake. The error is for the log: the peer sees none of it. Notes when the peer
@@ -200,6 +222,7 @@ struct Client {
     socket: Socket,
     session: ServerSession,
     edge: Arc<Edge>,
+    notices: watch::Receiver<Option<Notice>>,
     address: Address,
     login: Option<LoginPlace>,
     guest: GuestId,
@@ -219,6 +242,9 @@ struct Client {
 /// The client is in a room, or has asked to be.
 struct Membership {
     inputs: mpsc::Sender<ToRoom>,
+    enter_as: EnterAs,
+    /// The last block that was sent.
+    told: Height,
     inbox: Inbox,
     /// Of a light spectator.
     watching: Option<Box<Watching>>,
@@ -246,6 +272,7 @@ impl Client {
         Self {
             socket,
             session: ServerSession { sealer, opener, identity, session: name },
+            notices: edge.notices.clone(),
             edge,
             address,
             login: None,
@@ -261,11 +288,21 @@ impl Client {
         }
     }
 
-    async fn run(mut self) -> Ended {
-        let ended = match self.serve().await {
-            Ok(never) => match never {},
-            Err(ended) => ended,
-        };
+    /// Serves the client until it begins to watch, or ceases to, or its connection ends.
+    async fn serve(mut self: Box<Self>) -> Result<Box<Self>, Ended> {
+        match self.converse().await {
+            Ok(()) => Ok(self),
+            Err(ended) => Err(self.part(ended).await),
+        }
+    }
+
+    /// Is it in a room as one who watches, or has asked to be?
+    fn is_watching(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.enter_as != EnterAs::Player)
+    }
+
+    /// Ends the connection.
+    async fn part(mut self: Box<Self>, ended: Ended) -> Ended {
         if let Some(room) = &self.room {
             // A room that is gone needs no farewell.
             let _ = room.inputs.send(ToRoom::Leave { guest: self.guest }).await;
@@ -290,7 +327,7 @@ impl Client {
         ended
     }
 
-    async fn serve(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn welcome(&mut self) -> Result<(), Ended> {
         let heartbeat_ms = self.edge.rooms.shared().config.limits.heartbeat_ms;
         let accept = ServerMessage::Accept {
             session: self.session.session,
@@ -303,16 +340,22 @@ impl Client {
         self.send(&Outgoing::new(&accept)).await?;
         let identity = self.session.identity.public();
         self.login = Some(self.edge.limiter.login(identity).map_err(Ended::Limited)?);
+        self.notices.mark_changed();
+        Ok(())
+    }
+
+    /// Does what the client and its room say, until it begins to watch or ceases to.
+    async fn converse(&mut self) -> Result<(), Ended> {
+        let was_watching = self.is_watching();
+        let heartbeat_ms = self.edge.rooms.shared().config.limits.heartbeat_ms;
         let silence = Duration::from_millis(u64::from(heartbeat_ms)) * 3;
         let mut closing = self.edge.closing.clone();
-        let mut notices = self.edge.notices.clone();
-        notices.mark_changed();
-        loop {
+        while self.is_watching() == was_watching {
             tokio::select! {
                 biased;
                 // Before the farewell that it may announce.
-                Ok(()) = notices.changed() => {
-                    let notice = notices.borrow_and_update().clone();
+                Ok(()) = self.notices.changed() => {
+                    let notice = self.notices.borrow_and_update().clone();
                     if let Some(notice) = notice {
                         self.send(&Outgoing::new(&ServerMessage::Notice(notice))).await?;
                     }
@@ -342,6 +385,7 @@ impl Client {
                 }
             }
         }
+        Ok(())
     }
 
     async fn receive(&mut self, record: Vec<u8>) -> Result<(), Ended> {
@@ -392,7 +436,7 @@ impl Client {
                 let handle = self.edge.rooms.find(&room).await;
                 let (guest, shown) = (self.guest, self.shown(pass));
                 let enter = |outbox| ToRoom::Enter { guest, outbox, identity, enter_as, name, shown };
-                self.enter(handle, Failure::NoSuchRoom, enter).await
+                self.enter(handle, Failure::NoSuchRoom, enter_as, enter).await
             }
             ClientMessage::Resume { match_id, enter_as, height, block, pass } => {
                 let handle = self.edge.rooms.find_match(match_id).await;
@@ -403,7 +447,7 @@ impl Client {
                 let (guest, shown) = (self.guest, self.shown(pass));
                 let resume =
                     |outbox| ToRoom::Resume { guest, outbox, identity, enter_as, height, block, shown };
-                self.enter(handle, Failure::NoSuchMatch, resume).await
+                self.enter(handle, Failure::NoSuchMatch, enter_as, resume).await
             }
             ClientMessage::Ready { ready, chain } => {
                 self.say(ToRoom::Ready { guest: self.guest, ready, chain }).await
@@ -444,6 +488,7 @@ impl Client {
         &mut self,
         handle: Option<RoomHandle>,
         missing: Failure,
+        enter_as: EnterAs,
         message: impl FnOnce(Outbox) -> ToRoom,
     ) -> Result<(), Ended> {
         self.check_serving()?;
@@ -451,8 +496,8 @@ impl Client {
         if self.room.is_some() {
             return self.fail(Failure::WrongState).await;
         }
-        let (outbox, inbox) = outbox(&self.edge.rooms.shared().config.limits, self.following);
-        self.room = Some(Membership { inputs, inbox, watching: None });
+        let (outbox, inbox) = outbox(&self.edge.rooms.shared().config.limits, enter_as, self.following);
+        self.room = Some(Membership { inputs, enter_as, told: Height::GENESIS, inbox, watching: None });
         self.say(message(outbox)).await
     }
 
@@ -514,13 +559,28 @@ impl Client {
 
     async fn tell(&mut self, message: ToGuest) -> Result<(), Ended> {
         match message {
-            ToGuest::Message(message) => self.send(&message).await,
+            ToGuest::Message(message) => {
+                self.send(&message).await?;
+                if let Some(room) = self.room.as_mut().filter(|_| message.is_block()) {
+                    room.told = room.told.next().unwrap_or(room.told);
+                }
+                Ok(())
+            }
             ToGuest::CatchUp { match_id, after, to, shortcut } => {
                 let after = match shortcut {
                     Some(shortcut) => self.send_shortcut(after, &shortcut).await?,
                     None => after,
                 };
-                self.send_blocks(match_id, after, to).await
+                self.send_blocks(match_id, after, to).await?;
+                if let Some(room) = &mut self.room {
+                    room.told = to;
+                }
+                Ok(())
+            }
+            ToGuest::Behind => {
+                self.edge.rooms.shared().metrics.followers_skipped.inc();
+                let after = self.room.as_ref().map_or(Height::GENESIS, |room| room.told);
+                self.say(ToRoom::GoOn { guest: self.guest, after }).await
             }
             ToGuest::Watch(mut watching) => {
                 watching.look_at(self.viewport.clone());

@@ -44,6 +44,7 @@ impl Sleeper {
         let header: Header = decode_exact(&block.header)?;
         let enough = (u64::from(turns.deadline_ms) / 2).max(sleep_ms);
         let is_early = |until: &Millis| now.after(enough) <= *until && header.server_time <= now;
+        let watched = store.watched_to(match_id, &genesis, mark)?;
         Ok(header.deadline.filter(is_early).filter(|_| is_plain).map(|until| {
             let info = RoomInfo {
                 room: record.room.to_string(),
@@ -53,8 +54,8 @@ impl Sleeper {
                 seats: genesis.seat_count(),
                 taken: 0,
                 spectators: 0,
-                turn: header.turn.get(),
-                height: header.height.get(),
+                turn: watched.as_ref().map_or(0, |watched| watched.turn.get()),
+                height: watched.as_ref().map_or(0, |watched| watched.height.get()),
                 access: record.access.door.word(),
                 listed: record.access.listed,
             };

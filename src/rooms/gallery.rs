@@ -1,6 +1,7 @@
 //! What light spectators are shown. Each block is encoded once, and compressed once, for all who watch the same
 //! chunks, by the first of them who wants it. Nothing is queued for anybody: whoever falls behind the last few
-//! blocks goes on with the newest, and all of its chunks.
+//! blocks goes on with the newest, and all of its chunks. The room only says what is the newest; to wake all who watch
+//! is the work of their own threads.
 
 use std::{
     collections::BTreeMap,
@@ -9,7 +10,10 @@ use std::{
 
 use cadastre_protocol::{ChunkId, Digest, Height};
 use cadastre_rooms::Shown;
-use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio::sync::{
+    broadcast::{self, error::RecvError, error::TryRecvError},
+    watch,
+};
 
 use super::{Outgoing, places::Places};
 use crate::store::ReadError;
@@ -23,7 +27,8 @@ pub(crate) type Viewport = Option<Arc<[ChunkId]>>;
 /// The newest blocks of a match.
 #[derive(Debug)]
 pub(crate) struct Gallery {
-    newest: Mutex<Option<Arc<Exhibit>>>,
+    newest: watch::Sender<Option<Arc<Exhibit>>>,
+    /// Those that were passed on.
     sender: broadcast::Sender<Arc<Exhibit>>,
 }
 
@@ -54,29 +59,37 @@ pub(crate) struct Watching {
 
 impl Gallery {
     pub(super) fn new() -> Self {
-        Self { newest: Mutex::new(None), sender: broadcast::channel(BLOCKS_KEPT).0 }
+        Self { newest: watch::Sender::new(None), sender: broadcast::channel(BLOCKS_KEPT).0 }
+    }
+
+    /// Passes on whatever is shown to all who watch, for as long as the gallery is there.
+    pub(super) fn curate(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut newest, sender) = (self.newest.subscribe(), self.sender.clone());
+        async move {
+            while newest.changed().await.is_ok() {
+                pass_on(&mut newest, &sender);
+            }
+        }
     }
 
     /// Was nothing shown yet?
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.newest).is_none()
+        self.newest.borrow().is_none()
     }
 
     /// Shows a block to all who watch.
     pub(super) fn show(&self, shown: Arc<Shown>, places: Arc<Places>) {
-        let exhibit = Arc::new(Exhibit { shown, places, made: Mutex::default() });
-        *lock(&self.newest) = Some(exhibit.clone());
-        // Nobody has to be there.
-        let _ = self.sender.send(exhibit);
+        let exhibit = Exhibit { shown, places, made: Mutex::default() };
+        self.newest.send_replace(Some(Arc::new(exhibit)));
     }
 
     /// Somebody who has the block at `head` begins to watch.
     pub(super) fn watch(self: &Arc<Self>, head: Height) -> Watching {
-        let newest = lock(&self.newest);
         Watching {
             gallery: self.clone(),
+            // Before the newest, so that no block comes between them.
             receiver: self.sender.subscribe(),
-            first: newest.clone(),
+            first: self.newest.borrow().clone(),
             head,
             viewport: None,
             has_chunks: false,
@@ -90,7 +103,7 @@ impl Watching {
         if self.viewport != viewport {
             self.viewport = viewport;
             self.has_chunks = false;
-            self.first = lock(&self.gallery.newest).clone();
+            self.first = self.gallery.newest.borrow().clone();
         }
     }
 
@@ -176,6 +189,14 @@ impl Exhibit {
     }
 }
 
+/// Passes on the newest block. Those before it that nobody has passed on yet are left out, as for anybody who is slow.
+fn pass_on(newest: &mut watch::Receiver<Option<Arc<Exhibit>>>, sender: &broadcast::Sender<Arc<Exhibit>>) {
+    if let Some(exhibit) = newest.borrow_and_update().clone() {
+        // Nobody has to be there.
+        let _ = sender.send(exhibit);
+    }
+}
+
 /// What is in there is right also if somebody panicked over it: it is changed in one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -206,7 +227,7 @@ mod tests {
         for height in 1..=100 {
             let shown = shown(height);
             blocks.push(Arc::downgrade(&shown));
-            gallery.show(shown, places.clone());
+            show(&gallery, shown, &places);
             let mut told: Vec<Outgoing> = Vec::new();
             for watching in &mut watching[5..] {
                 let (exhibit, skipped) = watching.next().now_or_never().expect("a block is there");
@@ -236,11 +257,11 @@ mod tests {
         let store = Store::open(&lock, &folder.path().join("store")).unwrap();
         let places = Arc::new(Places::new(store, MatchId::new(Digest::ZERO)));
         let gallery = Arc::new(Gallery::new());
-        gallery.show(shown(1), places.clone());
+        show(&gallery, shown(1), &places);
         let mut watching = gallery.watch(Height::GENESIS);
         let (first, _) = watching.next().now_or_never().unwrap();
         let whole = watching.messages(&first).unwrap();
-        gallery.show(shown(2), places.clone());
+        show(&gallery, shown(2), &places);
         let (second, _) = watching.next().now_or_never().unwrap();
         let changes = watching.messages(&second).unwrap();
         assert!(changes[0].plain_len() < whole[0].plain_len());
@@ -251,6 +272,12 @@ mod tests {
         assert!(part[0].plain_len() < whole[0].plain_len());
         watching.look_at(Some([ChunkId::new(1)].into()));
         assert!(watching.next().now_or_never().is_none(), "it is looked at already");
+    }
+
+    /// Shows a block, and passes it on at once.
+    fn show(gallery: &Gallery, shown: Arc<Shown>, places: &Arc<Places>) {
+        gallery.show(shown, places.clone());
+        pass_on(&mut gallery.newest.subscribe(), &gallery.sender);
     }
 
     /// A block that changes one of two chunks.

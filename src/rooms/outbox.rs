@@ -1,30 +1,43 @@
 //! What waits to be sent on one connection, bounded in messages and in bytes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
-use cadastre_protocol::Following;
+use cadastre_protocol::{EnterAs, Following};
 use tokio::sync::mpsc;
 
 use super::ToGuest;
 use crate::config::Limits;
 
-/// A queue for one connection, whose client wants to be told like this of what it missed.
-pub(crate) fn outbox(limits: &Limits, following: Following) -> (Outbox, Inbox) {
+/// A queue for one connection, on which somebody enters as this, and wants to be told like this of what it missed.
+pub(crate) fn outbox(limits: &Limits, enter_as: EnterAs, following: Following) -> (Outbox, Inbox) {
     let (sender, receiver) = mpsc::channel(limits.queue_messages_max);
-    let bytes = Arc::new(AtomicUsize::new(0));
-    let outbox = Outbox { sender, bytes: bytes.clone(), bytes_max: limits.queue_bytes_max, following };
-    (outbox, Inbox { receiver, bytes })
+    let state = Arc::new(State::default());
+    let bytes_max = limits.queue_bytes_max;
+    let outbox = Outbox { sender, state: state.clone(), bytes_max, enter_as, following };
+    (outbox, Inbox { receiver, state, kept: VecDeque::new() })
+}
+
+/// What both ends know of a queue.
+#[derive(Debug, Default)]
+struct State {
+    bytes: AtomicUsize,
+    /// What can be told again is dropped, until the client asks for it.
+    is_behind: AtomicBool,
 }
 
 /// The room's end of a queue.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     sender: mpsc::Sender<ToGuest>,
-    bytes: Arc<AtomicUsize>,
+    state: Arc<State>,
     bytes_max: usize,
+    enter_as: EnterAs,
     following: Following,
 }
 
@@ -32,7 +45,9 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 pub(crate) struct Inbox {
     receiver: mpsc::Receiver<ToGuest>,
-    bytes: Arc<AtomicUsize>,
+    state: Arc<State>,
+    /// What waited among that which was dropped.
+    kept: VecDeque<ToGuest>,
 }
 
 /// Why nothing more is queued.
@@ -50,6 +65,28 @@ impl Outbox {
         self.following
     }
 
+    /// Is it the queue of somebody who executes a match, and plays no part in it?
+    pub(crate) fn is_followers(&self) -> bool {
+        self.enter_as == EnterAs::Spectator
+    }
+
+    /// The client is too slow: what can be told again is dropped, also of what waits already. It asks for it when it
+    /// reads again.
+    pub(crate) fn fall_behind(&self) {
+        self.state.is_behind.store(true, Ordering::Release);
+        // For a connection that has sent all that waited meanwhile; another one finds out by what waits.
+        let _ = self.try_send(ToGuest::Behind);
+    }
+
+    /// The client has asked for what it missed.
+    pub(crate) fn go_on(&self) {
+        self.state.is_behind.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state.is_behind.load(Ordering::Acquire)
+    }
+
     /// Queues something. Only the room that has this end adds to what waits.
     ///
     /// # Errors
@@ -57,10 +94,10 @@ impl Outbox {
     /// Nothing was queued.
     pub(crate) fn try_send(&self, message: ToGuest) -> Result<(), Unsent> {
         let size = message.size();
-        if self.bytes.load(Ordering::Relaxed) + size > self.bytes_max {
+        if self.state.bytes.load(Ordering::Relaxed) + size > self.bytes_max {
             return Err(Unsent::Full("queue_bytes_max"));
         }
-        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.state.bytes.fetch_add(size, Ordering::Relaxed);
         self.sender.try_send(message).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => Unsent::Full("queue_messages_max"),
             mpsc::error::TrySendError::Closed(_) => Unsent::Gone,
@@ -69,11 +106,31 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// The next message; `None` when the room closed the queue.
+    /// The next message; `None` when the room closed the queue. When the client fell behind, what can be told again is
+    /// dropped, and [`ToGuest::Behind`] comes after the rest.
     pub(crate) async fn recv(&mut self) -> Option<ToGuest> {
+        if let Some(kept) = self.kept.pop_front() {
+            return Some(kept);
+        }
         let message = self.receiver.recv().await?;
-        self.bytes.fetch_sub(message.size(), Ordering::Relaxed);
-        Some(message)
+        self.take(&message);
+        if !self.state.is_behind.load(Ordering::Acquire) {
+            return Some(message);
+        }
+        let mut next = Some(message);
+        while let Some(message) = next {
+            if !message.can_be_told_again() && !matches!(message, ToGuest::Behind) {
+                self.kept.push_back(message);
+            }
+            next = self.receiver.try_recv().ok();
+            next.iter().for_each(|message| self.take(message));
+        }
+        self.kept.push_back(ToGuest::Behind);
+        self.kept.pop_front()
+    }
+
+    fn take(&self, message: &ToGuest) {
+        self.state.bytes.fetch_sub(message.size(), Ordering::Relaxed);
     }
 }
 
@@ -82,14 +139,27 @@ impl ToGuest {
     fn size(&self) -> usize {
         match self {
             Self::Message(message) => message.plain_len(),
-            Self::CatchUp { .. } | Self::Watch(_) | Self::NotAdmitted(_) | Self::Dismissed(_) => 0,
+            Self::CatchUp { .. }
+            | Self::Watch(_)
+            | Self::Behind
+            | Self::NotAdmitted(_)
+            | Self::Dismissed(_) => 0,
+        }
+    }
+
+    /// Is it told to a guest that asks for what it missed?
+    pub(crate) fn can_be_told_again(&self) -> bool {
+        match self {
+            Self::Message(message) => message.can_be_told_again(),
+            Self::CatchUp { .. } => true,
+            Self::Watch(_) | Self::Behind | Self::NotAdmitted(_) | Self::Dismissed(_) => false,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use cadastre_protocol::{ServerMessage, encode};
+    use cadastre_protocol::{Digest, Height, MatchId, ServerMessage, encode};
 
     use super::*;
     use crate::rooms::Outgoing;
@@ -102,7 +172,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_are_bounded_and_free_again_once_they_are_sent() {
         let limits = Limits { queue_bytes_max: 100, ..Limits::default() };
-        let (outbox, mut inbox) = outbox(&limits, Following::Blocks);
+        let (outbox, mut inbox) = outbox(&limits, EnterAs::Player, Following::Blocks);
         assert_eq!([outbox.try_send(message(60)), outbox.try_send(message(40))], [Ok(()), Ok(())]);
         assert_eq!(outbox.try_send(message(20)), Err(Unsent::Full("queue_bytes_max")));
         assert!(matches!(inbox.recv().await, Some(ToGuest::Message(message)) if message.plain_len() == 60));
@@ -112,9 +182,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_falls_behind_is_told_what_is_told_only_once_and_asks_for_the_rest() {
+        let limits = Limits { queue_messages_max: 4, ..Limits::default() };
+        let (outbox, mut inbox) = outbox(&limits, EnterAs::Spectator, Following::Snapshot);
+        assert!(outbox.is_followers());
+        let (match_id, height) = (MatchId::new(Digest::ZERO), Height::GENESIS);
+        let block = || ToGuest::CatchUp { match_id, after: height, to: height, shortcut: None };
+        for message in [block(), message(20), block(), block()] {
+            assert_eq!(outbox.try_send(message), Ok(()));
+        }
+        assert_eq!(outbox.try_send(block()), Err(Unsent::Full("queue_messages_max")));
+        outbox.fall_behind();
+        assert!(matches!(inbox.recv().await, Some(ToGuest::Message(message)) if message.plain_len() == 20));
+        assert!(matches!(inbox.recv().await, Some(ToGuest::Behind)));
+        outbox.go_on();
+        assert_eq!(outbox.try_send(block()), Ok(()));
+        assert!(matches!(inbox.recv().await, Some(ToGuest::CatchUp { .. })));
+        // Also if all that waited is sent before anybody notices.
+        outbox.fall_behind();
+        assert!(matches!(inbox.recv().await, Some(ToGuest::Behind)));
+        assert_eq!(outbox.try_send(message(60)), Ok(()), "what was dropped takes no place");
+    }
+
+    #[tokio::test]
     async fn messages_are_bounded_too() {
         let limits = Limits { queue_messages_max: 2, ..Limits::default() };
-        let (outbox, inbox) = outbox(&limits, Following::Blocks);
+        let (outbox, inbox) = outbox(&limits, EnterAs::Player, Following::Blocks);
         assert_eq!([outbox.try_send(message(20)), outbox.try_send(message(20))], [Ok(()), Ok(())]);
         assert_eq!(outbox.try_send(message(20)), Err(Unsent::Full("queue_messages_max")));
         drop(inbox);

@@ -4,6 +4,11 @@ use std::sync::{Arc, OnceLock};
 
 use cadastre_protocol::{ServerMessage, encode, pack};
 
+const BLOCK: &str = "block";
+const RELAY: &str = "relay";
+const TAKEBACK: &str = "takeback";
+const SAID: &str = "said";
+
 /// A message as it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing(Arc<Encoded>);
@@ -26,6 +31,16 @@ impl Outgoing {
     /// One word for what it is.
     pub(crate) fn kind(&self) -> &'static str {
         self.0.kind
+    }
+
+    /// Does the next block go with it, and nothing else?
+    pub(crate) fn is_block(&self) -> bool {
+        self.kind() == BLOCK
+    }
+
+    /// Is it told to a spectator who asks for what was missed?
+    pub(crate) fn can_be_told_again(&self) -> bool {
+        [BLOCK, RELAY, TAKEBACK, SAID].contains(&self.kind())
     }
 
     /// Are these the same bytes in memory?
@@ -57,23 +72,23 @@ const fn kind_of(message: &ServerMessage) -> (&'static str, bool) {
         ServerMessage::Created { .. } => ("created", false),
         ServerMessage::Lobby(_) => ("lobby", false),
         ServerMessage::Genesis { .. } => ("genesis", false),
-        ServerMessage::Block(_) => ("block", true),
+        ServerMessage::Block(_) => (BLOCK, true),
         ServerMessage::CaughtUp { .. } => ("caught-up", false),
         ServerMessage::Receipt(_) => ("receipt", false),
         ServerMessage::Refused { .. } => ("refused", false),
         ServerMessage::Failed(_) => ("failed", false),
         ServerMessage::Pong(_) => ("pong", false),
         ServerMessage::Goodbye { .. } => ("goodbye", false),
-        ServerMessage::Relay(_) => ("relay", false),
+        ServerMessage::Relay(_) => (RELAY, false),
         ServerMessage::Compared(_) => ("compared", false),
         ServerMessage::Limited { .. } => ("limited", false),
-        ServerMessage::Takeback { .. } => ("takeback", false),
+        ServerMessage::Takeback { .. } => (TAKEBACK, false),
         ServerMessage::Snapshot(_) => ("snapshot", true),
         ServerMessage::Chunks(_) => ("chunks", true),
         ServerMessage::Packed(_) => ("packed", false),
         ServerMessage::View(_) => ("view", true),
         ServerMessage::Conversation { .. } => ("conversation", false),
-        ServerMessage::Said(_) => ("said", false),
+        ServerMessage::Said(_) => (SAID, false),
         ServerMessage::NotSaid { .. } => ("not-said", false),
         ServerMessage::Notice(_) => ("notice", false),
     }

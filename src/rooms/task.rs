@@ -46,6 +46,8 @@ pub(super) struct RoomTask {
     info: watch::Sender<RoomInfo>,
     outboxes: BTreeMap<GuestId, Outbox>,
     gallery: Arc<Gallery>,
+    /// Is what is shown in the gallery passed on?
+    is_curated: bool,
     /// Of the match that runs.
     places: Option<Arc<Places>>,
     shortcut: Option<Arc<Shortcut>>,
@@ -85,6 +87,7 @@ impl RoomTask {
             info,
             outboxes: BTreeMap::new(),
             gallery: Arc::new(Gallery::new()),
+            is_curated: false,
             places: None,
             shortcut: None,
             block_bytes: 0,
@@ -229,6 +232,12 @@ impl RoomTask {
                 return tokio::task::block_in_place(|| self.room.handle(clock::now(), input));
             }
             ToRoom::Say { guest, talk } => Input::Say { guest, talk },
+            ToRoom::GoOn { guest, after } => {
+                if let Some(outbox) = self.outboxes.get(&guest) {
+                    outbox.go_on();
+                }
+                Input::GoOn { guest, after }
+            }
             ToRoom::Leave { guest } => {
                 self.outboxes.remove(&guest);
                 // The others may have waited for this one only.
@@ -266,6 +275,9 @@ impl RoomTask {
                     }
                 }
                 Output::Watch { guest, after } => {
+                    if !self.is_curated {
+                        self.is_curated = self.rooms.stands().begin(self.gallery.curate());
+                    }
                     self.show_newest();
                     self.send(guest, ToGuest::Watch(Box::new(self.gallery.watch(after))));
                 }
@@ -377,12 +389,20 @@ impl RoomTask {
         self.rooms.shared().writer.commit(Commit { records, done }).await.map_err(|_| ())
     }
 
-    /// Queues something for a guest; one that reads too slowly for its queue is dropped, and may come back.
+    /// Queues something for a guest. One that reads too slowly for its queue is dropped, and may come back; a spectator
+    /// stays, and asks for what it missed when it reads again.
     fn send(&mut self, to: GuestId, message: ToGuest) {
         let Some(outbox) = self.outboxes.get(&to) else { return };
+        let can_wait = outbox.is_followers() && message.can_be_told_again();
+        if can_wait && outbox.is_behind() {
+            return;
+        }
         if let Err(unsent) = outbox.try_send(message) {
             if let Unsent::Full(limit) = unsent {
                 self.rooms.shared().metrics.count_limited(limit);
+                if can_wait {
+                    return outbox.fall_behind();
+                }
             }
             self.outboxes.remove(&to);
             self.dropped.push(to);

@@ -31,6 +31,14 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         }
     };
     let mark = store.mark(match_id)?.ok_or(ReadError::Missing)?;
+    let watched = store.watched_to(match_id, chain.genesis(), mark)?;
+    let newest = match watched.filter(|watched| watched.height < mark.height) {
+        None => Vec::new(),
+        Some(watched) => {
+            let heights = watched.height.get()..=mark.height.get();
+            heights.map(|height| store.block(match_id, Height::new(height))).collect::<Result<_, _>>()?
+        }
+    };
     while chain.head().height < mark.height {
         let height = Height::new(chain.head().height.get() + 1);
         let failed = |error| RecoveryError::Block { height, error };
@@ -50,7 +58,7 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         Conversation::begin(TalkPlace::Match(match_id))
     });
     let (names, access) = (record.names, record.access);
-    Ok(Restored { chain, game, names, access, accepted, conversation })
+    Ok(Restored { chain, game, names, access, accepted, conversation, newest })
 }
 
 fn conversation(store: &Store, match_id: MatchId) -> Result<Conversation, TalkLost> {

@@ -34,7 +34,7 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
     let opened = chain.head().server_time.after(1000);
     let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
     let (names, access, accepted) = (follower.names().to_vec(), Access::PUBLIC, Vec::new());
-    let restored = Restored { chain, game, names, access, accepted, conversation };
+    let restored = Restored { chain, game, names, access, accepted, conversation, newest: Vec::new() };
     let host = Host {
         root: root_key().public(),
         signer: certificate(1),

@@ -39,6 +39,7 @@ from cadastre.objects import (
     ByRules,
     DoubleTransaction,
     DoubleTransactions,
+    Forbidden,
     Forfeit,
     Pass,
     PerTurn,
@@ -254,7 +255,7 @@ class Matches(unittest.TestCase):
     ) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
-            spec = RoomSpec("boxes", 5, seats, mode, None, None, False, *modes, clock, absence, seats, PUBLIC)
+            spec = RoomSpec("boxes", 5, seats, mode, None, None, Forbidden(), *modes, clock, absence, seats, PUBLIC)
             connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))
 

@@ -24,8 +24,8 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, TakebackPolicy,
-    TurnMode, Visibility,
+    AbsencePolicy, Access, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, SpectatorPolicy,
+    TakebackPolicy, TurnMode, Visibility,
 };
 use witness::Stored;
 use world::{Faults, World};
@@ -180,7 +180,7 @@ fn spec(variant: u64) -> RoomSpec {
         mode,
         turns_max,
         deadline_ms: Some(5_000),
-        spectators: true,
+        spectators: SpectatorPolicy::Allowed { delay_turns: if variant % 5 == 4 { 2 } else { 0 } },
         double_transactions: DoubleTransactionPolicy::EndMatch,
         visibility,
         randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },

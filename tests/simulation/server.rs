@@ -8,9 +8,10 @@ use std::{
 
 use cadastre::store::{Commit, SignError, Signer, Store, recover};
 use cadastre_protocol::{
-    BlockHash, Certificate, ChainSecret, ChunkId, ClientMessage, Digest, EnterAs, Failure, Following,
-    GoodbyeReason, Height, JoinPoint, KeyRole, MatchId, Millis, ProvenHeader, PublicKey, RoomName, RoomSpec,
-    SecretKey, ServerMessage, ServerProof, SignedCertificate, decode_exact, encode, pack,
+    BlockHash, BlockKind, Certificate, ChainSecret, ChunkId, ClientMessage, Digest, EnterAs, Failure,
+    Following, Genesis, GoodbyeReason, Height, JoinPoint, KeyRole, MatchId, Millis, ProvenHeader, PublicKey,
+    RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof, SignedCertificate, SpectatorPolicy,
+    decode_exact, encode, pack,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room, Shown};
 use tokio::sync::oneshot;
@@ -35,6 +36,8 @@ pub(crate) struct Server {
     inside: BTreeMap<u64, u64>,
     /// Links whose clients take snapshots and compressed messages.
     shortened: BTreeSet<u64>,
+    /// Links of spectators who execute the match, with the last block that each was told; `true` while they are behind.
+    followers: BTreeMap<u64, (Height, bool)>,
     /// What links are shown whose clients execute nothing.
     watching: BTreeMap<u64, Watcher>,
     /// Commits that the signer has not taken up, with the numbers of their rooms.
@@ -97,6 +100,7 @@ impl Server {
             matches: BTreeMap::new(),
             inside: BTreeMap::new(),
             shortened: BTreeSet::new(),
+            followers: BTreeMap::new(),
             watching: BTreeMap::new(),
             waiting: VecDeque::new(),
             written: VecDeque::new(),
@@ -186,6 +190,7 @@ impl Server {
     /// A connection is gone.
     pub(crate) fn lost(&mut self, now: Millis, link: u64) {
         self.watching.remove(&link);
+        self.followers.remove(&link);
         if let Some(room) = self.inside.remove(&link) {
             self.feed(now, room, Input::Leave { guest: GuestId::new(link) });
         }
@@ -234,6 +239,7 @@ impl Server {
 
     /// The store answers the oldest commit that it has written.
     pub(crate) fn answer(&mut self, now: Millis) {
+        self.let_followers_go_on(now);
         if let Some((room, proofs)) = self.written.pop_front() {
             self.feed(now, room, Input::Committed { proofs });
         }
@@ -301,6 +307,11 @@ impl Server {
     }
 
     fn enter(&mut self, now: Millis, link: u64, room: u64, input: Input) {
+        if let Input::Enter { enter_as, .. } | Input::Resume { enter_as, .. } = &input
+            && *enter_as == EnterAs::Spectator
+        {
+            self.followers.insert(link, (Height::GENESIS, false));
+        }
         assert!(self.inside.insert(link, room).is_none(), "a session enters once");
         self.feed(now, room, input);
     }
@@ -333,6 +344,47 @@ impl Server {
         }
     }
 
+    /// Queues what a room says to a link. Some spectators are too slow for it: of what can be told again they are told
+    /// nothing then, until they ask.
+    fn queue(&mut self, link: u64, message: ServerMessage) {
+        let is_block = matches!(message, ServerMessage::Block(_));
+        let can_wait = is_block
+            || matches!(
+                message,
+                ServerMessage::Said(_) | ServerMessage::Relay(_) | ServerMessage::Takeback { .. }
+            );
+        if let Some((told, is_behind)) = self.followers.get_mut(&link) {
+            *is_behind |= is_block && self.random.once_in(7);
+            if can_wait && *is_behind {
+                return;
+            }
+            if is_block {
+                *told = told.next().unwrap();
+            }
+        }
+        if let ServerMessage::Block(block) = &message {
+            let header = ProvenHeader::of(block).unwrap().read().unwrap();
+            self.check_delay(link, header.match_id, header.height);
+        }
+        self.send(link, message);
+    }
+
+    /// Spectators who were too slow ask for what they missed.
+    fn let_followers_go_on(&mut self, now: Millis) {
+        let behind: Vec<_> =
+            self.followers.iter().filter(|(_, (_, is_behind))| *is_behind).map(|(link, _)| *link).collect();
+        for link in behind {
+            if !self.random.once_in(2) {
+                continue;
+            }
+            let Some(&room) = self.inside.get(&link) else { continue };
+            let (after, is_behind) = self.followers.get_mut(&link).unwrap();
+            *is_behind = false;
+            let (guest, after) = (GuestId::new(link), *after);
+            self.feed(now, room, Input::GoOn { guest, after });
+        }
+    }
+
     fn carry_out(&mut self, number: u64) {
         while let Some(output) = self.rooms.get_mut(&number).and_then(|open| open.room.poll()) {
             match output {
@@ -340,14 +392,17 @@ impl Server {
                     self.waiting.push_back((number, records));
                     self.effects.push(Effect::Commit);
                 }
-                Output::Send { to, message } => self.send(to.get(), message),
+                Output::Send { to, message } => self.queue(to.get(), message),
                 Output::Broadcast { to, message } => {
-                    to.into_iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                    to.into_iter().for_each(|guest| self.queue(guest.get(), message.clone()));
                 }
                 Output::CatchUp { guest, after, to } => {
                     let match_id = self.rooms[&number].room.match_id().unwrap();
-                    let after = self.shorten(number, guest.get(), after).unwrap_or(after);
+                    let after = self.shorten(number, guest.get(), (after, to)).unwrap_or(after);
                     self.send_blocks(guest.get(), match_id, after, to);
+                    if let Some((told, _)) = self.followers.get_mut(&guest.get()) {
+                        *told = to;
+                    }
                 }
                 Output::Watch { guest, after } => {
                     let watcher = self.watching.entry(guest.get()).or_default();
@@ -400,7 +455,28 @@ impl Server {
         }
     }
 
+    /// Nobody who watches is told a block before as many turns were played after it as the genesis says.
+    fn check_delay(&self, link: u64, match_id: MatchId, height: Height) {
+        if !self.followers.contains_key(&link) && !self.watching.contains_key(&link) {
+            return;
+        }
+        let genesis: Genesis =
+            decode_exact(&self.store.match_record(match_id).unwrap().unwrap().genesis).unwrap();
+        let SpectatorPolicy::Allowed { delay_turns: delay @ 1.. } = genesis.spectators else { return };
+        let mark = self.store.mark(match_id).unwrap().unwrap();
+        let is_turn = |height: &u64| {
+            let block = self.store.block(match_id, Height::new(*height)).unwrap();
+            ProvenHeader::of(&block).unwrap().read().unwrap().kind == BlockKind::Turn
+        };
+        let turns = (height.get() + 1..=mark.height.get()).filter(is_turn).count();
+        let is_old = height <= Height::new(1) || turns >= usize::from(delay);
+        assert!(mark.sealed || is_old, "a spectator is told block {height} of {}", mark.height);
+    }
+
     fn send_blocks(&mut self, link: u64, match_id: MatchId, after: Height, to: Height) {
+        if after < to {
+            self.check_delay(link, match_id, to);
+        }
         for height in after.get() + 1..=to.get() {
             let block = self.store.block(match_id, Height::new(height)).unwrap();
             self.send(link, ServerMessage::Block(block));
@@ -411,7 +487,9 @@ impl Server {
     /// Sends a link what it watches of the newest block.
     fn show(&mut self, link: u64, room: u64) {
         let newest = self.rooms.get(&room).and_then(|open| open.newest.clone());
-        let (Some(shown), Some(watcher)) = (newest, self.watching.get_mut(&link)) else { return };
+        let Some(shown) = newest else { return };
+        self.check_delay(link, shown.block.read().unwrap().match_id, shown.height);
+        let Some(watcher) = self.watching.get_mut(&link) else { return };
         let (viewport, head) = (watcher.viewport.as_deref(), watcher.head);
         let messages = if watcher.has_chunks && head.next() == Some(shown.height) {
             shown.changes(viewport)
@@ -426,14 +504,15 @@ impl Server {
     }
 
     /// Sends a snapshot to a link that takes one and has missed much. Gives the height of its block.
-    fn shorten(&mut self, room: u64, link: u64, after: Height) -> Option<Height> {
+    fn shorten(&mut self, room: u64, link: u64, (after, to): (Height, Height)) -> Option<Height> {
         let room = &self.rooms.get(&room).filter(|_| self.shortened.contains(&link))?.room;
         let (state, chunks) = room.snapshot()?;
         let height = state.head().height;
-        if height.get() <= after.get() + MISSED_MAX {
+        if height.get() <= after.get() + MISSED_MAX || height > to {
             return None;
         }
         let match_id = room.match_id()?;
+        self.check_delay(link, match_id, height);
         let proven = |height| ProvenHeader::of(&self.store.block(match_id, height).unwrap()).unwrap();
         let place = place_of(&self.store, match_id, after, height);
         let point = JoinPoint { block: proven(height), state, place };
@@ -445,6 +524,7 @@ impl Server {
     fn part_with(&mut self, link: u64, reason: GoodbyeReason) {
         self.inside.remove(&link);
         self.watching.remove(&link);
+        self.followers.remove(&link);
         self.send(link, ServerMessage::Goodbye { reason, retry_after_ms: 500 });
         self.effects.push(Effect::Close { link });
     }

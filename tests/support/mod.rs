@@ -23,7 +23,8 @@ use std::{
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
     AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey,
-    RandomnessMode, RoomName, RoomSpec, SecretKey, TakebackPolicy, Trust, TurnMode, Visibility,
+    RandomnessMode, RoomName, RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy, Trust, TurnMode,
+    Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -342,7 +343,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         mode: TurnMode::Simultaneous,
         turns_max: Some(turns),
         deadline_ms: Some(NO_DEADLINE_MS),
-        spectators: true,
+        spectators: SpectatorPolicy::AT_ONCE,
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,

@@ -11,8 +11,8 @@ pub(crate) mod store;
 use cadastre_client::Config;
 use cadastre_protocol::{
     AbsencePolicy, Access, BlockHash, Clock, Context, Digest, DisplayName, DoubleTransactionPolicy, EnterAs,
-    Header, MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, TakebackPolicy,
-    TurnMode, Visibility, block_leaf, encode, hash,
+    Header, MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, SpectatorPolicy,
+    TakebackPolicy, TurnMode, Visibility, block_leaf, encode, hash,
 };
 
 /// Serial of the first block signer's certificate.
@@ -44,7 +44,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         mode,
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
-        spectators: true,
+        spectators: SpectatorPolicy::AT_ONCE,
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,

@@ -106,7 +106,15 @@ impl Store {
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
         let (names, conversation) = (names.clone(), conversation.unwrap());
-        Some(Restored { chain, game, names, access: Access::PUBLIC, accepted, conversation })
+        Some(Restored {
+            chain,
+            game,
+            names,
+            access: Access::PUBLIC,
+            accepted,
+            conversation,
+            newest: Vec::new(),
+        })
     }
 
     pub(crate) fn height(&self) -> Height {

@@ -18,8 +18,8 @@ use cadastre_protocol::{
     DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, Line,
     MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt,
     Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate,
-    SignedDelegation, SignedTransaction, TakebackPolicy, TalkPlace, Transaction, TransactionBody, Turn,
-    TurnMode, Visibility, decode_exact,
+    SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, TalkPlace, Transaction,
+    TransactionBody, Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room, Shown};
 use cadastre_simulations::Game;
@@ -49,6 +49,8 @@ pub(crate) struct Shell {
     conversations: BTreeMap<GuestId, (TalkPlace, Vec<Line>)>,
     /// Guests that the room has parted with.
     parted: BTreeSet<GuestId>,
+    /// Guests that only watch.
+    watchers: BTreeSet<GuestId>,
     /// Does the store write and answer at once?
     prompt: bool,
     last_guest: u64,
@@ -106,6 +108,7 @@ impl Shell {
             told: BTreeMap::new(),
             conversations: BTreeMap::new(),
             parted: BTreeSet::new(),
+            watchers: BTreeSet::new(),
             shown: Vec::new(),
             prompt: true,
             last_guest: 0,
@@ -182,7 +185,7 @@ impl Shell {
     }
 
     pub(crate) fn enter_as(&mut self, player: u8, enter_as: EnterAs) -> GuestId {
-        let guest = self.new_guest();
+        let guest = self.new_guest_as(enter_as);
         self.feed(Input::Enter {
             guest,
             identity: identity(player),
@@ -194,9 +197,17 @@ impl Shell {
     }
 
     pub(crate) fn resume(&mut self, player: u8, enter_as: EnterAs, height: u64) -> GuestId {
-        let (guest, height) = (self.new_guest(), Height::new(height));
+        let (guest, height) = (self.new_guest_as(enter_as), Height::new(height));
         let known = height <= self.store.height();
         self.feed(Input::Resume { guest, identity: identity(player), enter_as, height, known, shown: None });
+        guest
+    }
+
+    fn new_guest_as(&mut self, enter_as: EnterAs) -> GuestId {
+        let guest = self.new_guest();
+        if enter_as != EnterAs::Player {
+            self.watchers.insert(guest);
+        }
         guest
     }
 
@@ -379,7 +390,8 @@ impl Shell {
                 }
             }
             Output::CatchUp { guest, after, to } => {
-                assert_eq!(to, self.store.confirmed(), "caught up to all that is confirmed, and no further");
+                let known = self.known_to(guest);
+                assert_eq!(to, known, "caught up to all that is confirmed, and no further");
                 for block in self.store.blocks_after(after, to) {
                     self.tell(guest, Told::Message(ServerMessage::Block(block)));
                 }
@@ -387,6 +399,7 @@ impl Shell {
             }
             Output::Watch { guest, after } => self.tell(guest, Told::Watches { after }),
             Output::Show(shown) => {
+                assert!(shown.height <= self.store.watched(), "shown before its time");
                 let block = self.store.blocks_after(Height::GENESIS, shown.height).pop();
                 let header = block.map(|block| ProvenHeader::of(&block).unwrap());
                 assert_eq!(header.as_ref(), Some(&shown.block), "a block that a crash could take back");
@@ -407,6 +420,11 @@ impl Shell {
         }
     }
 
+    /// The newest block that a guest may know of.
+    fn known_to(&self, guest: GuestId) -> Height {
+        if self.watchers.contains(&guest) { self.store.watched() } else { self.store.confirmed() }
+    }
+
     /// What is said at a match is told when it is on disk.
     fn check_line(&self, line: &Line) {
         let place = line.talk.clone().read().unwrap().get().place.clone();
@@ -419,6 +437,8 @@ impl Shell {
         match &told {
             Told::Message(ServerMessage::Block(block)) => {
                 assert!(self.store.has_confirmed_block(block), "a block that a crash could take back");
+                let height = read(block.clone()).header().height;
+                assert!(height <= self.known_to(guest), "a block that is withheld from those who watch");
             }
             Told::Message(ServerMessage::Receipt(receipt)) => {
                 assert!(self.store.has_confirmed_receipt(receipt), "a receipt that a crash could take back");
@@ -445,7 +465,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         mode: TurnMode::Simultaneous,
         turns_max: None,
         deadline_ms: Some(u32::try_from(DEADLINE_MS).unwrap()),
-        spectators: true,
+        spectators: SpectatorPolicy::AT_ONCE,
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Access, Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis,
-    ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
+    Access, BlockKind, Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line,
+    Millis, ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, SpectatorPolicy,
+    TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
 use cadastre_simulations::{Game, Snapshot};
@@ -54,6 +55,24 @@ impl Store {
     /// Serial of the block signer.
     pub(crate) const fn serial(&self) -> u32 {
         SERIAL + self.rotations
+    }
+
+    /// The newest confirmed block that those who watch may know of: the Turn after which there are as many as they are
+    /// behind; before there is one, the Start.
+    pub(crate) fn watched(&self) -> Height {
+        let confirmed = self.confirmed();
+        let delay = match self.begun.as_ref().map(|(genesis, ..)| genesis.spectators) {
+            Some(SpectatorPolicy::Allowed { delay_turns }) => usize::from(delay_turns),
+            Some(SpectatorPolicy::Forbidden) | None => 0,
+        };
+        let headers: Vec<_> = self.blocks_after(Height::GENESIS, confirmed);
+        let headers: Vec<_> = headers.into_iter().map(|block| super::read(block).header().clone()).collect();
+        if delay == 0 || headers.last().is_none_or(|last| last.kind.seals()) {
+            return confirmed;
+        }
+        let turns: Vec<_> = headers.iter().filter(|header| header.kind == BlockKind::Turn).collect();
+        let newest = turns.len().checked_sub(delay + 1);
+        newest.map_or(Height::new(1), |newest| turns[newest].height)
     }
 
     /// Writes all that waits.
@@ -148,7 +167,11 @@ impl Store {
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
         let (names, conversation) = (names.clone(), conversation.unwrap());
-        Some(Restored { chain, game, names, access: *access, accepted, conversation })
+        let newest = match self.watched() {
+            watched if watched == self.height() => Vec::new(),
+            watched => self.blocks[usize::try_from(watched.get()).unwrap() - 1..].to_vec(),
+        };
+        Some(Restored { chain, game, names, access: *access, accepted, conversation, newest })
     }
 
     /// Everything on disk from the genesis on, through the chain verifier.

@@ -8,10 +8,12 @@ from typing import Annotated
 from .access import Access, EnterAs, ShownInvitation, ShownPassword, is_room_name
 from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
+    Allowed,
     Bank,
     ChainStart,
     ChainState,
     DoubleTransactions,
+    Forbidden,
     Forfeit,
     Pass,
     PerTurn,
@@ -45,7 +47,7 @@ class RoomSpec(Fields):
     mode: TurnMode
     last_turn: U32 | None
     deadline_ms: U32 | None
-    spectators: bool
+    spectators: Forbidden | Allowed
     double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: RandomnessMode

@@ -262,7 +262,7 @@ class Genesis(Versioned):
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and self.grace_ms == 0
             and not (self.takebacks is Takebacks.Unanimous and isinstance(self.randomness, CommitReveal))
-            and self.spectators in (Forbidden(), Allowed(0))
+            and (isinstance(self.spectators, Forbidden) or self.spectators.delay <= 100)
             and self.parent is None
         )
 

@@ -40,7 +40,6 @@ from .messages import (
     WrongTurn,
 )
 from .objects import (
-    Allowed,
     ChainStart,
     Commit,
     CommitBlock,
@@ -405,7 +404,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.deadline_ms, genesis.deadline_ms if spec.deadline_ms is not None else None),
         (spec.clock, genesis.clock),
         (spec.absence, genesis.absence),
-        (spec.spectators, isinstance(genesis.spectators, Allowed)),
+        (spec.spectators, genesis.spectators),
         (spec.double_transactions, genesis.double_transactions),
         (spec.visibility, genesis.visibility),
         (spec.randomness, RandomnessMode.CommitReveal if random else RandomnessMode.Nothing),

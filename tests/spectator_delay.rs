@@ -1,0 +1,51 @@
+//! Where those who watch see a match later than its players, no list and no file says more than they may know.
+
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "only in tests")]
+
+mod support;
+
+use cadastre_client::Event;
+use cadastre_protocol::{EnterAs, Height, RoomSpec, SpectatorPolicy};
+use serde_json::json;
+use support::{Scene, boxes, soon, table::Table};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_and_exports_are_as_late_as_those_who_watch() {
+    const DELAY: u16 = 2;
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let spectators = SpectatorPolicy::Allowed { delay_turns: DELAY };
+    let spec = RoomSpec { spectators, turns_max: Some(6), ..boxes(2, 6) };
+    let mut table = Table::open(&server, "stage", spec).await;
+    let (mut light, mut follower) = (
+        server.client(100, "stage", EnterAs::Light, None),
+        server.client(101, "stage", EnterAs::Spectator, None),
+    );
+    for _ in 0..5 {
+        table.turn().await;
+    }
+    // The Start, and three of five turns.
+    let told = Height::new(4);
+    loop {
+        match soon("a spectator is shown a block", light.next()).await.unwrap() {
+            Event::Shown { header } if header.height >= told => break assert_eq!(header.height, told),
+            _ => {}
+        }
+    }
+    while soon("a spectator is told the blocks", follower.next()).await.unwrap() != Event::CaughtUp {}
+    assert_eq!(follower.session().follower().unwrap().chain().head().height, told);
+    let listed = scene.run(&format!("room list --server {} --json", server.url())).await.ok().json();
+    assert_eq!((&listed[0]["turn"], &listed[0]["height"]), (&json!(3), &json!(4)));
+    let export = format!("export {} --room stage --out part.cadr --json", server.arguments());
+    let exported = scene.run(&export).await.ok().only_json();
+    assert_eq!((&exported["turns"], &exported["complete"]), (&json!(3), &json!(false)));
+
+    table.finish().await;
+    let end = table.chain().head().height;
+    let mut next = async || soon("a spectator is told the end", follower.next()).await.unwrap();
+    while !matches!(next().await, Event::Ended { .. }) {}
+    assert_eq!(follower.session().follower().unwrap().chain().head().height, end);
+    let exported = scene.run(&export).await.ok().only_json();
+    assert_eq!((&exported["height"], &exported["complete"]), (&json!(end.get()), &json!(true)));
+    server.stop().await;
+}
