@@ -183,6 +183,7 @@ impl Limiter {
             ClientMessage::Ready { .. }
             | ClientMessage::Leave
             | ClientMessage::Ping(_)
+            | ClientMessage::Pong(_)
             | ClientMessage::Follow { .. }
             | ClientMessage::Watch(_) => (&self.others, Limit::OthersPerIdentity),
         };

@@ -75,6 +75,8 @@ pub struct Metrics {
     pub log_size: Gauge,
     /// What came of asking witnesses, by result.
     pub log_witnesses: Family<Reason, Counter>,
+    /// How long clients take to answer.
+    pub round_trip_seconds: Histogram,
     commit_seconds: Histogram,
     commits: Counter,
 }
@@ -134,6 +136,8 @@ impl Metrics {
             certificates_expire_seconds: Gauge::default(),
             log_size: Gauge::default(),
             log_witnesses: Family::default(),
+            // 0.5 ms to 16 s.
+            round_trip_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
             // 0.1 ms to 3.3 s.
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             commits: Counter::default(),
@@ -189,6 +193,7 @@ impl Metrics {
         r.register("received_bytes", "Bytes of sealed records received", m.bytes_received.clone());
         r.register("log_size", "Entries of the transparency log", m.log_size.clone());
         r.register("log_witnesses", "Witnesses asked, by result", m.log_witnesses.clone());
+        r.register("round_trip_seconds", "Time that clients take to answer", m.round_trip_seconds.clone());
         r.register("commit_seconds", "Time to make a group of commits durable", m.commit_seconds.clone());
         r.register("commits", "Commits made durable", m.commits.clone());
         metrics.registry = r;

@@ -113,6 +113,7 @@ impl Connection {
             | ClientMessage::Resume { .. }
             | ClientMessage::Leave
             | ClientMessage::Ping(_)
+            | ClientMessage::Pong(_)
             | ClientMessage::Compare(_)
             | ClientMessage::Follow { .. }
             | ClientMessage::Watch(_)

@@ -462,6 +462,7 @@ impl Session {
                 self.events.push_back(Event::Refused { transaction, refusal });
             }
             ServerMessage::Failed(failure) => self.failed(failure)?,
+            ServerMessage::Ping(number) => self.outbox.push_back(ClientMessage::Pong(number)),
             ServerMessage::Pong(_) => {}
             ServerMessage::Goodbye { reason, retry_after_ms } => {
                 self.events.push_back(Event::Goodbye { reason, retry_after_ms });

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Limits, Millis, PublicKey,
+    ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Heartbeat, Millis, PublicKey,
     RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text, Trust, Turn,
     TxHash,
 };
@@ -110,10 +110,9 @@ struct Link {
     connection: Connection,
     root: PublicKey,
     session: Digest,
-    limits: Limits,
     outgoing: VecDeque<Vec<u8>>,
-    last_sent: Instant,
-    last_received: Instant,
+    began: Instant,
+    heartbeat: Heartbeat,
     keyed: Instant,
 }
 
@@ -146,6 +145,12 @@ impl Client {
     /// As [`Session::watch`]; leaves with the next call of [`Client::next`].
     pub fn watch(&mut self, viewport: Viewport) {
         self.session.watch(viewport);
+    }
+
+    /// How long the server takes to answer, smoothed over the last heartbeats; `None` without a connection, and before the
+    /// first answer on it. Measured while [`Client::next`] is awaited: an answer that nobody waits for seems late.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.link.as_ref()?.heartbeat.round_trip()
     }
 
     /// The session.
@@ -401,10 +406,9 @@ impl Link {
                         connection,
                         root,
                         session,
-                        limits,
                         outgoing: VecDeque::new(),
-                        last_sent: at,
-                        last_received: at,
+                        began: at,
+                        heartbeat: Heartbeat::new(limits.heartbeat_ms, Duration::ZERO),
                         keyed: at,
                     });
                 }
@@ -423,21 +427,25 @@ impl Link {
         while let Some(message) = session.poll_send() {
             self.send(message).await.map_err(StepError::Lost)?;
         }
-        let heartbeat = Duration::from_millis(u64::from(self.limits.heartbeat_ms.max(1)));
-        if self.last_received.elapsed() > heartbeat * 3 {
+        if self.heartbeat.is_lost(self.began.elapsed()) {
             return Err(StepError::Lost("the server is silent".into()));
         }
-        if self.last_sent.elapsed() >= heartbeat {
-            self.send(ClientMessage::Ping(0)).await.map_err(StepError::Lost)?;
+        if let Some(number) = self.heartbeat.ask(self.began.elapsed()) {
+            self.send(ClientMessage::Ping(number)).await.map_err(StepError::Lost)?;
         }
-        let wake = self.last_sent + heartbeat;
+        let wake = self.began + self.heartbeat.wakes_at();
         let message = match tokio::time::timeout_at(wake, next_binary(&mut self.socket)).await {
             Err(_) => return Ok(()),
             Ok(message) => message.map_err(StepError::Lost)?,
         };
-        self.last_received = Instant::now();
+        self.heartbeat.heard(self.began.elapsed());
         match self.connection.receive(message, now()) {
-            Ok(Received::Message(message)) => session.receive(message, self.root).map_err(StepError::Session),
+            Ok(Received::Message(message)) => {
+                if let ServerMessage::Pong(number) = message {
+                    self.heartbeat.answered(number, self.began.elapsed());
+                }
+                session.receive(message, self.root).map_err(StepError::Session)
+            }
             Ok(Received::Nothing) => Ok(()),
             Ok(Received::Answer(_) | Received::Accepted { .. }) => {
                 Err(StepError::Lost("a second login".into()))
@@ -456,7 +464,6 @@ impl Link {
             self.socket.feed(Message::binary(frame)).await.map_err(|e| e.to_string())?;
         }
         self.socket.flush().await.map_err(|e| e.to_string())?;
-        self.last_sent = Instant::now();
         Ok(())
     }
 }

@@ -18,6 +18,7 @@ mod genesis;
 mod handshake;
 mod hash;
 mod hash_chain;
+mod heartbeat;
 mod ids;
 mod keys;
 mod limit;
@@ -72,6 +73,7 @@ pub use handshake::{
 };
 pub use hash::{Context, Digest, Hasher, hash};
 pub use hash_chain::{ChainSecret, ChainStart, HashChain, RANDOM_TURNS_MAX};
+pub use heartbeat::{HEARTBEAT_MS_MIN, Heartbeat};
 pub use ids::{
     Attempt, BlockHash, Epoch, Height, LineHash, MatchId, Millis, SEATS_MAX, Seat, SeatSet, Seq, StateRoot,
     TalkHash, Turn, TxHash,

@@ -218,6 +218,8 @@ pub enum ClientMessage {
     Watch(Option<Vec<ChunkId>>),
     /// Says something to those who are in the room. The same bytes may be said again at any time.
     Say(SignedTalk),
+    /// Answers [`ServerMessage::Ping`].
+    Pong(u64),
 }
 
 /// From the server.
@@ -320,6 +322,8 @@ pub enum ServerMessage {
     },
     /// The server has something to say to everybody.
     Notice(Notice),
+    /// Asks for a [`ClientMessage::Pong`] with the same number.
+    Ping(u64),
 }
 
 /// What a server tells everybody, by its own word.
@@ -346,7 +350,7 @@ pub struct Relay {
 /// What the server expects of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub struct Limits {
-    /// Silence after which either side sends a Ping, in milliseconds. Three times as long, and the
+    /// How often either side sends a Ping, in milliseconds. After three times as long without a word of the other the
     /// connection is lost.
     pub heartbeat_ms: u32,
     /// Longest message, in bytes.
@@ -518,6 +522,7 @@ impl Wire for ClientMessage {
             | Self::Submit(_)
             | Self::Leave
             | Self::Ping(_)
+            | Self::Pong(_)
             | Self::Follow { .. }
             | Self::Watch(None)
             | Self::Say(_) => Ok(()),
@@ -580,6 +585,7 @@ impl Wire for ServerMessage {
             | Self::Receipt(_)
             | Self::Refused { .. }
             | Self::Failed(_)
+            | Self::Ping(_)
             | Self::Pong(_)
             | Self::Goodbye { .. }
             | Self::Relay(_)

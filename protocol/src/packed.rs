@@ -41,6 +41,7 @@ pub fn read_server_message(bytes: &[u8]) -> Result<ServerMessage, CodecError> {
         | ServerMessage::Receipt(_)
         | ServerMessage::Refused { .. }
         | ServerMessage::Failed(_)
+        | ServerMessage::Ping(_)
         | ServerMessage::Pong(_)
         | ServerMessage::Goodbye { .. }
         | ServerMessage::Relay(_)

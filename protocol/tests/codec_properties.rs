@@ -667,6 +667,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
         signed_transaction().prop_map(ClientMessage::Submit),
         Just(ClientMessage::Leave),
         any::<u64>().prop_map(ClientMessage::Ping),
+        any::<u64>().prop_map(ClientMessage::Pong),
         compare_request().prop_map(ClientMessage::Compare),
         (sample::select(&[Following::Blocks, Following::Snapshot]), any::<bool>())
             .prop_map(|(following, packed)| ClientMessage::Follow { following, packed }),
@@ -804,6 +805,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         (digest(), refusal).prop_map(|(transaction, refusal)| {
             ServerMessage::Refused { transaction: TxHash::new(transaction), refusal }
         }),
+        any::<u64>().prop_map(ServerMessage::Ping),
         any::<u64>().prop_map(ServerMessage::Pong),
         compare_answer().prop_map(ServerMessage::Compared),
         (any_seat(), option::of(any::<u32>()))

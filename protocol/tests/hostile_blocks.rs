@@ -74,7 +74,11 @@ impl Change {
             Self::SwapEntries(a, b) => parts.entries.swap(a % entries, b % entries),
             Self::MoveEntry(at, received) => parts.entries[at % entries].received = Millis::new(*received),
             Self::Transaction(at, which, number) => {
-                bend(game, &mut parts.entries[at % entries], |tx| set_transaction(tx, *which, *number));
+                let entry = &mut parts.entries[at % entries];
+                // An earlier change may have left what is no transaction any more.
+                if entry.transaction.clone().read().is_ok() {
+                    bend(game, entry, |tx| set_transaction(tx, *which, *number));
+                }
             }
         }
     }

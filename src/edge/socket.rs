@@ -3,8 +3,8 @@
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Height, Limit, Limits,
-    MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
+    ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Heartbeat, Height, Limit,
+    Limits, MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
     ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
 };
 use cadastre_rooms::GuestId;
@@ -233,7 +233,8 @@ struct Client {
     /// What it watches as a light spectator.
     viewport: Viewport,
     frames: Vec<Vec<u8>>,
-    last_received: Instant,
+    began: Instant,
+    heartbeat: Heartbeat,
     /// Records since the second began that is counted.
     records: (Instant, u32),
     keyed: Instant,
@@ -268,6 +269,7 @@ impl Client {
         connection: u64,
     ) -> Self {
         let ServerSession { sealer, opener, identity, session: name } = session;
+        let heartbeat_ms = edge.rooms.shared().config.limits.heartbeat_ms;
         let opener = opener.limited_to(ClientMessage::BYTES_MAX.min(MESSAGE_BYTES_MAX));
         Self {
             socket,
@@ -282,7 +284,8 @@ impl Client {
             packed: false,
             viewport: None,
             frames: Vec::new(),
-            last_received: Instant::now(),
+            began: Instant::now(),
+            heartbeat: Heartbeat::new(heartbeat_ms, Duration::from_millis(u64::from(heartbeat_ms))),
             records: (Instant::now(), 0),
             keyed: Instant::now(),
         }
@@ -347,8 +350,6 @@ impl Client {
     /// Does what the client and its room say, until it begins to watch or ceases to.
     async fn converse(&mut self) -> Result<(), Ended> {
         let was_watching = self.is_watching();
-        let heartbeat_ms = self.edge.rooms.shared().config.limits.heartbeat_ms;
-        let silence = Duration::from_millis(u64::from(heartbeat_ms)) * 3;
         let mut closing = self.edge.closing.clone();
         while self.is_watching() == was_watching {
             tokio::select! {
@@ -373,11 +374,11 @@ impl Client {
                         debug!(%nothing, "connection is lost");
                         nothing.ended()
                     })?;
-                    self.last_received = Instant::now();
+                    self.heartbeat.heard(self.began.elapsed());
                     self.receive(record).await?;
                 }
-                () = tokio::time::sleep_until(self.last_received + silence) => {
-                    return Err(Ended::Goodbye(GoodbyeReason::Silent));
+                () = tokio::time::sleep_until(self.began + self.heartbeat.wakes_at()) => {
+                    self.beat().await?;
                 }
                 // In a room, the room says goodbye once everything is on disk.
                 () = closed(&mut closing), if self.room.is_none() => {
@@ -386,6 +387,18 @@ impl Client {
             }
         }
         Ok(())
+    }
+
+    /// Parts with a client that has been silent for too long, and asks any other whether it is there.
+    async fn beat(&mut self) -> Result<(), Ended> {
+        let now = self.began.elapsed();
+        if self.heartbeat.is_lost(now) {
+            return Err(Ended::Goodbye(GoodbyeReason::Silent));
+        }
+        match self.heartbeat.ask(now) {
+            Some(number) => self.send(&Outgoing::new(&ServerMessage::Ping(number))).await,
+            None => Ok(()),
+        }
     }
 
     async fn receive(&mut self, record: Vec<u8>) -> Result<(), Ended> {
@@ -416,6 +429,7 @@ impl Client {
                 | ClientMessage::Submit(_)
                 | ClientMessage::Leave
                 | ClientMessage::Ping(_)
+                | ClientMessage::Pong(_)
                 | ClientMessage::Compare(_)
                 | ClientMessage::Follow { .. }
                 | ClientMessage::Watch(_)
@@ -475,6 +489,12 @@ impl Client {
                 said
             }
             ClientMessage::Ping(number) => self.send(&Outgoing::new(&ServerMessage::Pong(number))).await,
+            ClientMessage::Pong(number) => {
+                if let Some(took) = self.heartbeat.answered(number, self.began.elapsed()) {
+                    self.edge.rooms.shared().metrics.round_trip_seconds.observe(took.as_secs_f64());
+                }
+                Ok(())
+            }
         }
     }
 

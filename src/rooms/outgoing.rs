@@ -77,6 +77,7 @@ const fn kind_of(message: &ServerMessage) -> (&'static str, bool) {
         ServerMessage::Receipt(_) => ("receipt", false),
         ServerMessage::Refused { .. } => ("refused", false),
         ServerMessage::Failed(_) => ("failed", false),
+        ServerMessage::Ping(_) => ("ping", false),
         ServerMessage::Pong(_) => ("pong", false),
         ServerMessage::Goodbye { .. } => ("goodbye", false),
         ServerMessage::Relay(_) => (RELAY, false),

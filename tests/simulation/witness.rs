@@ -49,6 +49,7 @@ pub(crate) struct Stored {
     /// Of the exported file.
     pub(crate) bytes: Vec<u8>,
     sealed_moves: bool,
+    forfeit_after: Option<u16>,
     seats: u8,
     blocks: Vec<ReadBlock>,
 }
@@ -179,6 +180,7 @@ impl Stored {
             head,
             reason: restored.chain.sealed().expect("the match is over"),
             sealed_moves: restored.chain.genesis().visibility == Visibility::Sealed,
+            forfeit_after: restored.chain.genesis().absence.forfeit_after(),
             seats: restored.chain.genesis().seat_count(),
             blocks: blocks.collect(),
             bytes,
@@ -224,6 +226,7 @@ impl Stored {
         };
         let seats: SeatSet = SeatSet::first(self.seats);
         let (mut resigned, mut wants) = (SeatSet::default(), BTreeMap::new());
+        let mut absences: BTreeMap<Seat, u16> = BTreeMap::new();
         // The states of all turns up to the head's that were not taken back.
         let mut line = vec![self.blocks[0].header().state_root];
         for block in &self.blocks {
@@ -248,13 +251,26 @@ impl Stored {
                     | TransactionBody::Reveal { .. } => drop(wants.remove(&tx.seat)),
                 }
             }
-            let playing = seats.iter().filter(|seat| !resigned.contains(*seat));
-            let wanted: BTreeSet<_> = playing.map(|seat| wants.get(&seat)).collect();
+            let playing = seats.without(resigned);
+            let wanted: BTreeSet<_> = playing.iter().map(|seat| wants.get(&seat)).collect();
             let agreed = wanted.first().copied().flatten().filter(|_| wanted.len() == 1).copied();
             match kind {
                 BlockKind::Turn => {
                     assert_eq!(agreed, None);
                     line.push(*state_root);
+                    for seat in playing.iter() {
+                        let reason =
+                            block.absent().iter().find(|absence| absence.seat == seat).map(|it| it.reason);
+                        let turns = absences.entry(seat).or_default();
+                        match reason {
+                            None => *turns = 0,
+                            Some(AbsenceReason::Deadline | AbsenceReason::RevealMissing) => *turns += 1,
+                            Some(_) => {}
+                        }
+                        if Some(*turns) == self.forfeit_after {
+                            resigning.insert(seat);
+                        }
+                    }
                 }
                 BlockKind::Commit => assert_eq!(agreed, None),
                 BlockKind::Takeback { to_turn } => {

@@ -252,6 +252,7 @@ impl Operator {
             ClientMessage::Compare(_) => self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown)),
             // It tells everybody everything.
             ClientMessage::Follow { .. } | ClientMessage::Watch(_) => {}
+            ClientMessage::Pong(_) => {}
             ClientMessage::Ping(number) => self.send(guest, ServerMessage::Pong(number)),
         }
     }

@@ -234,6 +234,18 @@ impl Server {
 
     /// A client with an identity of its own for each number.
     pub(crate) fn client(&self, who: u8, room: &str, enter_as: EnterAs, open: Option<RoomSpec>) -> Client {
+        self.client_at(self.url(), who, room, enter_as, open)
+    }
+
+    /// As [`Server::client`], by another address that leads to it.
+    pub(crate) fn client_at(
+        &self,
+        url: ServerUrl,
+        who: u8,
+        room: &str,
+        enter_as: EnterAs,
+        open: Option<RoomSpec>,
+    ) -> Client {
         let config = Config {
             identity: identity(who),
             process: process_key(),
@@ -243,7 +255,7 @@ impl Server {
             open,
             credential: None,
         };
-        Client::new(self.url(), Trust::Pinned(self.root), config)
+        Client::new(url, Trust::Pinned(self.root), config)
     }
 
     /// Status and body of a page.
@@ -301,13 +313,15 @@ impl Server {
 
     /// Waits until a metric has a value. What it counts has happened: only the counting may lag behind.
     pub(crate) async fn await_metric(&self, name: &str, value: u64) {
-        let counted = async {
-            while self.metric(name).await < value {
-                tokio::task::yield_now().await;
-            }
-        };
-        soon(&format!("{name} {value}"), counted).await;
+        soon(&format!("{name} {value}"), self.at_least(name, value)).await;
         assert_eq!(self.metric(name).await, value, "{name}");
+    }
+
+    /// Waits until a metric has at least a value.
+    pub(crate) async fn at_least(&self, name: &str, value: u64) {
+        while self.metric(name).await < value {
+            tokio::task::yield_now().await;
+        }
     }
 }
 

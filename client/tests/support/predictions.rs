@@ -79,7 +79,7 @@ impl Model {
                 self.refuse(false);
             }
             Event::Block { kind: BlockKind::Commit, .. } => self.close_first_half(session),
-            Event::Block { kind: BlockKind::Turn, .. } | Event::Joined { .. } => {
+            Event::Block { kind: BlockKind::Start | BlockKind::Turn, .. } | Event::Joined { .. } => {
                 if !matches!(self.own, Own::Drafted(_)) {
                     self.own = Own::Nothing;
                 }

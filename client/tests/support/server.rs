@@ -136,6 +136,7 @@ impl Server {
             }
             ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),
             ClientMessage::Leave => self.lost(now, link),
+            ClientMessage::Pong(_) => {}
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
         }
     }

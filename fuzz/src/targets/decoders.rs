@@ -188,6 +188,7 @@ impl ReadOn for ClientMessage {
             | Self::Resume { .. }
             | Self::Leave
             | Self::Ping(_)
+            | Self::Pong(_)
             | Self::Follow { .. }
             | Self::Watch(_) => {}
         }
@@ -216,6 +217,7 @@ impl ReadOn for ServerMessage {
             | Self::CaughtUp { .. }
             | Self::Refused { .. }
             | Self::Failed(_)
+            | Self::Ping(_)
             | Self::Pong(_)
             | Self::Goodbye { .. }
             | Self::Limited { .. }

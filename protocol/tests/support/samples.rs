@@ -469,6 +469,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("follow by blocks", ClientMessage::Follow { following: Following::Blocks, packed: false }),
         ("follow by a snapshot", ClientMessage::Follow { following: Following::Snapshot, packed: true }),
         ("ping", ClientMessage::Ping(0x0102_0304_0506_0708)),
+        ("pong", ClientMessage::Pong(0x0102_0304_0506_0708)),
         (
             "compare: begin",
             compare(CompareRequest::Begin { turn: Turn::new(7), attempt: Attempt::new(2), phases: roots() }),
@@ -542,6 +543,7 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
         messages.push((format!("failed: {failure:?}"), ServerMessage::Failed(failure)));
     }
     messages.push(("pong".into(), ServerMessage::Pong(0x0102_0304_0506_0708)));
+    messages.push(("ping".into(), ServerMessage::Ping(0x0102_0304_0506_0708)));
     for reason in GOODBYES {
         let goodbye = ServerMessage::Goodbye { reason, retry_after_ms: 250 };
         messages.push((format!("goodbye: {reason:?}"), goodbye));

@@ -112,6 +112,11 @@ class Ping(Fields):
     number: U64
 
 
+@dataclass(frozen=True)
+class Pong(Fields):
+    number: U64
+
+
 # Comparing states
 
 CHUNK_BYTES_MAX = 8192
@@ -225,7 +230,7 @@ class Say(Fields):
     talk: Signed
 
 
-ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare | Follow | Watch | Say
+ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare | Follow | Watch | Say | Pong
 
 
 # From the server
@@ -507,11 +512,6 @@ class Failed(Fields):
     failure: Failure
 
 
-@dataclass(frozen=True)
-class Pong(Fields):
-    number: U64
-
-
 class GoodbyeReason(IntEnum):
     Shutdown = 0
     Replaced = 1
@@ -740,6 +740,7 @@ ServerMessage = (
     | Said
     | NotSaid
     | Notice
+    | Ping
 )
 
 

@@ -211,6 +211,8 @@ class Player:
                 if self.conversation is None:
                     raise PlayerError("a line of no conversation")
                 self.conversation.append(line)
+            case messages.Ping(number), _:
+                connection.send(Pong(number))
             case (NotSaid() | Notice() | Pong() | TakebackMessage()), _:
                 pass  # What others want to take back is declined by playing on.
             case Goodbye(_, retry_after_ms), _:
