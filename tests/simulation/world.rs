@@ -27,6 +27,9 @@ const START: Millis = Millis::new(1_795_000_000_000);
 /// No match takes longer than this, whatever happens to it on the way.
 const SPAN_MS_MAX: u64 = 60 * 60 * 1000;
 
+/// Who proposes a takeback waits for an answer for so long at most, and then plays: for that its move has to reach the server.
+const PROPOSAL_MS: u64 = 3_500;
+
 /// What may go wrong, and how often while the matches are played.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Faults {
@@ -721,11 +724,16 @@ impl World {
         self.attend_to(client);
     }
 
-    /// A player wants to go back, if it can.
+    /// A player wants to go back, if it can, and has the time to wait for the others and play all the same.
     fn propose(&mut self, client: usize) -> bool {
+        let in_time = self.server_time().after(PROPOSAL_MS);
         let session = &mut self.clients[client].session;
         let Some(chain) = session.follower().map(Follower::chain) else { return false };
         let Some(floor) = chain.takeback_floor() else { return false };
+        let clock = session.seat().and_then(|seat| chain.clock_of(seat));
+        if clock.and_then(|clock| clock.runs_out).is_some_and(|runs_out| runs_out < in_time) {
+            return false;
+        }
         let span = u64::from(floor.get())..u64::from(chain.head().turn.get());
         if span.is_empty() {
             return false;
