@@ -28,7 +28,7 @@ struct Sitter {
     name: DisplayName,
     ready: bool,
     chain: Option<ChainStart>,
-    /// The one that a match used up which did not begin.
+    /// The one that the Join for a match showed which did not begin.
     used: Option<ChainStart>,
 }
 
@@ -97,11 +97,15 @@ impl Seats {
         })
     }
 
-    pub(crate) fn set_none_ready(&mut self) {
+    /// A match that was to begin did not, though some players had `joined`.
+    pub(crate) fn set_none_ready(&mut self, joined: impl Fn(PublicKey) -> bool) {
         for sitter in self.seats.iter_mut().flatten() {
             sitter.ready = false;
-            // The Joins have revealed the first elements.
-            sitter.used = sitter.chain.take();
+            let chain = sitter.chain.take();
+            // Its Join has revealed the first element. Who has not heard of the match offers the same chain again.
+            if joined(sitter.identity) {
+                sitter.used = chain;
+            }
         }
     }
 
@@ -189,6 +193,11 @@ pub(crate) struct Joining {
     pub(crate) hash_chain: Option<HashChain>,
     pub(crate) open: OpenTurn,
     pub(crate) until: Millis,
+}
+
+/// Has the Join of this player come?
+pub(crate) fn has_joined(chain: &Chain, open: &OpenTurn, identity: PublicKey) -> bool {
+    chain.genesis().seat_of(identity).is_some_and(|seat| open.acted().contains(seat))
 }
 
 impl Joining {

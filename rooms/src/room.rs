@@ -14,7 +14,7 @@ use cadastre_simulations::{Game, Snapshot};
 use crate::{
     guests::Guests,
     input::{Event, GuestId, Input, Output, Record, Shown},
-    lobby::{Joining, Seats},
+    lobby::{Joining, Seats, has_joined},
     playing::{Judged, Playing, Released},
     talk::{Heard, Talking},
 };
@@ -492,8 +492,8 @@ impl Room {
     /// Gives up waiting for Joins: back to the lobby, where nobody is ready any more.
     fn unfreeze(&mut self) {
         let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let mut seats = joining.seats;
-        seats.set_none_ready();
+        let Joining { mut seats, chain, open, .. } = *joining;
+        seats.set_none_ready(|identity| has_joined(&chain, &open, identity));
         self.phase = Phase::Lobby(seats);
         self.announce_lobby();
     }
@@ -501,12 +501,11 @@ impl Room {
     /// The time for the Joins is up: whoever has not joined loses the seat.
     fn part_with_silent(&mut self) {
         let Phase::Joining(joining) = &mut self.phase else { return };
-        let (genesis, joined) = (joining.chain.genesis(), joining.open.acted());
-        let is_silent = |identity| genesis.seat_of(identity).is_none_or(|seat| !joined.contains(seat));
-        for guest in self.guests.part_with(is_silent) {
+        let Joining { seats, chain, open, .. } = &mut **joining;
+        for guest in self.guests.part_with(|identity| !has_joined(chain, open, identity)) {
             self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
         }
-        joining.seats.keep(|identity| genesis.seat_of(identity).is_some_and(|seat| joined.contains(seat)));
+        seats.keep(|identity| has_joined(chain, open, identity));
         self.unfreeze();
     }
 

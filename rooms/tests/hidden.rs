@@ -123,13 +123,31 @@ fn a_seat_is_ready_only_with_a_hash_chain_and_never_twice_with_the_same() {
     assert_eq!(seats, [chain(0, 0), chain(1, 0)]);
     assert_eq!(server, host().chain_secret.chain(shell.room.genesis().unwrap().nonce, 9).anchor());
 
-    // The match does not begin; what was offered for it counts no more.
+    // The match does not begin; the chain that a Join has shown counts no more.
+    let join = join_of(shell.room.genesis().unwrap(), seat(0));
+    let element = key(0).seat_chain([0; 32], 9).element(0);
+    shell.submit(guests[0], sign(&Transaction { chain_element: element, ..join }));
     shell.leave(guests[1]);
     let other = shell.enter(1);
     ready_with(&mut shell, other, 1, 1);
     ready_with(&mut shell, guests[0], 0, 0);
     assert!(shell.room.genesis().is_none());
     ready_with(&mut shell, guests[0], 0, 1);
+    assert!(shell.room.genesis().is_some());
+}
+
+#[test]
+fn who_has_not_heard_of_a_match_that_did_not_begin_is_ready_with_the_same_chain() {
+    let mut shell = Shell::open(hash_chains());
+    let guests = [shell.enter(0), shell.enter(1)];
+    for (guest, index) in guests.into_iter().zip(0..) {
+        ready_with(&mut shell, guest, index, 0);
+    }
+    shell.leave(guests[1]);
+    assert!(shell.room.genesis().is_none());
+    let other = shell.enter(1);
+    ready_with(&mut shell, other, 1, 1);
+    ready_with(&mut shell, guests[0], 0, 0);
     assert!(shell.room.genesis().is_some());
 }
 
