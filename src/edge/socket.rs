@@ -4,8 +4,8 @@ use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Heartbeat, Height, Limit,
-    Limits, MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake, ServerMessage,
-    ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
+    Limits, MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake,
+    ServerMessage, ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
 };
 use cadastre_rooms::GuestId;
 use futures_util::{SinkExt, StreamExt};
