@@ -187,7 +187,8 @@ pub fn replay(
     if is_hidden(&genesis, record.access) && !mark.sealed {
         return Err(ExportError::Unwatched);
     }
-    let meta = Meta { genesis: record.genesis, room: record.room, names: record.names };
+    let first = store.first_state(match_id)?;
+    let meta = Meta { genesis: record.genesis, room: record.room, names: record.names, first };
     let mut writer = Writer::new(Vec::new(), meta)?;
     let watched = store.watched_to(match_id, &genesis, mark)?.map_or(Height::GENESIS, |header| header.height);
     for height in 1..=watched.get() {
@@ -239,7 +240,7 @@ pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<O
 }
 
 /// May not everybody see this match as long as it runs?
-fn is_hidden(genesis: &Genesis, access: Access) -> bool {
+pub(crate) fn is_hidden(genesis: &Genesis, access: Access) -> bool {
     genesis.spectators == SpectatorPolicy::Forbidden || access.door != Door::Open
 }
 

@@ -1,6 +1,7 @@
 //! The rooms that are open: their names, their matches, and the task that runs each.
 
 mod asleep;
+mod fork;
 mod gallery;
 mod list;
 mod outbox;
@@ -22,13 +23,13 @@ use std::{
 };
 
 use cadastre_protocol::{
-    BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, Door, EnterAs, Failure, Genesis,
-    GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, ShownPass,
+    BlockHash, ChainSecret, ChainStart, CompareRequest, DisplayName, Door, EnterAs, Failure, ForkPoint,
+    Genesis, GoodbyeReason, Height, Limit, MatchId, PublicKey, RoomName, RoomSpec, SealReason, ShownPass,
     SignedCertificate, SignedTalk, SignedTransaction, Turn,
 };
-use cadastre_rooms::{GuestId, Host, Restored, Room};
+use cadastre_rooms::{GuestId, Host, Origin, Restored, Room};
 use tokio::{
-    sync::{Notify, Semaphore, mpsc, watch},
+    sync::{Notify, Semaphore, mpsc, oneshot, watch},
     task::JoinSet,
 };
 
@@ -78,6 +79,8 @@ pub(crate) struct Rooms {
     shared: Shared,
     stands: Stands,
     open: Mutex<Open>,
+    /// One fork is made after the other: it takes the time that executing its parent takes.
+    forking: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     /// Rooms are woken one after the other: it takes the time that executing some turns takes.
     waking: Semaphore,
@@ -180,6 +183,8 @@ pub(crate) enum ToGuest {
     Watch(Box<Watching>),
     /// Something was dropped because the guest was too slow: it has to ask for it.
     Behind,
+    /// The state that a fork begins with.
+    FirstState(Arc<[Outgoing]>),
     /// The room did not let the guest in.
     NotAdmitted(Failure),
     /// The room parts with the guest.
@@ -203,6 +208,7 @@ impl Rooms {
             shared,
             stands,
             open: Mutex::default(),
+            forking: Arc::new(Semaphore::new(1)),
             closing: watch::Sender::new(false),
             waking: Semaphore::new(1),
             fell_asleep: Notify::new(),
@@ -218,28 +224,25 @@ impl Rooms {
         &self.stands
     }
 
-    /// Opens a new room for `opener`, which counts for whoever gets the `place`: that is asked for only if the room is not there.
+    /// Opens a new room for `opener`, which counts for whoever gets the `place`: that is asked for only if the room is not
+    /// there. What the room of a fork goes on from, [`Rooms::fork`] gave before.
     pub(crate) fn create(
         self: &Arc<Self>,
         name: RoomName,
         spec: RoomSpec,
+        origin: Option<Origin>,
         opener: PublicKey,
         place: impl FnOnce() -> Result<RoomPlace, Over<Limit>>,
     ) -> Result<(), NotOpened> {
-        let mut open = self.lock();
         if !self.is_serving() {
             return Err(Failure::Unavailable.into());
         }
-        if let Some(there) = open.rooms.get(&name) {
-            if there.info.borrow().phase != "ended" {
-                return Err(Failure::RoomExists.into());
-            }
-            // What is left of a match that is over is served from the store.
-            open.forget(&name);
-        }
-        if open.asleep.get(&name).is_some() {
+        let mut open = self.lock();
+        if open.is_taken(&name) {
             return Err(Failure::RoomExists.into());
         }
+        // What is left of a match that is over is served from the store.
+        open.forget(&name);
         if open.rooms.len() >= self.shared.config.limits.rooms_max {
             self.shared.metrics.count_limited("rooms_max");
             return Err(Failure::TooManyRooms.into());
@@ -249,10 +252,40 @@ impl Rooms {
             return Err(Failure::BadSpec.into());
         }
         let host = self.host().ok_or(Failure::Unavailable)?;
-        let room = Room::open(name.clone(), host, spec).ok_or(Failure::BadSpec)?;
+        let room = match origin {
+            None => Room::open(name.clone(), host, spec),
+            Some(origin) => Room::fork(name.clone(), host, spec, origin),
+        };
+        let room = room.ok_or(Failure::BadSpec)?;
         let place = place().map_err(NotOpened::Limited)?;
         self.start(&mut open, name, room, Some(place));
         Ok(())
+    }
+
+    /// What a room with these settings goes on from, and the settings as they follow from that, for an `opener` who may
+    /// see the parent. It takes as long as executing the parent, on a thread of its own; nothing else waits for that, and
+    /// it is given up when nobody waits for it.
+    pub(crate) async fn fork(
+        self: Arc<Self>,
+        name: RoomName,
+        spec: RoomSpec,
+        point: ForkPoint,
+        opener: PublicKey,
+    ) -> Result<(RoomSpec, Origin), Failure> {
+        // What cannot be opened anyhow is not worth the work.
+        if self.lock().is_taken(&name) {
+            return Err(Failure::RoomExists);
+        }
+        let one = self.forking.clone().acquire_owned().await.map_err(|_| Failure::Unavailable)?;
+        let (done, made) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            let is_wanted = || self.is_serving() && !done.is_closed();
+            let fork = fork::origin(&self.shared.store, &spec, point, opener, is_wanted);
+            drop(one);
+            // Whoever asked for it may be gone.
+            let _ = done.send(fork);
+        });
+        made.await.unwrap_or(Err(Failure::Unavailable))
     }
 
     /// Opens the room of a match that was running.
@@ -432,6 +465,12 @@ impl Rooms {
 }
 
 impl Open {
+    /// Is there a room of this name whose match is not over?
+    fn is_taken(&self, name: &RoomName) -> bool {
+        let is_open = |there: &RoomHandle| there.info.borrow().phase != "ended";
+        self.rooms.get(name).is_some_and(is_open) || self.asleep.get(name).is_some()
+    }
+
     /// A name has one room, awake or asleep.
     fn check_free(&self, name: &RoomName) -> Result<(), RestoreError> {
         let taken = self.rooms.contains_key(name) || self.asleep.get(name).is_some();

@@ -330,8 +330,22 @@ impl Store {
     /// The store cannot be read.
     pub fn keyframe(&self, match_id: MatchId) -> Result<Option<(ChainState, Snapshot)>, ReadError> {
         let Some(state) = self.parts(Key::of(Tag::KeyframeState, match_id, 0))? else { return Ok(None) };
+        Ok(Some((decode_exact(&state)?, self.chunks(Tag::KeyframeChunk, match_id)?)))
+    }
+
+    /// The state that a match begins with which goes on from another one.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read.
+    pub fn first_state(&self, match_id: MatchId) -> Result<Option<Arc<Snapshot>>, ReadError> {
+        let state = self.chunks(Tag::FirstChunk, match_id)?;
+        Ok((!state.is_empty()).then(|| Arc::new(state)))
+    }
+
+    fn chunks(&self, tag: Tag, match_id: MatchId) -> Result<Snapshot, ReadError> {
         let mut snapshot = Snapshot::new();
-        for entry in self.matches.scan(&Key::prefix(Tag::KeyframeChunk, match_id)) {
+        for entry in self.matches.scan(&Key::prefix(tag, match_id)) {
             let (key, value) = entry?;
             let id = Key::chunk(&key).ok_or(ReadError::Damaged)?;
             match snapshot.last_mut() {
@@ -339,7 +353,7 @@ impl Store {
                 _ => snapshot.push((id, value)),
             }
         }
-        Ok(Some((decode_exact(&state)?, snapshot)))
+        Ok(snapshot)
     }
 
     /// The last lines that were said at a match, in their order.

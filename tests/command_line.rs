@@ -65,6 +65,7 @@ async fn an_audit_names_what_it_has_proved() {
         "height",
         "logged",
         "match_id",
+        "parent",
         "pinned",
         "revoked_log",
         "root_key",
@@ -109,6 +110,7 @@ async fn a_replay_can_be_looked_at() {
         "height",
         "match_id",
         "names",
+        "parent",
         "room",
         "root_key",
         "rules",
@@ -365,6 +367,65 @@ async fn turns_that_were_taken_back_can_be_looked_at() {
         server.arguments()
     );
     assert!(scene.run(&never).await.code != Some(0));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_can_go_on_from_a_turn_of_another_one() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let run = async |command: &str| scene.run(&format!("{command} {}", server.arguments())).await;
+    run("bot --room r --count 2 --turns 5").await.ok();
+    let parent = run("--json export --room r --out r.cadr").await.ok().only_json();
+    let parent_id = parent["match_id"].as_str().unwrap();
+    let fork = format!("--json room create s --fork {parent_id}@3 --turns 4");
+    let created = run(&fork).await.ok().only_json();
+    let point = serde_json::json!({ "match_id": parent_id, "turn": 3 });
+    assert_eq!(created, serde_json::json!({ "room": "s", "fork": point }));
+    for key in ["k.0", "k.1"] {
+        scene.run(&format!("key new {key}")).await.ok();
+    }
+    let played = run("bot --json --room s --count 2 --turns 2 --key k").await.ok();
+    assert_eq!(played.json().iter().filter(|line| line["turn"] == 2).count(), 2);
+    let unknown = run(&fork.replace("create s", "create t").replace("@3", "@6")).await;
+    assert_eq!(unknown.refused(3), "room t: there is no match of this id, or not as far as this turn");
+    let random = run(&fork.replace("--turns", "--randomness commit-reveal --turns")).await;
+    assert!(random.refused(2).contains("--fork does not go with"), "{random:?}");
+    assert!(run(&fork.replace("@3", "")).await.refused(2).contains("the id of a match, @ and a turn"));
+    assert!(run(&format!("{fork} --rules boxes")).await.refused(2).contains("cannot be used with"));
+    server.stop().await;
+
+    // It goes on in the same state after a restart.
+    let server = scene.serve().await;
+    let run = async |command: &str| scene.run(&format!("{command} {}", server.arguments())).await;
+    run("bot --room s --count 2 --turns 4 --key k").await.ok();
+    let exported = run("--json export --room s --out s.cadr").await.ok().only_json();
+    assert_eq!((&exported["complete"], &exported["turns"]), (&true.into(), &4.into()));
+    run(&format!("room create t --fork {}@4 --turns 1", exported["match_id"].as_str().unwrap())).await.ok();
+    run("bot --room t --count 2 --turns 1").await.ok();
+    run("export --room t --out t.cadr").await.ok();
+
+    let audit =
+        async |rest: &str| scene.run(&format!("--json audit --root-key {} {rest}", server.root)).await;
+    let alone = audit("s.cadr").await.ok().only_json();
+    assert_eq!((&alone["audit"], &alone["parent"]["traced"]), (&"valid".into(), &false.into()));
+    assert_eq!((&alone["parent"]["match_id"], &alone["parent"]["turn"]), (&parent_id.into(), &3.into()));
+    for (fork, parent) in [("s.cadr", "r.cadr"), ("t.cadr", "s.cadr")] {
+        let both = audit(&format!("{fork} --parent {parent}")).await.ok().only_json();
+        assert_eq!((&both["audit"], &both["parent"]["traced"]), (&"valid".into(), &true.into()));
+    }
+    let other = audit("t.cadr --parent r.cadr").await;
+    assert_eq!(other.code, Some(1));
+    assert_eq!(other.only_json()["error"], "the genesis names another match");
+    let text = scene.run("audit s.cadr").await.ok().stdout;
+    assert!(text.contains(&format!("turn 3 of match {parent_id}, NOT checked")), "{text}");
+    assert_eq!(audit("r.cadr").await.ok().only_json()["parent"], Value::Null);
+
+    let shown = async |which: &str| scene.run(&format!("--json replay {which}")).await.ok().only_json();
+    assert_eq!(shown("s.cadr").await["parent"]["match_id"], parent_id);
+    let roots = [shown("s.cadr --turn 0").await, shown("r.cadr --turn 3").await];
+    assert_eq!(roots[0]["state_root"], roots[1]["state_root"]);
+    assert_ne!(shown("s.cadr --turn 2").await["state_root"], shown("r.cadr --turn 5").await["state_root"]);
     server.stop().await;
 }
 

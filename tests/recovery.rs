@@ -114,6 +114,7 @@ impl Table {
             absence: AbsencePolicy::USUAL,
             seats_min: SEATS,
             access: Access::PUBLIC,
+            fork: None,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =
@@ -195,7 +196,8 @@ impl Table {
                     to.into_iter().for_each(|guest| self.tell(guest, message.clone()));
                 }
                 Output::Refuse { failure, .. } => panic!("not admitted: {failure}"),
-                Output::CatchUp { .. }
+                Output::FirstState { .. }
+                | Output::CatchUp { .. }
                 | Output::Watch { .. }
                 | Output::Show(_)
                 | Output::Dismiss { .. }

@@ -91,7 +91,8 @@ impl Server {
                     to.into_iter().for_each(|to| self.seal(to, &bytes));
                 }
                 Output::WakeAt(_) | Output::Observed(_) | Output::Show(_) => {}
-                Output::CatchUp { .. }
+                Output::FirstState { .. }
+                | Output::CatchUp { .. }
                 | Output::Watch { .. }
                 | Output::Refuse { .. }
                 | Output::Dismiss { .. } => {
@@ -173,6 +174,7 @@ fn spec() -> RoomSpec {
         absence: AbsencePolicy::USUAL,
         seats_min: SEATS,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 

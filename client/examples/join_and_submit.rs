@@ -48,6 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             absence: AbsencePolicy::USUAL,
             seats_min: 1,
             access: Access::PUBLIC,
+            fork: None,
         }),
         credential: None,
     };

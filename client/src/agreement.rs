@@ -1,6 +1,6 @@
 //! What a player has said Ready to, and whether a match is that.
 
-use cadastre_protocol::{Genesis, Lobby, RoomSpec, SeatHolder};
+use cadastre_protocol::{ForkPoint, Genesis, Lobby, Parent, RoomSpec, SeatHolder};
 use cadastre_simulations::find_rules;
 
 /// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
@@ -35,5 +35,5 @@ fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
         && genesis.randomness.mode() == spec.randomness
         && genesis.takebacks == spec.takebacks
         && genesis.spectators == spec.spectators
-        && genesis.parent.is_none()
+        && spec.fork == genesis.parent.map(|Parent { match_id, turn, .. }| ForkPoint { match_id, turn })
 }

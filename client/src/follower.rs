@@ -95,14 +95,31 @@ impl Follower {
     ///
     /// In the order of [`FollowError`]'s variants; the first that applies.
     pub fn begin(genesis: &[u8], names: Vec<DisplayName>, root: PublicKey) -> Result<Self, FollowError> {
-        let genesis: Genesis = decode_exact(genesis).map_err(FollowError::Encoding)?;
-        if genesis.service != root {
-            return Err(FollowError::OtherService);
-        }
-        if names.len() != genesis.seats.len() {
-            return Err(FollowError::Names);
-        }
-        let game = Game::of_match(&genesis).map_err(FollowError::Setup)?;
+        Self::begin_with(genesis, names, root, Game::of_match)
+    }
+
+    /// Begins to follow a fork of the service `root`, from the state that its genesis names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Follower::begin`]; [`FollowError::Genesis`] also when that is another state.
+    pub fn begin_fork(
+        genesis: &[u8],
+        names: Vec<DisplayName>,
+        root: PublicKey,
+        first: &Snapshot,
+    ) -> Result<Self, FollowError> {
+        Self::begin_with(genesis, names, root, |genesis| Game::of_fork(genesis, first))
+    }
+
+    fn begin_with(
+        genesis: &[u8],
+        names: Vec<DisplayName>,
+        root: PublicKey,
+        start: impl FnOnce(&Genesis) -> Result<Game, SetupError>,
+    ) -> Result<Self, FollowError> {
+        let genesis = Self::genesis(genesis, &names, root)?;
+        let game = start(&genesis).map_err(FollowError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(FollowError::Genesis)?;
         Ok(Self {
             history: History::new(&game),
@@ -122,9 +139,31 @@ impl Follower {
         })
     }
 
-    /// What a match is made of that was not followed yet.
-    pub(crate) fn into_parts(self) -> (Genesis, Vec<DisplayName>, Game) {
-        (self.chain.genesis().clone(), self.names, self.game)
+    /// Reads the genesis of a match of the service `root`.
+    fn genesis(genesis: &[u8], names: &[DisplayName], root: PublicKey) -> Result<Genesis, FollowError> {
+        let genesis: Genesis = decode_exact(genesis).map_err(FollowError::Encoding)?;
+        if genesis.service != root {
+            return Err(FollowError::OtherService);
+        }
+        if names.len() != genesis.seats.len() {
+            return Err(FollowError::Names);
+        }
+        Ok(genesis)
+    }
+
+    /// What is needed of a match that is not executed: its genesis, checked as [`Follower::begin`] does, and its game in
+    /// any state. The first state of a fork is taken for the one that the genesis names.
+    pub(crate) fn unexecuted(
+        genesis: &[u8],
+        names: &[DisplayName],
+        root: PublicKey,
+    ) -> Result<(Genesis, Game), FollowError> {
+        let genesis = Self::genesis(genesis, names, root)?;
+        let game = Game::of_match(&genesis).map_err(FollowError::Setup)?;
+        let mut executed = game.executed();
+        executed.state_root = genesis.parent.map_or(executed.state_root, |parent| parent.state_root);
+        let chain = Chain::begin(genesis, executed).map_err(FollowError::Genesis)?;
+        Ok((chain.genesis().clone(), game))
     }
 
     /// Verifies the next block and executes it.

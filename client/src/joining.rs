@@ -1,41 +1,31 @@
 //! A match is taken up at a later block: the chunks of its state come one after the other.
 
-use std::collections::VecDeque;
-
-use cadastre_protocol::{Chain, ChunkId, ProvenHeader, VerifiedJoinPoint};
+use cadastre_protocol::{Chain, ProvenHeader, VerifiedJoinPoint};
 use cadastre_simulations::{Game, Snapshot};
 
-use crate::follower::FollowError;
+use crate::{chunks::Chunks, follower::FollowError};
 
 /// A join point whose chunks have not all come yet.
 #[derive(Debug)]
 pub(crate) struct Joining {
     point: VerifiedJoinPoint,
-    /// Numbers of the chunks that are still to come.
-    missing: VecDeque<ChunkId>,
-    chunks: Snapshot,
+    chunks: Chunks,
 }
 
 impl Joining {
-    /// `game` is of the match, in any state: its chunks have the same numbers in all of them.
+    /// `game` is of the match, in any state.
     pub(crate) fn new(point: VerifiedJoinPoint, game: &Game) -> Self {
-        Self { point, missing: game.simulation().chunk_ids().into(), chunks: Snapshot::new() }
+        Self { point, chunks: Chunks::of(game) }
     }
 
-    /// Takes the next chunks: those that the game has and no others, so that they are bounded.
+    /// Takes the next chunks.
     pub(crate) fn take(&mut self, chunks: Snapshot) -> Result<(), FollowError> {
-        for (id, chunk) in chunks {
-            if self.missing.pop_front() != Some(id) {
-                return Err(FollowError::Snapshot);
-            }
-            self.chunks.push((id, chunk));
-        }
-        Ok(())
+        if self.chunks.take(chunks) { Ok(()) } else { Err(FollowError::Snapshot) }
     }
 
     /// Have all chunks come?
     pub(crate) fn is_complete(&self) -> bool {
-        self.missing.is_empty()
+        self.chunks.is_complete()
     }
 
     /// The block.
@@ -46,7 +36,7 @@ impl Joining {
     /// Chain and game as they are after the block, if the chunks are the state that it commits to.
     pub(crate) fn take_up(self, chain: &Chain) -> Result<(Chain, Game), FollowError> {
         let genesis = chain.genesis().clone();
-        let game = Game::restore(&self.point.setup(&genesis), &self.chunks);
+        let game = Game::restore(&self.point.setup(&genesis), self.chunks.come());
         let mut game = game.map_err(|_| FollowError::Snapshot)?;
         if genesis.has_takebacks() {
             game.keep_past(self.point.head().turn);

@@ -9,9 +9,11 @@
 #![deny(clippy::float_arithmetic)]
 
 mod agreement;
+mod chunks;
 mod commitments;
 mod connection;
 mod draft;
+mod first_state;
 mod follower;
 mod heal;
 mod joining;

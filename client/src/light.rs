@@ -16,7 +16,7 @@ use crate::follower::{FollowError, Follower};
 pub struct LightFollower {
     genesis: Genesis,
     names: Vec<DisplayName>,
-    /// In the state before the first turn: all states have the same chunks.
+    /// In the state that its setup makes: all states have the same chunks.
     game: Game,
     all: Vec<ChunkId>,
     head: LightHead,
@@ -45,7 +45,7 @@ impl LightFollower {
     ///
     /// As [`Follower::begin`].
     pub fn begin(genesis: &[u8], names: Vec<DisplayName>, root: PublicKey) -> Result<Self, FollowError> {
-        let (genesis, names, game) = Follower::begin(genesis, names, root)?.into_parts();
+        let (genesis, game) = Follower::unexecuted(genesis, &names, root)?;
         let head = LightHead::begin(&genesis).map_err(GenesisError::Certificate);
         let all = game.simulation().chunk_ids();
         Ok(Self {

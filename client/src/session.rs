@@ -23,6 +23,7 @@ use crate::{
     agreement,
     commitments::{Commitments, OtherChain},
     draft::{Draft, UndraftCause},
+    first_state::FirstState,
     follower::{Compared, FollowError, Followed, Follower},
     heal::Desync,
     light::{LightFollower, Viewport},
@@ -219,6 +220,8 @@ pub struct Session {
     /// Of a session that executes nothing, in the place of `follower`.
     light: Option<Box<LightFollower>>,
     viewport: Viewport,
+    /// The genesis of a fork has come, and its state has not.
+    awaited: Option<FirstState>,
     seat: Option<Seat>,
     /// The last lobby on this connection.
     agreed: Option<Lobby>,
@@ -267,6 +270,7 @@ impl Session {
             follower: None,
             light: None,
             viewport: Viewport::All,
+            awaited: None,
             seat: None,
             agreed: None,
             pending: Vec::new(),
@@ -310,6 +314,7 @@ impl Session {
         self.outbox.clear();
         self.caught_up = false;
         self.agreed = None;
+        self.awaited = None;
         self.lost = false;
         self.refused = false;
         // The server tells the open turn again.
@@ -394,6 +399,7 @@ impl Session {
     /// The match that was about to begin did not, or another one takes its place.
     fn forget_match(&mut self) {
         self.light = None;
+        self.awaited = None;
         self.follower = None;
         self.seat = None;
         self.pending.clear();
@@ -439,7 +445,14 @@ impl Session {
             }
             ServerMessage::Created { .. } => self.enter(),
             ServerMessage::Lobby(lobby) => self.lobby(lobby),
-            ServerMessage::Genesis { genesis, names, begun } => self.begin(&genesis, names, begun, root)?,
+            ServerMessage::Genesis { genesis, names, begun } => {
+                self.awaited = FirstState::of(&genesis, &names, begun).map_err(SessionError::Follow)?;
+                if self.awaited.is_none() {
+                    let follower = Follower::begin(&genesis, names, root).map_err(SessionError::Follow)?;
+                    self.begin(follower, begun)?;
+                }
+            }
+            ServerMessage::Chunks(chunks) if self.awaited.is_some() => self.first_state(chunks, root)?,
             ServerMessage::Block(block) => self.block(&block)?,
             ServerMessage::Compared(answer) => self.compared(answer)?,
             ServerMessage::Snapshot(point) => self.join(*point)?,
@@ -527,15 +540,26 @@ impl Session {
         self.events.push_back(Event::Lobby(lobby));
     }
 
+    /// The next chunks of the state that a fork begins with.
+    fn first_state(&mut self, chunks: Vec<(ChunkId, Vec<u8>)>, root: PublicKey) -> Result<(), SessionError> {
+        let mut awaited = self.awaited.take().ok_or(SessionError::Unexpected)?;
+        if !awaited.take(chunks) {
+            return Err(SessionError::Unexpected);
+        }
+        if !awaited.is_complete() {
+            self.awaited = Some(awaited);
+            return Ok(());
+        }
+        let begun = awaited.begun;
+        self.begin(awaited.begin(root).map_err(SessionError::Follow)?, begun)
+    }
+
     fn begin(
         &mut self,
-        genesis: &[u8],
-        names: Vec<DisplayName>,
-        begun: bool,
-        root: PublicKey,
-    ) -> Result<(), SessionError> {
         #[cfg_attr(not(feature = "faults"), allow(unused_mut, reason = "only faults change it"))]
-        let mut follower = Follower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        mut follower: Follower,
+        begun: bool,
+    ) -> Result<(), SessionError> {
         #[cfg(feature = "faults")]
         {
             follower.fault = self.fault;

@@ -492,8 +492,18 @@ pub async fn create_room(
     })?;
     let spec = spec(link.root);
     link.send(ClientMessage::Create { room: room.clone(), spec }).await.map_err(lost)?;
+    let mut is_asked = false;
     loop {
-        let next = tokio::time::timeout(limit, next_binary(&mut link.socket)).await.map_err(timed_out)?;
+        let next = match tokio::time::timeout(limit, next_binary(&mut link.socket)).await {
+            // Before it opens a fork, the server executes the parent. It answers meanwhile if it is there.
+            Err(_) if !is_asked => {
+                is_asked = true;
+                link.send(ClientMessage::Ping(0)).await.map_err(lost)?;
+                continue;
+            }
+            next => next.map_err(timed_out)?,
+        };
+        is_asked = false;
         let received = link.connection.receive(next.map_err(lost)?, now());
         let answer = match received.map_err(|error| lost(describe(&error)))? {
             Received::Message(ServerMessage::Created { .. }) => Ok(()),

@@ -102,7 +102,8 @@ impl CheckedBlock {
 }
 
 impl Chain {
-    /// Begins a chain at its genesis. `executed` is the state of a game started from [`Genesis::setup`].
+    /// Begins a chain at its genesis. `executed` is the state of a game started from [`Genesis::setup`], or in the state
+    /// of the parent.
     ///
     /// Whether the service is the one that the caller trusts, is for the caller to compare.
     ///
@@ -145,7 +146,9 @@ impl Chain {
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| GenesisError::WeakKey)?;
-        if executed.state_root != state.head.state_root {
+        let first = genesis.parent.filter(|_| state.head.height == Height::GENESIS);
+        let expected = first.map_or(state.head.state_root, |parent| parent.state_root);
+        if executed.state_root != expected {
             return Err(GenesisError::StateRoot);
         }
         let history = state.history().ok_or(GenesisError::State)?;

@@ -7,7 +7,7 @@ use crate::{
     codec::{Wire, encode},
     hash::{Context, Digest, hash},
     hash_chain::{ChainStart, RANDOM_TURNS_MAX},
-    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat},
+    ids::{BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, StateRoot, Turn},
     keys::PublicKey,
     setup::{OPTIONS_BYTES_MAX, RulesId, Setup},
 };
@@ -298,6 +298,10 @@ pub struct Parent {
     pub height: Height,
     /// That block.
     pub block: BlockHash,
+    /// The turn whose state it has.
+    pub turn: Turn,
+    /// That state, with which this match begins.
+    pub state_root: StateRoot,
 }
 
 /// Does commit and reveal go with this last turn? It needs one, of [`RANDOM_TURNS_MAX`] at most.
@@ -309,6 +313,11 @@ pub fn may_commit_and_reveal(turns_max: Option<u32>) -> bool {
 /// stays revealed: the last turns would be left without.
 pub fn may_take_back(takebacks: TakebackPolicy, randomness: RandomnessMode) -> bool {
     takebacks == TakebackPolicy::Never || randomness == RandomnessMode::None
+}
+
+/// Does a parent go with this randomness? With hash chains the Start has a seed to begin from, and no state.
+pub fn may_fork(has_parent: bool, randomness: RandomnessMode) -> bool {
+    !has_parent || randomness == RandomnessMode::None
 }
 
 impl Genesis {
@@ -358,7 +367,7 @@ impl Genesis {
             (may_take_back(self.takebacks, self.randomness.mode()), "takebacks with hash chains"),
             (self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),
-            (self.parent.is_none(), "parent"),
+            (may_fork(self.parent.is_some(), self.randomness.mode()), "parent with hash chains"),
             (self.spectators.is_supported(), "spectator delay"),
         ];
         match modes.iter().find(|(supported, _)| !supported) {

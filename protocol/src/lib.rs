@@ -65,7 +65,7 @@ pub use genesis::{
     AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
     Randomness, RandomnessMode, SPECTATOR_DELAY_TURNS_MAX, SeatHolder, SpectatorPolicy, TAKEBACK_TURNS_MAX,
     TAKEBACKS_PER_TURN_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
-    may_commit_and_reveal, may_take_back,
+    may_commit_and_reveal, may_fork, may_take_back,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,
@@ -82,8 +82,8 @@ pub use keys::{BadSignature, EnrolledKey, KeyError, PublicKey, SecretKey, Signat
 pub use limit::Limit;
 pub use message::{
     CHUNKS_BYTES_MAX, ClientMessage, DISPLAY_NAME_BYTES_MAX, DisplayName, EnterAs, Failure, Following,
-    GoodbyeReason, Limits, Lobby, LobbySeat, Notice, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX, Refusal, Relay,
-    RoomName, RoomSpec, ServerMessage,
+    ForkPoint, GoodbyeReason, Limits, Lobby, LobbySeat, Notice, REASON_BYTES_MAX, ROOM_NAME_BYTES_MAX,
+    Refusal, Relay, RoomName, RoomSpec, ServerMessage,
 };
 pub use packed::{pack, read_server_message};
 pub use proof::{BATCH_OBJECTS_MAX, ServerProof, block_leaf, receipt_leaf};

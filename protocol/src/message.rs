@@ -127,6 +127,18 @@ pub struct RoomSpec {
     pub seats_min: u8,
     /// Who may come in, and who hears of the room.
     pub access: Access,
+    /// The match goes on from a turn of another one: then rules, size, seats and mode are those of that one, whatever
+    /// is said here.
+    pub fork: Option<ForkPoint>,
+}
+
+/// A turn of a match that another one goes on from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct ForkPoint {
+    /// The match.
+    pub match_id: MatchId,
+    /// The turn, as it was played last.
+    pub turn: Turn,
 }
 
 /// As what somebody enters a room.
@@ -298,7 +310,7 @@ pub enum ServerMessage {
     },
     /// The match as it stands after a later block: the chunks of the game's state follow, and the blocks after it.
     Snapshot(Box<JoinPoint>),
-    /// The next chunks of a snapshot, ascending, at most [`CHUNKS_BYTES_MAX`] bytes of them.
+    /// The next chunks of a snapshot, or of the state that a fork begins with: ascending, at most [`CHUNKS_BYTES_MAX`] bytes of them.
     Chunks(Vec<(ChunkId, Vec<u8>)>),
     /// A message, compressed: see [`crate::read_server_message`].
     Packed(Vec<u8>),
@@ -415,8 +427,8 @@ pub enum Failure {
     /// There is no room of this name.
     #[error("there is no room of this name")]
     NoSuchRoom,
-    /// There is no match of this id.
-    #[error("there is no match of this id")]
+    /// There is no match of this id, or it has not come so far as a fork wants to go on from.
+    #[error("there is no match of this id, or not as far as this turn")]
     NoSuchMatch,
     /// The room cannot be opened with these settings.
     #[error("the room's settings are not possible: unknown rules, or size, seats or times out of range")]

@@ -9,8 +9,8 @@ use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Access, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
     CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock, CodecError,
     CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, Door, DoubleTransactionPolicy, EnterAs,
-    Entry, Epoch, Following, Genesis, Header, Height, Invitation, KeyRole, LINES_KEPT, Limits, Line,
-    LineHash, Lobby, LobbySeat, MatchId, Millis, Notice, PHASES_MAX, Parent, Pass, ProvenBlock,
+    Entry, Epoch, Following, ForkPoint, Genesis, Header, Height, Invitation, KeyRole, LINES_KEPT, Limits,
+    Line, LineHash, Lobby, LobbySeat, MatchId, Millis, Notice, PHASES_MAX, Parent, Pass, ProvenBlock,
     ProvenReceipt, PublicKey, Randomness, RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName,
     RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof,
     Signature, SignedCertificate, SignedDelegation, SignedInvitation, SignedTalk, SignedTransaction,
@@ -369,11 +369,12 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     let chains = option::of((1..65_536_u32, digest(), collection::vec(chain_start(), 8)));
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
     let spectators = spectators();
-    let parent = (match_id(), height(), block_hash()).prop_map(|(match_id, height, block)| Parent {
-        match_id,
-        height,
-        block,
-    });
+    let parent = (match_id(), height(), block_hash(), any::<u32>(), digest()).prop_map(
+        |(match_id, height, block, turn, root)| {
+            let (turn, state_root) = (Turn::new(turn), StateRoot::new(root));
+            Parent { match_id, height, block, turn, state_root }
+        },
+    );
     let first = (public_key(), rules, bytes(64), holders, turn_rules(), absence(), double);
     let second =
         (visibility, chains, takebacks, spectators, option::of(parent), signed_certificate(), millis());
@@ -583,13 +584,15 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let randomness = sample::select(&[RandomnessMode::None, RandomnessMode::CommitReveal]);
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
-    let modes = (double, visibility, randomness, takebacks, clock(), absence());
+    let fork =
+        (match_id(), any::<u32>()).prop_map(|(match_id, turn)| ForkPoint { match_id, turn: Turn::new(turn) });
+    let modes = (double, visibility, randomness, takebacks, clock(), absence(), option::of(fork));
     let seats = (any::<u8>(), any::<u8>(), access());
     let settings = (settings, seats);
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (settings, seats), times, modes)| {
         let ((size, mode), (seats, seats_min, access)) = (settings, seats);
         let (turns_max, deadline_ms, spectators) = times;
-        let (double_transactions, visibility, randomness, takebacks, clock, absence) = modes;
+        let (double_transactions, visibility, randomness, takebacks, clock, absence, fork) = modes;
         RoomSpec {
             rules,
             size,
@@ -606,6 +609,7 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             takebacks,
             seats_min,
             access,
+            fork,
         }
     })
 }

@@ -17,13 +17,13 @@ use cadastre_protocol::{
 use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
 use support::{
-    CHAIN_SECRET, LAST_TURN, Match, SERIAL, block_key, chain_nonce, chain_of, eventful_match, genesis,
-    hidden_match, identity, key, next_block_key, read, read_block,
+    CHAIN_SECRET, LAST_TURN, Match, SERIAL, block_key, chain_nonce, chain_of, eventful_match, fork_match,
+    genesis, hidden_match, identity, key, next_block_key, read, read_block,
     refused::{Refused, refused},
     root,
     samples::{
-        EVENTFUL_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES, batch, certificates, client_messages,
-        delegations, headers, other_modes, revocations, server_messages, transactions,
+        EVENTFUL_NAMES, FORK_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES, batch, certificates,
+        client_messages, delegations, headers, other_modes, revocations, server_messages, transactions,
     },
     seat, server_chain, taken_back_match, timed_match,
 };
@@ -43,6 +43,7 @@ fn the_committed_objects_are_what_both_implementations_give() {
         hidden_blocks: block_vectors(&hidden_match(), &HIDDEN_NAMES),
         timed_blocks: block_vectors(&timed_match(), &TIMED_NAMES),
         taken_back_blocks: block_vectors(&taken_back_match(), &TAKEN_BACK_NAMES),
+        fork_blocks: block_vectors(&fork_match(), &FORK_NAMES),
         hash_chains: hash_chains(),
         sealed_commands: sealed_vectors(),
         presence: presence(),
@@ -74,6 +75,7 @@ fn the_committed_blocks_make_a_match() {
     make_a_match(Match::of(3).chain, &eventful_match(), &EVENTFUL_NAMES);
     make_a_match(Match::with(3, support::hide_everything).chain, &hidden_match(), &HIDDEN_NAMES);
     make_a_match(Match::with(3, support::count_time).chain, &timed_match(), &TIMED_NAMES);
+    make_a_match(Match::with(3, support::go_on).chain, &fork_match(), &FORK_NAMES);
     make_a_match(Match::with(3, support::allow_takebacks).chain, &taken_back_match(), &TAKEN_BACK_NAMES);
 }
 
@@ -104,6 +106,7 @@ struct Objects {
     hidden_blocks: Vec<BlockVector>,
     timed_blocks: Vec<BlockVector>,
     taken_back_blocks: Vec<BlockVector>,
+    fork_blocks: Vec<BlockVector>,
     hash_chains: Vec<HashChainVector>,
     sealed_commands: Vec<SealedVector>,
     presence: PresenceVector,
@@ -189,6 +192,7 @@ fn geneses() -> Vec<GenesisVector> {
         vector("commit and reveal, sealed", hidden_match().chain.genesis()),
         vector("bank, shrinking clock", timed_match().chain.genesis()),
         vector("takebacks", taken_back_match().chain.genesis()),
+        vector("fork", fork_match().chain.genesis()),
     ]
 }
 
@@ -417,7 +421,7 @@ fn header_vectors() -> Vec<HeaderVector> {
     headers().into_iter().map(vector).collect()
 }
 
-/// A block of the match that `genesis[0]` begins, or of the others that `genesis[2]` and `genesis[3]` do, with all that
+/// A block of the match that `genesis[0]` begins, or of the others that `genesis[2]` to `genesis[4]` do, with all that
 /// its header is made of.
 #[derive(Serialize)]
 struct BlockVector {

@@ -16,14 +16,18 @@
 //!
 //! - Whether a transaction was left out before the server gave a receipt for it.
 //! - Whether the room's and the players' names are true: nobody signed them.
+//! - Of a fork, whether the other match ever had the state that it goes on from: [`audit_parent`] does, from the file
+//!   of that match.
 //! - Whether the server showed somebody else another file: only comparing heads can tell, or a log that is
 //!   witnessed.
 
 mod judge;
 mod logged;
+mod parent;
 mod report;
 
 use cadastre_protocol::{GenesisError, Height, PublicKey, Revocations, Turn};
+use cadastre_simulations::SetupError;
 use rayon::prelude::*;
 
 use crate::{
@@ -38,6 +42,7 @@ use crate::{
 use judge::{Content, Judge, Part};
 use logged::LogCheck;
 
+pub use parent::{ParentError, audit_parent};
 pub use report::{AuditError, AuditReport, Takeback, Violation};
 
 /// Bytes before compression that are decoded and verified together, while those before them are executed: some
@@ -69,16 +74,27 @@ pub fn audit_with(
     revocations: &Revocations,
 ) -> Result<AuditReport, AuditError> {
     let unreadable = |damage| AuditError::Unreadable { damage, before: None };
-    let Scan { header, genesis, body, tail } = Scan::read(file).map_err(unreadable)?;
+    let Scan { header, genesis, first, body, tail } = Scan::read(file).map_err(unreadable)?;
     let mut report = AuditReport::new(&genesis, pinned);
-    let execution = match Execution::begin(genesis.clone()) {
+    let execution = match Execution::begin(genesis.clone(), first.as_ref().map(|(state, _)| state)) {
         Ok(execution) => execution,
+        Err(BeginError::Setup(SetupError::Snapshot) | BeginError::Genesis(GenesisError::StateRoot)) => {
+            let offset = first.map_or(HEADER_OFFSET, |(_, offset)| offset);
+            report.stop(Violation {
+                height: Height::GENESIS,
+                turn: Turn::START,
+                seat: None,
+                kind: "first-state",
+                detail: "the match does not begin with the state that its genesis names".into(),
+                offset,
+            });
+            return Ok(report);
+        }
         Err(BeginError::Setup(error)) => return Err(AuditError::Rules(error)),
         Err(BeginError::Genesis(GenesisError::Unsupported(mode))) => return Err(AuditError::Mode(mode)),
         Err(BeginError::Genesis(
             error @ (GenesisError::WeakKey
             | GenesisError::Certificate(_)
-            | GenesisError::StateRoot
             | GenesisError::State
             | GenesisError::HashChain),
         )) => {
@@ -168,7 +184,11 @@ fn decode(record: &Record<'_>) -> Result<Part, Damage> {
     let content = match record.kind {
         RecordKind::Blocks => Content::Blocks(read_decoded(record)?),
         RecordKind::Keyframe => Content::Keyframe(Keyframe::read(record)?),
-        RecordKind::Header | RecordKind::LogProof | RecordKind::Index | RecordKind::Trailer => {
+        RecordKind::Header
+        | RecordKind::LogProof
+        | RecordKind::FirstState
+        | RecordKind::Index
+        | RecordKind::Trailer => {
             return Err(Fault::Misplaced(record.kind).at(record.offset));
         }
     };

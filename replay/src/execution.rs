@@ -3,7 +3,7 @@
 use cadastre_protocol::{
     BlockError, Chain, ChunkId, Genesis, GenesisError, ReadProvenBlock, SeatSet, Turn, Work,
 };
-use cadastre_simulations::{Game, SetupError};
+use cadastre_simulations::{Game, SetupError, Snapshot};
 
 /// Chain and game, always at the same block.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ pub(crate) enum BeginError {
 }
 
 impl Execution {
-    /// Begins at the genesis.
-    pub(crate) fn begin(genesis: Genesis) -> Result<Self, BeginError> {
-        let game = Game::of_match(&genesis).map_err(BeginError::Setup)?;
+    /// Begins at the genesis, a fork in its first state.
+    pub(crate) fn begin(genesis: Genesis, first: Option<&Snapshot>) -> Result<Self, BeginError> {
+        let game = Game::begin(&genesis, first).map_err(BeginError::Setup)?;
         let chain = Chain::begin(genesis, game.executed()).map_err(BeginError::Genesis)?;
         Ok(Self { chain, game })
     }

@@ -4,18 +4,18 @@
 mod file;
 mod log;
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use cadastre_protocol::{
     Absence, AbsencePolicy, Block, BlockKind, Certificate, Chain, ChainSecret, ChainStart, Clock, Context,
     Delegation, Digest, DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, HashChain,
-    Header, KeyRole, Millis, OpenTurn, ProvenBlock, Randomness, RandomnessMode, ReopenReason, RoomName,
-    RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
-    SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode,
-    TurnRules, Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle,
+    Header, KeyRole, Millis, OpenTurn, Parent, ProvenBlock, Randomness, RandomnessMode, ReopenReason,
+    RoomName, RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate,
+    SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, Turn,
+    TurnMode, TurnRules, Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle,
     sealed_commands,
 };
-use cadastre_simulations::{Game, newest_rules};
+use cadastre_simulations::{Game, Snapshot, newest_rules};
 
 use crate::{
     keyframe::KEYFRAME_TURNS,
@@ -82,6 +82,8 @@ pub struct Match {
     open: OpenTurn,
     now: Millis,
     blocks: Vec<ProvenBlock>,
+    /// The state that a fork begins with.
+    first: Option<Arc<Snapshot>>,
     /// The tile that the last phase of the next turn changes against the rules.
     fault: Option<(u16, u16)>,
 }
@@ -91,6 +93,30 @@ impl Match {
     pub fn new(plan: &Plan) -> Self {
         let genesis = genesis(plan);
         let game = Game::of_match(&genesis).expect("the plan fits the rules");
+        Self::begin(plan, genesis, game, None)
+    }
+
+    /// Begins a match that goes on from where another one stands.
+    pub fn fork(plan: &Plan, other: &Self) -> Self {
+        let (head, state) = (other.chain.head(), other.game.snapshot());
+        let parent = Parent {
+            match_id: other.chain.match_id(),
+            height: head.height,
+            block: head.block,
+            turn: head.turn,
+            state_root: head.state_root,
+        };
+        Self::fork_from(plan, parent, state)
+    }
+
+    /// Begins a match that says that it goes on from a block, in a state that is that of the block or not.
+    pub fn fork_from(plan: &Plan, parent: Parent, state: Snapshot) -> Self {
+        let genesis = Genesis { parent: Some(parent), ..genesis(plan) };
+        let game = Game::of_fork(&genesis, &state).expect("the plan fits the rules");
+        Self::begin(plan, genesis, game, Some(Arc::new(state)))
+    }
+
+    fn begin(plan: &Plan, genesis: Genesis, game: Game, first: Option<Arc<Snapshot>>) -> Self {
         let chain = Chain::begin(genesis, game.executed()).expect("the genesis is one that is supported");
         let match_id = chain.match_id();
         let sessions =
@@ -106,6 +132,7 @@ impl Match {
             open,
             now,
             blocks: Vec::new(),
+            first,
             fault: None,
         };
         for seat in Seat::first(plan.seats) {
@@ -294,6 +321,7 @@ impl Match {
             genesis: encode(self.chain.genesis()),
             room: RoomName::new("fixture").expect("a room name"),
             names: names.filter_map(|seat| DisplayName::new(&format!("Player {seat}"))).collect(),
+            first: self.first.clone(),
         }
     }
 

@@ -26,7 +26,7 @@ mod summary;
 mod trailer;
 mod writer;
 
-pub use audit::{AuditError, AuditReport, Takeback, Violation, audit, audit_with};
+pub use audit::{AuditError, AuditReport, ParentError, Takeback, Violation, audit, audit_parent, audit_with};
 pub use damage::{Damage, Fault};
 pub use diff::{Located, Parting, Side, diff};
 pub use evidence::{judge_evidence, verify_evidence};

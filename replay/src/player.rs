@@ -129,7 +129,13 @@ impl<'r> Player<'r> {
 
 /// The game before the first turn: with commit and reveal only the Start says how it begins.
 fn start(replay: &Replay<'_>) -> Result<Game, SeekError> {
-    Game::start(&setup(replay)?).map_err(SeekError::Setup)
+    let setup = setup(replay)?;
+    let (Some(state), Some(parent)) = (replay.first(), replay.genesis().parent) else {
+        return Game::start(&setup).map_err(SeekError::Setup);
+    };
+    let game = Game::restore(&setup, state).map_err(SeekError::Setup)?;
+    check_root(&game, Height::GENESIS, parent.state_root)?;
+    Ok(game)
 }
 
 fn setup(replay: &Replay<'_>) -> Result<Setup, SeekError> {

@@ -33,6 +33,8 @@ pub enum RecordKind {
     Keyframe,
     /// That a head of the match stands in the transparency log.
     LogProof,
+    /// The state that a fork begins with.
+    FirstState,
     /// Where the blocks and keyframes begin.
     Index,
     /// Where the index is, and where the match had come to; the last record.
@@ -40,8 +42,15 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    const ALL: [Self; 6] =
-        [Self::Header, Self::Blocks, Self::Keyframe, Self::LogProof, Self::Index, Self::Trailer];
+    const ALL: [Self; 7] = [
+        Self::Header,
+        Self::Blocks,
+        Self::Keyframe,
+        Self::LogProof,
+        Self::FirstState,
+        Self::Index,
+        Self::Trailer,
+    ];
 
     /// The number that stands for it in the file.
     pub const fn code(self) -> u8 {
@@ -52,6 +61,7 @@ impl RecordKind {
             Self::Index => 4,
             Self::Trailer => 5,
             Self::LogProof => 6,
+            Self::FirstState => 7,
         }
     }
 
@@ -66,7 +76,7 @@ impl RecordKind {
         match self {
             Self::Header => 8 * 1024,
             Self::Blocks => 64 * 1024,
-            Self::Keyframe => 32 * 1024 * 1024,
+            Self::Keyframe | Self::FirstState => 32 * 1024 * 1024,
             Self::LogProof => LogProof::BYTES_MAX,
             Self::Index => 16 * 1024 * 1024,
             Self::Trailer => 64,
@@ -76,14 +86,19 @@ impl RecordKind {
     const fn has_height(self) -> bool {
         match self {
             Self::Blocks | Self::Keyframe => true,
-            Self::Header | Self::LogProof | Self::Index | Self::Trailer => false,
+            Self::Header | Self::LogProof | Self::FirstState | Self::Index | Self::Trailer => false,
         }
     }
 
     /// The trailer is not: its record has a fixed size.
     const fn is_compressible(self) -> bool {
         match self {
-            Self::Header | Self::Blocks | Self::Keyframe | Self::LogProof | Self::Index => true,
+            Self::Header
+            | Self::Blocks
+            | Self::Keyframe
+            | Self::LogProof
+            | Self::FirstState
+            | Self::Index => true,
             Self::Trailer => false,
         }
     }
@@ -96,6 +111,7 @@ impl fmt::Display for RecordKind {
             Self::Blocks => "blocks",
             Self::Keyframe => "keyframe",
             Self::LogProof => "log proof",
+            Self::FirstState => "first state",
             Self::Index => "index",
             Self::Trailer => "trailer",
         })

@@ -3,7 +3,7 @@
 use cadastre_protocol::{
     Attempt, BlockHash, BlockKind, Genesis, Header, Height, ProvenBlock, StateRoot, Turn,
 };
-use cadastre_simulations::Game;
+use cadastre_simulations::{Game, Snapshot};
 
 use crate::{
     blocks::{read_last, read_proven},
@@ -22,6 +22,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Replay<'a> {
     genesis: Genesis,
+    /// The state that a fork begins with.
+    first: Option<Snapshot>,
     summary: Summary,
     groups: Vec<GroupRecord<'a>>,
     keyframes: Vec<KeyframeRecord<'a>>,
@@ -74,7 +76,8 @@ impl<'a> Replay<'a> {
     ///
     /// The damage is before the end of the header: there is nothing to look at.
     pub fn open(file: &'a [u8]) -> Result<Self, Damage> {
-        let Scan { header, genesis, body, tail } = Scan::read(file)?;
+        let Scan { header, genesis, first, body, tail } = Scan::read(file)?;
+        let first = first.map(|(state, _)| state);
         let match_id = genesis.match_id();
         let mut head = Head {
             height: Height::GENESIS,
@@ -87,9 +90,11 @@ impl<'a> Replay<'a> {
         let followed = body.into_iter().try_for_each(|record| match record.kind {
             RecordKind::Blocks => head.follow(record).map(|group| groups.push(group)),
             RecordKind::Keyframe => head.keyframe(record).map(|keyframe| keyframes.push(keyframe)),
-            RecordKind::Header | RecordKind::LogProof | RecordKind::Index | RecordKind::Trailer => {
-                Err(Fault::Misplaced(record.kind).at(record.offset))
-            }
+            RecordKind::Header
+            | RecordKind::LogProof
+            | RecordKind::FirstState
+            | RecordKind::Index
+            | RecordKind::Trailer => Err(Fault::Misplaced(record.kind).at(record.offset)),
         });
         let (completeness, lost) = match tail {
             Tail::Whole { trailer, .. } => (trailer.completeness, None),
@@ -110,7 +115,7 @@ impl<'a> Replay<'a> {
             sealed: head.sealed,
             file_bytes: u64::try_from(file.len()).unwrap_or(u64::MAX),
         };
-        let mut replay = Self { genesis, summary, groups, keyframes, visits: Vec::new(), damage };
+        let mut replay = Self { genesis, first, summary, groups, keyframes, visits: Vec::new(), damage };
         if replay.genesis.has_takebacks() {
             replay.visits = replay.visits();
         }
@@ -125,6 +130,11 @@ impl<'a> Replay<'a> {
     /// The genesis.
     pub const fn genesis(&self) -> &Genesis {
         &self.genesis
+    }
+
+    /// The state that a fork begins with. Its root was not held against the genesis.
+    pub(crate) const fn first(&self) -> Option<&Snapshot> {
+        self.first.as_ref()
     }
 
     /// Where the file cannot be read any further; `None` when it is whole.

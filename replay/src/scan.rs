@@ -1,10 +1,12 @@
 //! The way through a file from the first byte to the last: every link, every length, the order of records.
 
 use cadastre_protocol::{Genesis, decode_exact};
+use cadastre_simulations::Snapshot;
 
 use crate::{
     damage::{Damage, Fault},
     file_header::FileHeader,
+    keyframe::{Form, Keyframe},
     record::{Record, RecordKind, RecordReader},
     trailer::Trailer,
 };
@@ -15,6 +17,8 @@ use crate::{
 pub(crate) struct Scan<'a> {
     pub(crate) header: FileHeader,
     pub(crate) genesis: Genesis,
+    /// The state that a fork begins with, and where it stands.
+    pub(crate) first: Option<(Snapshot, usize)>,
     /// Blocks and keyframes.
     pub(crate) body: Vec<Record<'a>>,
     pub(crate) tail: Tail<'a>,
@@ -34,13 +38,25 @@ impl<'a> Scan<'a> {
     ///
     /// # Errors
     ///
-    /// The damage is before the end of the header: there is nothing to tell about the match.
+    /// The damage is before the end of the header, or of a fork's first state: there is nothing to tell about the match.
     pub(crate) fn read(file: &'a [u8]) -> Result<Self, Damage> {
         let mut records = RecordReader::open(file)?;
         let (header, genesis) = FileHeader::read(&records.next()?)?;
+        let first = genesis.parent.map(|_| read_first_state(&records.next()?)).transpose()?;
         let mut body = Vec::new();
         let tail = read_body(&mut records, &mut body).unwrap_or_else(Tail::Lost);
-        Ok(Self { header, genesis, body, tail })
+        Ok(Self { header, genesis, first, body, tail })
+    }
+}
+
+fn read_first_state(record: &Record<'_>) -> Result<(Snapshot, usize), Damage> {
+    if record.kind != RecordKind::FirstState {
+        return Err(Fault::Misplaced(record.kind).at(record.offset));
+    }
+    let Keyframe { form, chunks } = Keyframe::read(record)?;
+    match form {
+        Form::Whole => Ok((chunks, record.offset)),
+        Form::Changed => Err(Fault::Keyframe("the first state is not whole").at(record.offset)),
     }
 }
 
@@ -55,6 +71,7 @@ fn read_body<'a>(records: &mut RecordReader<'a>, body: &mut Vec<Record<'a>>) -> 
             RecordKind::Blocks
             | RecordKind::Keyframe
             | RecordKind::LogProof
+            | RecordKind::FirstState
             | RecordKind::Header
             | RecordKind::Trailer => {
                 return Err(Fault::Misplaced(record.kind).at(record.offset));

@@ -1,12 +1,12 @@
 //! Writing a replay file, block by block.
 
-use std::{collections::BTreeSet, io, num::NonZeroU32};
+use std::{collections::BTreeSet, io, num::NonZeroU32, sync::Arc};
 
 use cadastre_protocol::{
     BlockError, ChunkId, CodecError, DisplayName, Genesis, GenesisError, Height, ProvenBlock, RoomName,
     decode_exact, encode, log::LogProof,
 };
-use cadastre_simulations::SetupError;
+use cadastre_simulations::{SetupError, Snapshot};
 
 use crate::{
     blocks::Group,
@@ -28,6 +28,8 @@ pub struct Meta {
     pub room: RoomName,
     /// How the players are called, one name for each seat.
     pub names: Vec<DisplayName>,
+    /// The state that a fork begins with.
+    pub first: Option<Arc<Snapshot>>,
 }
 
 /// Writes the replay file of one match. It executes the match to make the keyframes, and so judges every
@@ -63,12 +65,12 @@ impl<W: io::Write> Writer<W> {
     ///
     /// In the order of [`WriteError`]'s variants; the first that applies.
     pub fn with_keyframe_every(turns: NonZeroU32, out: W, meta: Meta) -> Result<Self, WriteError> {
-        let Meta { genesis: bytes, room, names } = meta;
+        let Meta { genesis: bytes, room, names, first } = meta;
         let genesis: Genesis = decode_exact(&bytes).map_err(WriteError::Genesis)?;
         if names.len() != genesis.seats.len() {
             return Err(WriteError::Names);
         }
-        let execution = Execution::begin(genesis)?;
+        let execution = Execution::begin(genesis, first.as_deref())?;
         let header = FileHeader {
             version: FileHeader::VERSION,
             keyframe_turns: turns.get(),
@@ -78,6 +80,10 @@ impl<W: io::Write> Writer<W> {
         };
         let mut records = RecordWriter::create(out)?;
         records.write(RecordKind::Header, Height::GENESIS, &encode(&header))?;
+        if first.is_some() {
+            let keyframe = Keyframe { form: Form::Whole, chunks: execution.game().snapshot() };
+            records.write(RecordKind::FirstState, Height::GENESIS, &keyframe.to_bytes())?;
+        }
         Ok(Self {
             records,
             header,

@@ -10,7 +10,7 @@ use cadastre_replay::{
 
 #[test]
 fn an_unknown_record_type_is_refused() {
-    for unknown in [0, 7, 255] {
+    for unknown in [0, 8, 255] {
         expect(&changed(1, |record| record.kind = unknown), Fault::UnknownRecord(unknown), 1);
     }
 }

@@ -35,6 +35,7 @@ fn the_writer_makes_the_same_bytes_as_ever() {
             genesis: cadastre_protocol::encode(replay.genesis()),
             room: summary.room.clone(),
             names: summary.names.clone(),
+            first: None,
         };
         let mut writer = Writer::with_keyframe_every(INTERVAL.try_into().unwrap(), Vec::new(), meta).unwrap();
         for block in replay.blocks() {
@@ -111,7 +112,7 @@ fn vectors() -> Vec<(&'static str, Vec<u8>)> {
         ("flipped.cadr", flipped),
         ("foreign-keyframe.cadr", foreign_keyframe(&complete)),
         ("truncated-chain.cadr", truncated_chain(&complete)),
-        ("unknown-record.cadr", with_record(&complete, kind::BLOCKS, |record| record.kind = 7)),
+        ("unknown-record.cadr", with_record(&complete, kind::BLOCKS, |record| record.kind = 255)),
         ("unknown-codec.cadr", with_record(&complete, kind::BLOCKS, |record| record.codec = 2)),
         ("reserved-bits.cadr", with_record(&complete, kind::BLOCKS, |record| record.reserved = 0x8000)),
         ("four-gigabytes.cadr", with_record(&complete, kind::BLOCKS, |record| record.raw_len = u32::MAX)),

@@ -130,6 +130,14 @@ pub enum Output {
         /// What.
         message: ServerMessage,
     },
+    /// Send guests the state that a fork begins with, in [`ServerMessage::Chunks`], all before anything that comes
+    /// later.
+    FirstState {
+        /// Whom.
+        to: Vec<GuestId>,
+        /// The state.
+        state: Arc<Snapshot>,
+    },
     /// Send a guest the stored blocks after `after` up to and with `to`, then [`ServerMessage::CaughtUp`],
     /// all before anything that comes later.
     CatchUp {
@@ -235,6 +243,8 @@ pub enum Record {
         names: Vec<DisplayName>,
         /// Who may come in, and who hears of it.
         access: Access,
+        /// The state that a fork begins with.
+        first: Option<Arc<Snapshot>>,
     },
     /// A transaction was accepted. Provable: its receipt.
     Accepted {

@@ -21,4 +21,4 @@ mod talk;
 pub use curtain::withheld;
 pub use heal::COMPARISONS_MAX;
 pub use input::{Event, GuestId, Input, Output, Record, Records, Shown};
-pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Restored, Room};
+pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Origin, Restored, Room};

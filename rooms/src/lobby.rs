@@ -1,10 +1,10 @@
 //! A room before its match: who sits where, who is ready, and the genesis that comes of it.
 
 use cadastre_protocol::{
-    Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, Genesis, HashChain,
-    Lobby, LobbySeat, Millis, OpenTurn, PublicKey, Randomness, RandomnessMode, ReadTransaction, Refusal,
-    RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, TurnRules, hash, may_commit_and_reveal,
-    may_take_back,
+    Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, ForkPoint, Genesis,
+    HashChain, Lobby, LobbySeat, Millis, OpenTurn, Parent, PublicKey, Randomness, RandomnessMode,
+    ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, TurnRules, hash,
+    may_commit_and_reveal, may_fork, may_take_back,
 };
 use cadastre_simulations::{Game, Rules, newest_rules};
 
@@ -20,6 +20,8 @@ pub(crate) struct Seats {
     spec: RoomSpec,
     rules: &'static Rules,
     seats: Vec<Option<Sitter>>,
+    /// The match that theirs goes on from.
+    parent: Option<Parent>,
 }
 
 #[derive(Clone, Debug)]
@@ -46,12 +48,21 @@ impl Seats {
             && spec.turns_max != Some(0)
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
             && may_take_back(spec.takebacks, spec.randomness)
+            && may_fork(spec.fork.is_some(), spec.randomness)
             && deadline_fits
             && spec.spectators.is_supported()
             && spec.clock.validate().is_ok()
             && spec.absence.validate().is_ok()
             && spec.absence.abandon_after() <= ABANDON_AFTER_TURNS_MAX;
-        fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules })
+        fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules, parent: None })
+    }
+
+    /// `None` too when the newest rules are not those that the parent was played by.
+    pub(crate) fn of_fork(spec: RoomSpec, parent: Parent, rules: &RulesId) -> Option<Self> {
+        let fits = spec.fork == Some(ForkPoint { match_id: parent.match_id, turn: parent.turn });
+        let seats = Self::new(spec).filter(|_| fits)?;
+        let is_same = (seats.rules.name, seats.rules.version) == (rules.name.as_str(), rules.version);
+        is_same.then_some(Self { parent: Some(parent), ..seats })
     }
 
     pub(crate) const fn spec(&self) -> &RoomSpec {
@@ -159,7 +170,7 @@ impl Seats {
             randomness,
             takebacks: self.spec.takebacks,
             spectators: self.spec.spectators,
-            parent: None,
+            parent: self.parent,
             signer: host.signer.clone(),
             created: now,
             nonce,

@@ -1,13 +1,13 @@
 //! The room: who is in it, and which phase it is in.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use cadastre_protocol::{
     Access, BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest,
     Conversation, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height,
-    MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName,
-    RoomSpec, Seat, ServerMessage, ShownPass, SignedCertificate, SignedTalk, SignedTransaction,
-    SpectatorPolicy, TalkPlace, Turn, Visit, encode,
+    MatchId, Millis, Parent, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal,
+    RoomName, RoomSpec, RulesId, Seat, ServerMessage, ShownPass, SignedCertificate, SignedTalk,
+    SignedTransaction, SpectatorPolicy, TalkPlace, Turn, Visit, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
 
@@ -71,6 +71,19 @@ pub struct Restored {
     pub conversation: Conversation,
     /// The newest block that those who watch may know of, and those after it; none if they may know of all.
     pub newest: Vec<ProvenBlock>,
+    /// The state that it began with, if it is a fork.
+    pub first: Option<Arc<Snapshot>>,
+}
+
+/// What a fork goes on from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The block of the other match.
+    pub parent: Parent,
+    /// The rules of that match.
+    pub rules: RulesId,
+    /// The state after the block.
+    pub state: Snapshot,
 }
 
 /// A place where players meet and one match runs.
@@ -83,13 +96,15 @@ pub struct Room {
     guests: Guests,
     talking: Talking,
     outputs: VecDeque<Output>,
+    /// The state that a fork begins with.
+    first: Option<Arc<Snapshot>>,
     /// The latest time there was.
     latest: Millis,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Lobby(Seats),
+    Lobby(Box<Seats>),
     Joining(Box<Joining>),
     Playing(Box<Playing>),
     /// The room made a block that it does not accept itself. It stands still rather than fork the chain.
@@ -97,9 +112,23 @@ enum Phase {
 }
 
 impl Room {
-    /// Opens a room. `None` when this build cannot play what `spec` asks for.
+    /// Opens a room. `None` when this build cannot play what `spec` asks for, which is no fork.
     pub fn open(name: RoomName, host: Host, spec: RoomSpec) -> Option<Self> {
-        Some(Self::with_phase(name, host, spec.access, Phase::Lobby(Seats::new(spec)?)))
+        let seats = Seats::new(spec).filter(|seats| seats.spec().fork.is_none())?;
+        Some(Self::with_seats(name, host, seats))
+    }
+
+    /// Opens a room whose match goes on from another one. `None` when this build cannot play what `spec` asks for, or not
+    /// by the rules of the other match.
+    pub fn fork(name: RoomName, host: Host, spec: RoomSpec, origin: Origin) -> Option<Self> {
+        let Origin { parent, rules, state } = origin;
+        let seats = Seats::of_fork(spec, parent, &rules)?;
+        Some(Self { first: Some(Arc::new(state)), ..Self::with_seats(name, host, seats) })
+    }
+
+    fn with_seats(name: RoomName, host: Host, seats: Seats) -> Self {
+        let access = seats.spec().access;
+        Self::with_phase(name, host, access, Phase::Lobby(Box::new(seats)))
     }
 
     /// Opens the room of a match that was running when the server went away. The open turn gets a new
@@ -146,16 +175,18 @@ impl Room {
     ) -> Result<(Self, Millis), GenesisError> {
         let hash_chain = host.hash_chain(restored.chain.genesis());
         let (access, talking) = (restored.access, Talking::goes_on(restored.conversation.clone()));
+        let first = restored.first.clone();
         let playing = Playing::restore(restored, hash_chain)?;
         let now = now.max(playing.latest());
         let phase = Phase::Playing(Box::new(playing));
-        Ok((Self { latest: now, talking, ..Self::with_phase(name, host, access, phase) }, now))
+        Ok((Self { latest: now, first, talking, ..Self::with_phase(name, host, access, phase) }, now))
     }
 
     fn with_phase(name: RoomName, host: Host, access: Access, phase: Phase) -> Self {
         let (guests, outputs) = (Guests::default(), VecDeque::new());
         let talking = Talking::in_lobby(&host, &name);
-        Self { name, host, access, phase, guests, talking, outputs, latest: Millis::default() }
+        let (first, latest) = (None, Millis::default());
+        Self { name, host, access, phase, guests, talking, outputs, first, latest }
     }
 
     /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
@@ -354,10 +385,12 @@ impl Room {
                 let genesis = genesis_message(&joining.chain, joining.seats.names(), false);
                 self.send(guest, lobby);
                 self.send(guest, genesis);
+                self.send_first_state(vec![guest]);
             }
             Phase::Playing(playing) => {
                 let message = genesis_message(&playing.chain, playing.names.clone(), true);
                 self.send(guest, message);
+                self.send_first_state(vec![guest]);
                 self.catch_up(guest, Height::GENESIS);
             }
             Phase::Broken => {}
@@ -473,7 +506,7 @@ impl Room {
     fn freeze(&mut self, now: Millis) {
         let Phase::Lobby(seats) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
         let begun = seats.genesis(&self.host, &self.name, now).and_then(|(genesis, hash_chain)| {
-            let game = Game::of_match(&genesis).ok()?;
+            let game = Game::begin(&genesis, self.first.as_deref()).ok()?;
             let chain = Chain::begin(genesis, game.executed()).ok()?;
             Some((chain, game, hash_chain))
         });
@@ -485,8 +518,10 @@ impl Room {
         let until = now.after(JOIN_MS_MAX);
         self.outputs.push_back(Output::WakeAt(until));
         self.broadcast(genesis_message(&chain, seats.names(), false));
+        self.send_first_state(self.guests.all().collect());
         let open = chain.open_turn();
-        self.phase = Phase::Joining(Box::new(Joining { seats, chain, game, hash_chain, open, until }));
+        self.phase =
+            Phase::Joining(Box::new(Joining { seats: *seats, chain, game, hash_chain, open, until }));
     }
 
     /// Gives up waiting for Joins: back to the lobby, where nobody is ready any more.
@@ -494,7 +529,7 @@ impl Room {
         let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
         let Joining { mut seats, chain, open, .. } = *joining;
         seats.set_none_ready(|identity| has_joined(&chain, &open, identity));
-        self.phase = Phase::Lobby(seats);
+        self.phase = Phase::Lobby(Box::new(seats));
         self.announce_lobby();
     }
 
@@ -567,8 +602,8 @@ impl Room {
                 self.phase = Phase::Playing(Box::new(playing));
                 self.talking = Talking::goes_on(Conversation::begin(TalkPlace::Match(match_id)));
                 self.broadcast(self.talking.so_far());
-                let (room, access) = (self.name.clone(), self.access);
-                let begin = Record::Begin { genesis, room, names, access };
+                let (room, access, first) = (self.name.clone(), self.access, self.first.clone());
+                let begin = Record::Begin { genesis, room, names, access, first };
                 self.play(now, |_| Ok(vec![begin, start]));
             }
             Err(error) => self.outputs.push_back(Output::Observed(Event::Broken { error })),
@@ -742,6 +777,14 @@ impl Room {
     fn broadcast_to(&mut self, to: Vec<GuestId>, message: ServerMessage) {
         if !to.is_empty() {
             self.outputs.push_back(Output::Broadcast { to, message });
+        }
+    }
+
+    /// What a fork begins with, to those who have just got its genesis and execute it.
+    fn send_first_state(&mut self, mut to: Vec<GuestId>) {
+        to.retain(|guest| !self.guests.is_light(*guest));
+        if let Some(state) = self.first.clone().filter(|_| !to.is_empty()) {
+            self.outputs.push_back(Output::FirstState { to, state });
         }
     }
 

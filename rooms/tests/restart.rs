@@ -247,7 +247,8 @@ fn more_restarts_than_a_turn_can_note_do_not_stop_the_match() {
         let chain = shell.chain().clone();
         let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
         let (access, accepted) = (Access::PUBLIC, Vec::new());
-        shell.come_back(Restored { chain, game, names, access, accepted, conversation, newest: Vec::new() });
+        let (newest, first) = (Vec::new(), None);
+        shell.come_back(Restored { chain, game, names, access, accepted, conversation, newest, first });
     }
     assert_eq!(shell.head().height, Height::new(1 + REOPENS_MAX as u64));
     assert_eq!(shell.wake, shell.head().deadline);

@@ -56,6 +56,28 @@ impl Game {
         Ok(game)
     }
 
+    /// Starts the game of a fork in the state of its parent, as [`Game::of_match`] does otherwise.
+    ///
+    /// # Errors
+    ///
+    /// As [`Game::restore`].
+    pub fn of_fork(genesis: &Genesis, state: &Snapshot) -> Result<Self, SetupError> {
+        let mut game = Self::restore(&genesis.setup(), state)?;
+        if genesis.has_takebacks() {
+            game.keep_past(Turn::START);
+        }
+        Ok(game)
+    }
+
+    /// Starts the game of a match: of a fork in the state that it begins with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Game::of_match`] and [`Game::of_fork`].
+    pub fn begin(genesis: &Genesis, first: Option<&Snapshot>) -> Result<Self, SetupError> {
+        first.map_or_else(|| Self::of_match(genesis), |state| Self::of_fork(genesis, state))
+    }
+
     /// Takes up the game that `setup` names at the state `snapshot`. Whether that state is the right one,
     /// only its root can tell.
     ///

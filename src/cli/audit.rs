@@ -3,14 +3,14 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use cadastre_protocol::{
-    Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, PublicKey, Revocations, Seat, Turn, Verdict,
+    Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, Parent, PublicKey, Revocations, Seat, Turn, Verdict,
     log::{Checkpoint, LoggedHead, WitnessKey},
 };
-use cadastre_replay::{AuditError, AuditReport, Takeback, Violation};
+use cadastre_replay::{AuditError, AuditReport, ParentError, Takeback, Violation};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{CliError, Ending, connect::root_key, describe, output::Output, read_file};
+use super::{CliError, Ending, connect::root_key, describe, output::Output, read_file, replay::parent_json};
 use crate::server_keys;
 
 #[derive(Debug, Args)]
@@ -29,6 +29,9 @@ pub(super) struct AuditArgs {
     /// the log of the service, in a checkpoint that enough of them cosigned.
     #[arg(long = "witness", value_name = "VKEY")]
     witnesses: Vec<String>,
+    /// The replay file of the match that this one goes on from. It is audited too, and must have the state there.
+    #[arg(long, value_name = "FILE")]
+    parent: Option<PathBuf>,
     /// How many of the witnesses must have cosigned; all if it is not said.
     #[arg(long, value_name = "COUNT", requires = "witnesses")]
     quorum: Option<usize>,
@@ -49,14 +52,23 @@ pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
     }
     match cadastre_replay::audit_with(&bytes, pinned, &revocations) {
         Ok(report) => {
-            let short_of = policy.short_of(&report);
-            tell(&report, &policy, short_of.as_deref().map(|why| ("lacking", why)), output);
-            let valid = report.is_valid() && short_of.is_none();
+            let descent = descent(&bytes, args, pinned, &revocations)?;
+            let lacking = policy.short_of(&report).map(|why| ("lacking", why));
+            let why_not = lacking.or(descent.and_then(Result::err).map(|why| ("parent", why.to_string())));
+            let is_traced = descent == Some(Ok(()));
+            tell(
+                &report,
+                &policy,
+                is_traced,
+                why_not.as_ref().map(|(word, why)| (*word, why.as_str())),
+                output,
+            );
+            let valid = report.is_valid() && why_not.is_none();
             Ok(if valid { ExitCode::SUCCESS } else { ExitCode::from(CliError::NOT_SO) })
         }
         Err(error) => {
             if let AuditError::Unreadable { before: Some(report), .. } = &error {
-                tell(report, &policy, Some(("damaged", &describe(&error))), output);
+                tell(report, &policy, false, Some(("damaged", &describe(&error))), output);
             } else {
                 let result = json!({ "audit": "invalid", "error": describe(&error) });
                 output.result(&result, || "audit     INVALID".into());
@@ -64,6 +76,20 @@ pub(super) fn audit(args: &AuditArgs, output: Output) -> Ending {
             Err(CliError::usage(format!("{}: {}", args.file.display(), describe(&error))))
         }
     }
+}
+
+/// Whether the match goes on from the one in the file that was given for that.
+fn descent(
+    fork: &[u8],
+    args: &AuditArgs,
+    pinned: Option<PublicKey>,
+    revocations: &Revocations,
+) -> Result<Option<Result<(), ParentError>>, CliError> {
+    let Some(path) = &args.parent else { return Ok(None) };
+    let parent = read_file(path)?;
+    let unreadable = |error: AuditError| CliError::usage(format!("{}: {}", path.display(), describe(&error)));
+    let found = cadastre_replay::audit_parent(fork, &parent, pinned, revocations).map_err(unreadable)?;
+    Ok(Some(found.map(|_| ())))
 }
 
 /// Judges an evidence file: exit code 1 when it proves that somebody cheated, 0 when it proves nothing, 2 when
@@ -200,7 +226,13 @@ impl Policy {
     }
 }
 
-fn tell(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, output: Output) {
+fn tell(
+    report: &AuditReport,
+    policy: &Policy,
+    is_traced: bool,
+    why_not: Option<(&str, &str)>,
+    output: Output,
+) {
     let valid = report.is_valid() && why_not.is_none();
     let logged = report.logged.as_ref().map(|logged| {
         let Checkpoint { origin, size, .. } = logged.checkpoint().get();
@@ -221,6 +253,11 @@ fn tell(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, ou
         "pinned": report.pinned,
         "root_key": report.root_key.to_string(),
         "match_id": report.match_id.to_string(),
+        "parent": report.parent.map(|parent| {
+            let mut parent = parent_json(&parent);
+            parent["traced"] = is_traced.into();
+            parent
+        }),
         "turns": report.turns.get(),
         "height": report.height.get(),
         "head": report.head.to_string(),
@@ -232,10 +269,16 @@ fn tell(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, ou
     if let Some((_, why)) = why_not {
         result["error"] = why.into();
     }
-    output.result(&result, || text(report, policy, why_not, valid));
+    output.result(&result, || text(report, policy, is_traced, why_not, valid));
 }
 
-fn text(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, valid: bool) -> String {
+fn text(
+    report: &AuditReport,
+    policy: &Policy,
+    is_traced: bool,
+    why_not: Option<(&str, &str)>,
+    valid: bool,
+) -> String {
     let mut lines = vec![
         format!("match     {}", report.match_id),
         format!("judged    {} turns, {} blocks, head {}", report.turns, report.height, report.head),
@@ -252,6 +295,10 @@ fn text(report: &AuditReport, policy: &Policy, why_not: Option<(&str, &str)>, va
             )
         },
     ];
+    if let Some(Parent { match_id, turn, .. }) = report.parent {
+        let traced = if is_traced { "as in its file" } else { "NOT checked (--parent FILE)" };
+        lines.push(format!("parent    turn {turn} of match {match_id}, {traced}"));
+    }
     for Takeback { height, from_turn, to_turn } in &report.takebacks {
         lines.push(format!("takeback  block {height}, by all: from turn {from_turn} back to turn {to_turn}"));
     }

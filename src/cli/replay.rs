@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use cadastre_protocol::{Attempt, Turn};
+use cadastre_protocol::{Attempt, Parent, Turn};
 use cadastre_replay::Replay;
 use clap::Args;
 use serde_json::json;
@@ -70,6 +70,7 @@ fn summarize(replay: &Replay<'_>, output: Output) {
         "match_id": summary.match_id.to_string(),
         "root_key": summary.root_key.to_string(),
         "rules": summary.rules.to_string(),
+        "parent": replay.genesis().parent.map(|parent| parent_json(&parent)),
         "room": summary.room.as_str(),
         "names": names,
         "turns": summary.turns.get(),
@@ -90,6 +91,9 @@ fn summarize(replay: &Replay<'_>, output: Output) {
             format!("head    {}", summary.head),
             format!("root    {}", summary.root_key),
         ];
+        if let Some(Parent { match_id, turn, .. }) = replay.genesis().parent {
+            lines.push(format!("parent  turn {turn} of match {match_id}"));
+        }
         for (seat, name) in names.iter().enumerate() {
             let standing = sealed.and_then(|sealed| sealed.standings.get(seat));
             let came =
@@ -98,6 +102,17 @@ fn summarize(replay: &Replay<'_>, output: Output) {
         }
         lines.join("\n")
     });
+}
+
+/// Where a fork goes on from.
+pub(super) fn parent_json(parent: &Parent) -> serde_json::Value {
+    json!({
+        "match_id": parent.match_id.to_string(),
+        "turn": parent.turn.get(),
+        "height": parent.height.get(),
+        "block": parent.block.to_string(),
+        "state_root": parent.state_root.to_string(),
+    })
 }
 
 fn standings(standings: &[cadastre_protocol::Standing]) -> serde_json::Value {

@@ -4,9 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, Door, DoubleTransactionPolicy, RANDOM_TURNS_MAX,
-    RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SpectatorPolicy, TakebackPolicy, TurnMode,
-    Visibility, may_commit_and_reveal, may_take_back,
+    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy, ForkPoint, MatchId,
+    RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SpectatorPolicy, TakebackPolicy,
+    Turn, TurnMode, Visibility, may_commit_and_reveal, may_fork, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -63,8 +63,20 @@ pub(super) struct CreateArgs {
     /// Whether turns can be taken back; not with --randomness commit-reveal.
     #[arg(long, value_name = "POLICY", default_value = "never")]
     takebacks: Takebacks,
+    /// Goes on from a turn of another match of this service: its rules, size, seats and mode, and its state after that
+    /// turn. Anybody who may see that match may do so.
+    #[arg(long, value_name = "MATCH@TURN", value_parser = fork_point, conflicts_with_all = ["seats", "seats_min", "rules", "size", "mode"])]
+    fork: Option<ForkPoint>,
     #[command(flatten)]
     game: GameArgs,
+}
+
+fn fork_point(text: &str) -> Result<ForkPoint, &'static str> {
+    let point = text.split_once('@').and_then(|(id, turn)| {
+        let match_id = MatchId::new(Digest::from_hex(id)?);
+        Some(ForkPoint { match_id, turn: Turn::new(turn.parse().ok()?) })
+    });
+    point.ok_or("it takes the id of a match, @ and a turn")
 }
 
 /// What is played, and how fast.
@@ -226,6 +238,7 @@ impl GameArgs {
             absence: self.absence(),
             seats_min: seats,
             access: Access::PUBLIC,
+            fork: None,
         })
     }
 
@@ -250,10 +263,16 @@ pub(super) async fn create(args: CreateArgs, passphrase_fd: Option<u32>, output:
     if seats_min > args.seats {
         return Err(CliError::usage("--seats-min is at most --seats"));
     }
-    let mut spec = RoomSpec { takebacks, seats_min, ..args.game.spec(args.seats, args.turns)? };
+    let mut spec =
+        RoomSpec { takebacks, seats_min, fork: args.fork, ..args.game.spec(args.seats, args.turns)? };
     if !may_take_back(spec.takebacks, spec.randomness) {
         return Err(CliError::usage(
             "--takebacks does not go with --randomness commit-reveal: what was revealed stays revealed",
+        ));
+    }
+    if !may_fork(spec.fork.is_some(), spec.randomness) {
+        return Err(CliError::usage(
+            "--fork does not go with --randomness commit-reveal: a match with hash chains begins from its seed",
         ));
     }
     let identity = match &args.key {
@@ -276,7 +295,16 @@ pub(super) async fn create(args: CreateArgs, passphrase_fd: Option<u32>, output:
         .map_err(|error| client_error(&error))?;
     server.remember(root);
     created.map_err(|failure| CliError::failed(format!("room {room}: {failure}")))?;
-    let result = json!({ "room": room.as_str(), "rules": args.game.rules, "seats": args.seats });
-    output.result(&result, || format!("room {room} is open for {} players", args.seats));
+    match args.fork {
+        None => {
+            let result = json!({ "room": room.as_str(), "rules": args.game.rules, "seats": args.seats });
+            output.result(&result, || format!("room {room} is open for {} players", args.seats));
+        }
+        Some(ForkPoint { match_id, turn }) => {
+            let fork = json!({ "match_id": match_id.to_string(), "turn": turn.get() });
+            let result = json!({ "room": room.as_str(), "fork": fork });
+            output.result(&result, || format!("room {room} goes on from turn {turn} of match {match_id}"));
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,13 @@
 //! One client: handshake, then sealed messages both ways.
 
-use std::{io::ErrorKind, sync::Arc, time::Duration};
+use std::{io::ErrorKind, pin::Pin, sync::Arc, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, EPOCH_MS_MAX, EnterAs, Failure, Following, GoodbyeReason, Heartbeat, Height, Limit,
-    Limits, MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, ServerHandshake,
-    ServerMessage, ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
+    Limits, MESSAGE_BYTES_MAX, MatchId, Notice, Padding, Pass, RECORD_BYTES_MAX, RoomName, RoomSpec,
+    ServerHandshake, ServerMessage, ServerSession, ShownPass, TalkRefusal, Wire, decode_exact,
 };
-use cadastre_rooms::GuestId;
+use cadastre_rooms::{GuestId, Origin};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -227,6 +227,8 @@ struct Client {
     login: Option<LoginPlace>,
     guest: GuestId,
     room: Option<Membership>,
+    /// The client has asked for a fork, whose parent is being executed.
+    forking: Option<Pin<Box<dyn Future<Output = Fork> + Send>>>,
     following: Following,
     /// Does it take compressed messages?
     packed: bool,
@@ -250,6 +252,9 @@ struct Membership {
     /// Of a light spectator.
     watching: Option<Box<Watching>>,
 }
+
+/// The room of a fork, its settings, and what it goes on from.
+type Fork = (RoomName, Result<(RoomSpec, Origin), Failure>);
 
 /// What comes from a room.
 enum FromRoom {
@@ -280,6 +285,7 @@ impl Client {
             login: None,
             guest: GuestId::new(connection),
             room: None,
+            forking: None,
             following: Following::Blocks,
             packed: false,
             viewport: None,
@@ -377,6 +383,13 @@ impl Client {
                     self.heartbeat.heard(self.began.elapsed());
                     self.receive(record).await?;
                 }
+                (room, fork) = made(&mut self.forking) => {
+                    self.forking = None;
+                    match fork {
+                        Ok((spec, origin)) => self.open(room, spec, Some(origin)).await?,
+                        Err(failure) => self.fail(failure).await?,
+                    }
+                }
                 () = tokio::time::sleep_until(self.began + self.heartbeat.wakes_at()) => {
                     self.beat().await?;
                 }
@@ -439,11 +452,14 @@ impl Client {
         match message {
             ClientMessage::Create { room, spec } => {
                 self.check_serving()?;
-                let place = || self.edge.limiter.room(identity, self.address);
-                match self.edge.rooms.create(room.clone(), spec, identity, place) {
-                    Ok(()) => self.send(&Outgoing::new(&ServerMessage::Created { room })).await,
-                    Err(NotOpened::Failed(failure)) => self.fail(failure).await,
-                    Err(NotOpened::Limited(over)) => self.send_limited(over).await,
+                match spec.fork {
+                    _ if self.forking.is_some() => self.fail(Failure::WrongState).await,
+                    None => self.open(room, spec, None).await,
+                    Some(point) => {
+                        let fork = self.edge.rooms.clone().fork(room.clone(), spec, point, identity);
+                        self.forking = Some(Box::pin(async { (room, fork.await) }));
+                        Ok(())
+                    }
                 }
             }
             ClientMessage::Enter { room, enter_as, name, pass } => {
@@ -495,6 +511,18 @@ impl Client {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Opens a room. What that of a fork goes on from is made before.
+    async fn open(&mut self, room: RoomName, spec: RoomSpec, origin: Option<Origin>) -> Result<(), Ended> {
+        self.check_serving()?;
+        let identity = self.session.identity.public();
+        let place = || self.edge.limiter.room(identity, self.address);
+        match self.edge.rooms.create(room.clone(), spec, origin, identity, place) {
+            Ok(()) => self.send(&Outgoing::new(&ServerMessage::Created { room })).await,
+            Err(NotOpened::Failed(failure)) => self.fail(failure).await,
+            Err(NotOpened::Limited(over)) => self.send_limited(over).await,
         }
     }
 
@@ -606,6 +634,12 @@ impl Client {
                 watching.look_at(self.viewport.clone());
                 if let Some(room) = &mut self.room {
                     room.watching = Some(watching);
+                }
+                Ok(())
+            }
+            ToGuest::FirstState(messages) => {
+                for message in messages.iter() {
+                    self.send(message).await?;
                 }
                 Ok(())
             }
@@ -735,6 +769,14 @@ async fn next_of(room: &mut Option<Membership>) -> FromRoom {
         biased;
         said = inbox.recv() => said.map_or(FromRoom::Closed, FromRoom::Said),
         (exhibit, skipped) = next_shown(watching) => FromRoom::Shown(exhibit, skipped),
+    }
+}
+
+/// The fork that the client has asked for, if it has.
+async fn made(forking: &mut Option<Pin<Box<dyn Future<Output = Fork> + Send>>>) -> Fork {
+    match forking {
+        Some(forking) => forking.await,
+        None => std::future::pending().await,
     }
 }
 

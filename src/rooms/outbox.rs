@@ -139,8 +139,10 @@ impl ToGuest {
     fn size(&self) -> usize {
         match self {
             Self::Message(message) => message.plain_len(),
+            // The room keeps the first state, for all who come.
             Self::CatchUp { .. }
             | Self::Watch(_)
+            | Self::FirstState(_)
             | Self::Behind
             | Self::NotAdmitted(_)
             | Self::Dismissed(_) => 0,
@@ -152,7 +154,11 @@ impl ToGuest {
         match self {
             Self::Message(message) => message.can_be_told_again(),
             Self::CatchUp { .. } => true,
-            Self::Watch(_) | Self::Behind | Self::NotAdmitted(_) | Self::Dismissed(_) => false,
+            Self::Watch(_)
+            | Self::FirstState(_)
+            | Self::Behind
+            | Self::NotAdmitted(_)
+            | Self::Dismissed(_) => false,
         }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct RoomTask {
     rooms: Arc<Rooms>,
     info: watch::Sender<RoomInfo>,
     outboxes: BTreeMap<GuestId, Outbox>,
+    /// What a fork begins with, as it is sent.
+    first_state: Option<Arc<[Outgoing]>>,
     gallery: Arc<Gallery>,
     /// Is what is shown in the gallery passed on?
     is_curated: bool,
@@ -86,6 +88,7 @@ impl RoomTask {
             rooms,
             info,
             outboxes: BTreeMap::new(),
+            first_state: None,
             gallery: Arc::new(Gallery::new()),
             is_curated: false,
             places: None,
@@ -268,6 +271,14 @@ impl RoomTask {
                 Output::Commit(records) => self.commit(records).await?,
                 Output::Send { to, message } => self.send(to, ToGuest::Message(Outgoing::new(&message))),
                 Output::Broadcast { to, message } => self.broadcast(to, &message),
+                Output::FirstState { to, state } => {
+                    let made =
+                        || ServerMessage::chunks_of(state.to_vec()).iter().map(Outgoing::new).collect();
+                    let messages = self.first_state.get_or_insert_with(made).clone();
+                    for guest in to {
+                        self.send(guest, ToGuest::FirstState(messages.clone()));
+                    }
+                }
                 Output::CatchUp { guest, after, to } => {
                     if let Some(match_id) = self.room.match_id() {
                         let shortcut = self.shortcut_for(guest, match_id, after, to);

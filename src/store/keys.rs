@@ -22,6 +22,8 @@ pub(super) enum Tag {
     Double = 7,
     /// [`super::LineRecord`], by its number modulo [`cadastre_protocol::LINES_KEPT`].
     Line = 8,
+    /// A chunk of the state that a fork begins with, by its number.
+    FirstChunk = 9,
 }
 
 const BYTES: usize = 1 + 32 + 8 + 2;

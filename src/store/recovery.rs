@@ -20,9 +20,10 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
     if genesis.match_id() != match_id {
         return Err(RecoveryError::OtherGenesis);
     }
+    let first = store.first_state(match_id)?;
     let (mut chain, mut game) = match store.keyframe(match_id)? {
         None => {
-            let game = Game::of_match(&genesis)?;
+            let game = Game::begin(&genesis, first.as_deref())?;
             (Chain::begin(genesis, game.executed())?, game)
         }
         Some((state, snapshot)) => {
@@ -58,7 +59,7 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         Conversation::begin(TalkPlace::Match(match_id))
     });
     let (names, access) = (record.names, record.access);
-    Ok(Restored { chain, game, names, access, accepted, conversation, newest })
+    Ok(Restored { chain, game, names, access, accepted, conversation, newest, first })
 }
 
 fn conversation(store: &Store, match_id: MatchId) -> Result<Conversation, TalkLost> {

@@ -195,7 +195,7 @@ impl Signer {
         proof: Option<&ServerProof>,
     ) -> Result<(), SignError> {
         match (record, proof) {
-            (Record::Begin { genesis, room, names, access }, _) => {
+            (Record::Begin { genesis, room, names, access, first }, _) => {
                 let record = MatchRecord {
                     genesis: genesis.clone(),
                     room: room.clone(),
@@ -203,6 +203,9 @@ impl Signer {
                     access: *access,
                 };
                 batch.insert(Key::of(Tag::Match, match_id, 0), encode(&record));
+                for (id, chunk) in first.iter().flat_map(|state| state.iter()) {
+                    insert_parts(batch, Key::of(Tag::FirstChunk, match_id, u64::from(id.get())), chunk);
+                }
             }
             (Record::Accepted { seat, seq, received, transaction, receipt, .. }, Some(proof)) => {
                 let record = AcceptedRecord {

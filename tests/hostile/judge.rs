@@ -34,7 +34,8 @@ fn at_the_server(family: &Family, submission: &Submission) -> String {
     let opened = chain.head().server_time.after(1000);
     let conversation = Conversation::begin(TalkPlace::Match(chain.match_id()));
     let (names, access, accepted) = (follower.names().to_vec(), Access::PUBLIC, Vec::new());
-    let restored = Restored { chain, game, names, access, accepted, conversation, newest: Vec::new() };
+    let (newest, first) = (Vec::new(), None);
+    let restored = Restored { chain, game, names, access, accepted, conversation, newest, first };
     let host = Host {
         root: root_key().public(),
         signer: certificate(1),
@@ -107,6 +108,7 @@ fn carry_out(room: &mut Room, now: Millis) -> Option<Answer> {
             | Output::CatchUp { .. }
             | Output::Watch { .. }
             | Output::Show(_)
+            | Output::FirstState { .. }
             | Output::WakeAt(_)
             | Output::Observed(_) => {}
             Output::Refuse { .. } | Output::Dismiss { .. } => panic!("{output:?}"),
@@ -206,7 +208,8 @@ fn at_the_auditor(family: &Family, case: &Case) -> String {
 fn file(family: &Family, played: Vec<ProvenBlock>) -> Vec<u8> {
     let genesis = hex::decode(&family.genesis).unwrap();
     let room = RoomName::new("attacked").unwrap();
-    let mut writer = Writer::new(Vec::new(), Meta { genesis, room, names: names(family) }).unwrap();
+    let mut writer =
+        Writer::new(Vec::new(), Meta { genesis, room, names: names(family), first: None }).unwrap();
     played.into_iter().for_each(|block| writer.push(block).unwrap());
     writer.finish().unwrap().0
 }

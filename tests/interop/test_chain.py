@@ -7,7 +7,7 @@ from cadastre.boxes import Boxes
 from cadastre.chain import Chain, ChainError
 from cadastre.codec import encode
 from cadastre.crypto import H
-from cadastre.objects import Block, Header, ProvenBlock
+from cadastre.objects import Block, Genesis, Header, ProvenBlock
 from vectors import ROOT, load
 
 OBJECTS = load("objects")
@@ -16,7 +16,8 @@ PLAIN = (OBJECTS["genesis"][0], OBJECTS["blocks"], 5)
 HIDDEN = (OBJECTS["genesis"][2], OBJECTS["hidden_blocks"], 2)
 TIMED = (OBJECTS["genesis"][3], OBJECTS["timed_blocks"], 5)
 TAKEN_BACK = (OBJECTS["genesis"][4], OBJECTS["taken_back_blocks"], 4)
-ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK)
+FORK = (OBJECTS["genesis"][5], OBJECTS["fork_blocks"], 2)
+ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK, FORK)
 
 
 class NoGame:
@@ -92,6 +93,18 @@ class ChainVectors(unittest.TestCase):
         other = bytes.fromhex(OBJECTS["keys"]["block signer"]["key"])
         with self.assertRaisesRegex(ChainError, "^wrong-root-key$"):
             Chain(bytes.fromhex(PLAIN[0]["bytes"]), other, NoGame(5))
+
+    def test_a_fork_begins_with_the_state_of_its_parent(self) -> None:
+        genesis = codec.decode(Genesis, bytes.fromhex(FORK[0]["bytes"]))
+        assert genesis.parent is not None
+        block = TAKEN_BACK[1][6]
+        header = codec.decode(Header, bytes.fromhex(block["header"]))
+        self.assertEqual((genesis.parent.height, genesis.parent.block.hex()), (header.height, block["hash"]))
+        self.assertEqual((genesis.parent.turn, genesis.parent.state_root), (header.turn, header.state_root))
+        elsewhere = NoGame(5)
+        elsewhere.execute([], bytes(32))
+        with self.assertRaisesRegex(ChainError, "^state-root$"):
+            Chain(bytes.fromhex(FORK[0]["bytes"]), ROOT_KEY, elsewhere)
 
     def test_blocks_left_out_repeated_and_of_another_place_are_refused(self) -> None:
         for vectors in ALL:

@@ -226,6 +226,27 @@ class Matches(unittest.TestCase):
         self.assertGreater(len(processes[1].signed), turns // 2)
         self.assertEqual(cheats([tx for process in processes for tx in process.signed]), [])
 
+    def test_a_fork(self) -> None:
+        self.create("other", "--mode", "simultaneous", "--seats", "2")
+        parent = self.play_both("other")
+        parent_id = parent.chain.match_id.hex()
+        self.run_to_the_end(
+            *("room", "create", "--server", f"ws://{self.authority}", "--root-key", self.root_key.hex()),
+            *("--fork", f"{parent_id}@9", "fork"),
+        )
+        fork = self.play_both("fork")
+        goes_on_from = fork.chain.genesis.parent
+        assert goes_on_from is not None
+        self.assertEqual((goes_on_from.match_id.hex(), goes_on_from.turn), (parent_id, 9))
+        self.assertLess(fork.chain.head.turn, parent.chain.head.turn)
+
+    def play_both(self, room: str) -> Match:
+        players = [self.player(room, first), self.player(room, last)]
+        playing = [self.threads.submit(player.play, cut_every(7)) for player in players]
+        matches = [match.result(BOUND_S) for match in playing]
+        self.check_match(room, matches)
+        return matches[0]
+
     def create(self, room: str, *arguments: str) -> None:
         self.run_to_the_end(
             *("room", "create", "--server", f"ws://{self.authority}", "--root-key", self.root_key.hex()),
@@ -255,7 +276,8 @@ class Matches(unittest.TestCase):
     ) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
-            spec = RoomSpec("boxes", 5, seats, mode, None, None, Forbidden(), *modes, clock, absence, seats, PUBLIC)
+            times = (clock, absence, seats, PUBLIC, None)
+            spec = RoomSpec("boxes", 5, seats, mode, None, None, Forbidden(), *modes, *times)
             connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))
 

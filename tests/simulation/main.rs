@@ -193,6 +193,7 @@ fn spec(variant: u64) -> RoomSpec {
         absence,
         seats_min: seats,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 

@@ -397,6 +397,11 @@ impl Server {
                 Output::Broadcast { to, message } => {
                     to.into_iter().for_each(|guest| self.queue(guest.get(), message.clone()));
                 }
+                Output::FirstState { to, state } => {
+                    for message in ServerMessage::chunks_of(state.to_vec()) {
+                        to.iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                    }
+                }
                 Output::CatchUp { guest, after, to } => {
                     let match_id = self.rooms[&number].room.match_id().unwrap();
                     let after = self.shorten(number, guest.get(), (after, to)).unwrap_or(after);

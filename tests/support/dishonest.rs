@@ -295,6 +295,11 @@ impl Operator {
                     to.into_iter().for_each(|guest| self.tell(guest, message.clone()));
                     self.lose(&message);
                 }
+                Output::FirstState { to, state } => {
+                    for message in ServerMessage::chunks_of(state.to_vec()) {
+                        to.iter().for_each(|guest| self.send(*guest, message.clone()));
+                    }
+                }
                 Output::CatchUp { guest, to, .. } => {
                     for block in self.blocks.clone() {
                         self.send(guest, ServerMessage::Block(block));

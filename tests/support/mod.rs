@@ -366,6 +366,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         absence: AbsencePolicy::USUAL,
         seats_min: seats,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 

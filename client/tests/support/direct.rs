@@ -3,7 +3,7 @@
 
 use cadastre_client::{Config, Event, Session, SessionError};
 use cadastre_protocol::{ClientMessage, Digest, Evidence, Following, Millis, ProvenBlock, ServerMessage};
-use cadastre_rooms::Input;
+use cadastre_rooms::{Input, Origin};
 
 use super::{
     process_key, root_key,
@@ -53,8 +53,18 @@ impl Client {
 impl Direct {
     /// Everybody connects; the match begins as soon as the room is full.
     pub(crate) fn new(configs: impl IntoIterator<Item = Config>) -> Self {
+        Self::with_origin(configs, None)
+    }
+
+    /// The same with a match that goes on from another one.
+    pub(crate) fn fork(configs: impl IntoIterator<Item = Config>, origin: Origin) -> Self {
+        Self::with_origin(configs, Some(origin))
+    }
+
+    fn with_origin(configs: impl IntoIterator<Item = Config>, origin: Option<Origin>) -> Self {
         let now = Millis::new(1_795_000_000_000);
-        let server = Server::new(Store::default(), [7; 32], now);
+        let mut server = Server::new(Store::default(), [7; 32], now);
+        server.origin = origin;
         let mut direct = Self { now, server, clients: Vec::new(), withholds: false, last_link: 0 };
         for config in configs {
             direct.add(config);

@@ -53,6 +53,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         absence: AbsencePolicy::USUAL,
         seats_min: seats,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 

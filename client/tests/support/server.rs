@@ -10,7 +10,7 @@ use cadastre_protocol::{
     JoinPoint, KeyRole, Millis, ProvenHeader, PublicKey, RoomName, RoomSpec, Seat, SecretKey, ServerMessage,
     SignedCertificate,
 };
-use cadastre_rooms::{Event, GuestId, Host, Input, Output, Room, Shown};
+use cadastre_rooms::{Event, GuestId, Host, Input, Origin, Output, Room, Shown};
 use cadastre_simulations::Incident;
 
 use super::{SERIAL, root_key, signer_key, store::Store};
@@ -33,6 +33,8 @@ pub(crate) struct Watcher {
 pub(crate) struct Server {
     room: Option<Room>,
     pub(crate) store: Store,
+    /// What the match of a room that is opened goes on from.
+    pub(crate) origin: Option<Origin>,
     /// Links that the room has let in.
     inside: BTreeSet<u64>,
     /// Links whose clients take a snapshot.
@@ -70,6 +72,7 @@ impl Server {
         let mut server = Self {
             room: None,
             store,
+            origin: None,
             inside: BTreeSet::new(),
             shortened: BTreeSet::new(),
             watching: BTreeMap::new(),
@@ -167,7 +170,11 @@ impl Server {
         if self.room.is_some() {
             return self.fail(link, Failure::RoomExists);
         }
-        self.room = Some(Room::open(room.clone(), self.host(), spec).unwrap());
+        let opened = match self.origin.clone() {
+            None => Room::open(room.clone(), self.host(), spec),
+            Some(origin) => Room::fork(room.clone(), self.host(), spec, origin),
+        };
+        self.room = Some(opened.unwrap());
         self.send(link, ServerMessage::Created { room });
     }
 
@@ -198,6 +205,11 @@ impl Server {
                 Output::Send { to, message } => self.send(to.get(), message),
                 Output::Broadcast { to, message } => {
                     to.into_iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                }
+                Output::FirstState { to, state } => {
+                    for message in ServerMessage::chunks_of(state.to_vec()) {
+                        to.iter().for_each(|guest| self.send(guest.get(), message.clone()));
+                    }
                 }
                 Output::CatchUp { guest, after, to } => {
                     let after = self.shorten(guest.get(), after).unwrap_or(after);

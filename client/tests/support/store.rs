@@ -1,19 +1,24 @@
 //! The server's disk: commits wait, are written in groups under one signature, and answered in their order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use cadastre_protocol::{
     Access, Chain, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line, Millis, ProvenBlock,
     ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
-use cadastre_simulations::Game;
+use cadastre_simulations::{Game, Snapshot};
 
 use super::{SERIAL, signer_key};
 
 #[derive(Default)]
 pub(crate) struct Store {
     begun: Option<(Genesis, Vec<DisplayName>)>,
+    /// The state that a fork begins with.
+    first: Option<Arc<Snapshot>>,
     /// From height 1.
     blocks: Vec<ProvenBlock>,
     accepted: BTreeMap<(Seat, Seq), (Millis, SignedTransaction, ProvenReceipt)>,
@@ -57,8 +62,9 @@ impl Store {
 
     fn write_record(&mut self, record: Record, proof: Option<ServerProof>) {
         match record {
-            Record::Begin { genesis, names, .. } => {
+            Record::Begin { genesis, names, first, .. } => {
                 assert!(self.begun.is_none(), "one match only");
+                self.first = first;
                 self.begun = Some((decode_exact(&genesis).unwrap(), names));
             }
             Record::Accepted { seat, seq, received, transaction, receipt, .. } => {
@@ -96,7 +102,7 @@ impl Store {
     /// What the store has of the match, every block through the chain verifier; `None` when none has begun.
     pub(crate) fn restored(&self) -> Option<Restored> {
         let (genesis, names) = self.begun.as_ref()?;
-        let mut game = Game::of_match(genesis).unwrap();
+        let mut game = Game::begin(genesis, self.first.as_deref()).unwrap();
         let mut chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         for block in &self.blocks {
             let checked = chain.check_proven(block.clone().read().unwrap()).unwrap();
@@ -106,15 +112,8 @@ impl Store {
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
         let (names, conversation) = (names.clone(), conversation.unwrap());
-        Some(Restored {
-            chain,
-            game,
-            names,
-            access: Access::PUBLIC,
-            accepted,
-            conversation,
-            newest: Vec::new(),
-        })
+        let (access, first) = (Access::PUBLIC, self.first.clone());
+        Some(Restored { chain, game, names, access, accepted, conversation, first, newest: Vec::new() })
     }
 
     pub(crate) fn height(&self) -> Height {

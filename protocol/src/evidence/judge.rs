@@ -48,6 +48,11 @@ impl StateClaim {
         self.genesis.setup()
     }
 
+    /// The state that a fork begins with, as its genesis names it.
+    pub fn first_state(&self) -> Option<StateRoot> {
+        self.genesis.parent.map(|parent| parent.state_root)
+    }
+
     /// The signed state that the block goes on from. Of no meaning for a Start.
     pub const fn chunks(&self) -> &Vec<(ChunkId, Vec<u8>)> {
         &self.chunks

@@ -184,8 +184,9 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
         SpectatorPolicy::Forbidden => to.u32(0),
         SpectatorPolicy::Allowed { delay_turns } => to.u32(1).u16(delay_turns),
     };
-    to.option(g.parent, |to, Parent { match_id, height, block }| {
-        to.raw(match_id.as_bytes()).u64(height.get()).raw(block.as_bytes())
+    to.option(g.parent, |to, Parent { match_id, height, block, turn, state_root }| {
+        let to = to.raw(match_id.as_bytes()).u64(height.get()).raw(block.as_bytes());
+        to.u32(turn.get()).raw(state_root.as_bytes())
     })
     .signed_certificate(&g.signer)
     .millis(g.created)

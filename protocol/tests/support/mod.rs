@@ -13,10 +13,11 @@ use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockHash, BlockKind,
     Certificate, Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest,
     DoubleTransactionPolicy, Entry, Epoch, Executed, Genesis, HashChain, Header, KeyRole, MatchId, Millis,
-    ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason, RulesId,
-    SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate, SignedDelegation,
-    SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction, TransactionBody,
-    Turn, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode, sealed_commands,
+    Parent, ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason,
+    RulesId, SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate,
+    SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction,
+    TransactionBody, Turn, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode,
+    sealed_commands,
 };
 
 use crate::reference::{self, objects};
@@ -633,6 +634,31 @@ pub(crate) fn taken_back_match() -> Match {
     for _ in 0..4 {
         game.append(&game.full_turn());
     }
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// Lets a match go on from where [`taken_back_match`] stood after its second takeback, before the first turn.
+pub(crate) fn go_on(genesis: &mut Genesis) {
+    let other = taken_back_match();
+    let block = received(&other.blocks[6]).into_block();
+    let header = block.header();
+    genesis.parent = Some(Parent {
+        match_id: other.match_id(),
+        height: header.height,
+        block: block.hash(),
+        turn: header.turn,
+        state_root: header.state_root,
+    });
+}
+
+/// A match that goes on from another one.
+pub(crate) fn fork_match() -> Match {
+    let mut game = Match::with(3, go_on);
+    game.toy.over_after = Some(2);
+    game.append(&game.start());
+    game.append(&game.full_turn());
+    game.append(&game.full_turn());
     game.append(&game.seal(SealReason::Rules));
     game
 }

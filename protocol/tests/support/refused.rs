@@ -330,6 +330,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
             .u8(2)
             .u32(0)
             .u8(1)
+            .u8(0)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;

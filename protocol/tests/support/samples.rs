@@ -5,14 +5,14 @@ use std::sync::LazyLock;
 use cadastre_protocol::{
     AbsencePolicy, Access, Attempt, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof,
     ClientMessage, Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest,
-    DisplayName, Door, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, Genesis, GoodbyeReason,
-    Header, Height, Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat, Millis, Notice,
-    Parent, Pass, ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt, Refusal, Relay,
-    ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder, SecretKey, Seen,
-    Seq, ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since, SpectatorPolicy,
-    Standing, StateRoot, StateTree, TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction,
-    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf,
-    decode_exact, encode, pack, prove_password,
+    DisplayName, Door, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, ForkPoint, Genesis,
+    GoodbyeReason, Header, Height, Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat,
+    Millis, Notice, Parent, Pass, ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt,
+    Refusal, Relay, ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder,
+    SecretKey, Seen, Seq, ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since,
+    SpectatorPolicy, Standing, StateRoot, StateTree, TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text,
+    Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, View, Visibility, Wire, Words,
+    block_leaf, decode_exact, encode, pack, prove_password,
 };
 
 use super::{
@@ -194,6 +194,9 @@ pub(crate) const TAKEN_BACK_NAMES: [&str; 12] = [
     "seal",
 ];
 
+/// What the blocks of [`super::fork_match`] are.
+pub(crate) const FORK_NAMES: [&str; 4] = ["start", "turn 1", "turn 2", "seal"];
+
 /// A genesis that names all that [`genesis`] does not.
 pub(crate) fn other_modes() -> Genesis {
     Genesis {
@@ -222,6 +225,8 @@ pub(crate) fn other_modes() -> Genesis {
             match_id: genesis(3).match_id(),
             height: Height::new(9),
             block: BlockHash::new(Digest::new(ramp(0x10))),
+            turn: Turn::new(7),
+            state_root: StateRoot::new(Digest::new(ramp(0x20))),
         }),
         ..genesis(3)
     }
@@ -396,6 +401,7 @@ pub(crate) fn spec() -> RoomSpec {
         absence: AbsencePolicy::USUAL,
         seats_min: 3,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 
@@ -434,6 +440,8 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
     };
     let hidden = Access { door: Door::ByPassword { key: key(9).public() }, listed: true };
     let enter = |enter_as, pass| ClientMessage::Enter { room: room(), enter_as, name: name("Zoë"), pass };
+    let fork = Some(ForkPoint { match_id: game.match_id(), turn: Turn::new(30) });
+    let fork = RoomSpec { fork, ..spec() };
     let resume = |enter_as, pass| ClientMessage::Resume {
         match_id: game.match_id(),
         enter_as,
@@ -451,6 +459,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
             "create with a password",
             ClientMessage::Create { room: room(), spec: RoomSpec { access: hidden, ..spec() } },
         ),
+        ("create a fork", ClientMessage::Create { room: room(), spec: fork }),
         ("enter to play", enter(EnterAs::Player, None)),
         ("enter to watch", enter(EnterAs::Spectator, None)),
         ("enter with an invitation", enter(EnterAs::Player, Some(Pass::Invitation(invitation)))),

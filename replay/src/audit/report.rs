@@ -1,7 +1,7 @@
 //! What an audit comes to.
 
 use cadastre_protocol::{
-    BlockHash, Genesis, Height, MatchId, PublicKey, Seat, Turn, UnsupportedMode, log::LoggedHead,
+    BlockHash, Genesis, Height, MatchId, Parent, PublicKey, Seat, Turn, UnsupportedMode, log::LoggedHead,
 };
 use cadastre_simulations::SetupError;
 
@@ -16,6 +16,8 @@ pub struct AuditReport {
     pub pinned: bool,
     /// Names the match.
     pub match_id: MatchId,
+    /// What it goes on from, if it is a fork: [`super::audit_parent`] shows whether it does.
+    pub parent: Option<Parent>,
     /// The last turn that was judged and found good.
     pub turns: Turn,
     /// Height of the last block that was judged and found good.
@@ -107,6 +109,7 @@ impl AuditReport {
             root_key,
             pinned: pinned == Some(root_key),
             match_id,
+            parent: genesis.parent,
             turns: Turn::START,
             height: Height::GENESIS,
             head: match_id.as_block(),

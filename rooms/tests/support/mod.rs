@@ -389,6 +389,11 @@ impl Shell {
                     self.tell(guest, Told::Message(message.clone()));
                 }
             }
+            Output::FirstState { to, state } => {
+                for message in ServerMessage::chunks_of(state.to_vec()) {
+                    to.iter().for_each(|guest| self.tell(*guest, Told::Message(message.clone())));
+                }
+            }
             Output::CatchUp { guest, after, to } => {
                 let known = self.known_to(guest);
                 assert_eq!(to, known, "caught up to all that is confirmed, and no further");
@@ -474,6 +479,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         absence: AbsencePolicy::USUAL,
         seats_min: seats,
         access: Access::PUBLIC,
+        fork: None,
     }
 }
 

@@ -171,7 +171,8 @@ impl Store {
             watched if watched == self.height() => Vec::new(),
             watched => self.blocks[usize::try_from(watched.get()).unwrap() - 1..].to_vec(),
         };
-        Some(Restored { chain, game, names, access: *access, accepted, conversation, newest })
+        let (access, first) = (*access, None);
+        Some(Restored { chain, game, names, access, accepted, conversation, newest, first })
     }
 
     /// Everything on disk from the genesis on, through the chain verifier.

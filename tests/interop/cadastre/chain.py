@@ -178,6 +178,8 @@ class Chain:
         self.signers = [self.signer]
         self.identities = [seat.identity for seat in self.genesis.seats if isinstance(seat, PlayerSeat)]
         require(all(enrol(identity) is None for identity in self.identities), "genesis")
+        parent = self.genesis.parent
+        require(parent is None or game.state_root() == parent.state_root, "state-root")
         self.game = game
         self.head = Head(0, self.match_id, 0, 0, self.genesis.created, None, game.state_root())
         self.seen = [self.head]

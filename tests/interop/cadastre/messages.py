@@ -40,6 +40,12 @@ CHUNKS_BYTES_MAX = 49_152
 
 
 @dataclass(frozen=True)
+class ForkPoint(Fields):
+    match_id: Hash
+    turn: U32
+
+
+@dataclass(frozen=True)
 class RoomSpec(Fields):
     rules: str
     size: U16 | None
@@ -56,6 +62,7 @@ class RoomSpec(Fields):
     absence: Pass | Forfeit | Shrink
     seats_min: U8
     access: Access
+    fork: ForkPoint | None
 
 
 # From the client

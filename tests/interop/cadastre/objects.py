@@ -216,6 +216,8 @@ class Parent(Fields):
     match_id: Hash
     height: U64
     block: Hash
+    turn: U32
+    state_root: Hash
 
 
 @dataclass(frozen=True)
@@ -261,10 +263,12 @@ class Genesis(Versioned):
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and self.grace_ms == 0
-            and not (self.takebacks is Takebacks.Unanimous and isinstance(self.randomness, CommitReveal))
+            and (not isinstance(self.randomness, CommitReveal) or self._goes_with_chains())
             and (isinstance(self.spectators, Forbidden) or self.spectators.delay <= 100)
-            and self.parent is None
         )
+
+    def _goes_with_chains(self) -> bool:
+        return self.takebacks is Takebacks.Never and self.parent is None
 
 
 def is_rules_name(name: str) -> bool:

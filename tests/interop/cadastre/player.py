@@ -16,9 +16,11 @@ from .crypto import H, SigningKey, session_key
 from .messages import (
     BlockMessage,
     CaughtUp,
+    Chunks,
     ConversationMessage,
     Enter,
     Failed,
+    ForkPoint,
     GenesisMessage,
     Goodbye,
     Limited,
@@ -26,6 +28,7 @@ from .messages import (
     MatchOver,
     Notice,
     NotSaid,
+    NumberedChunk,
     Pong,
     Ready,
     ReceiptMessage,
@@ -103,6 +106,15 @@ class Match:
     relays_kept: int = 0
 
 
+@dataclass
+class Awaited:
+    """The genesis of a fork, and what has come of its first state."""
+
+    genesis: bytes
+    begun: bool
+    chunks: dict[int, bytes] = field(default_factory=dict)
+
+
 Hook = Callable[[Connection, Match, ServerMessage], None]
 """Called after a message. It may cut the connection, or raise to end the player."""
 Gate = Callable[[Match], bool]
@@ -134,6 +146,7 @@ class Player:
         self.signed: list[tuple[bytes, Transaction]] = []
         """All that this process has signed, with the session key."""
         self.match: Match | None = None
+        self.awaited: Awaited | None = None
         self.lobby: Lobby | None = None
         self.ready: Ready | None = None
         """What was sent since the last Genesis."""
@@ -193,7 +206,13 @@ class Player:
                     self.ready = Ready(True, self._fresh_chain(message))
                     connection.send(self.ready)
             case GenesisMessage(genesis, _, begun), _:
-                self._begin(connection, genesis, begun)
+                self.awaited = None
+                if decode(Genesis, genesis).parent is None:
+                    self._begin(connection, genesis, begun, {})
+                else:
+                    self.awaited = Awaited(genesis, begun)
+            case Chunks(chunks), _ if self.awaited is not None:
+                self._first_state(connection, self.awaited, chunks)
             case BlockMessage(proven), Match() as match_:
                 self._block(match_, proven)
             case ReceiptMessage(proven), Match() as match_:
@@ -246,11 +265,24 @@ class Player:
         if self.says is not None and match_id == said and told.number_of(self.identity.public) == 0:
             connection.send(Say(told.say(self.identity, InWords(self.says))))
 
-    def _begin(self, connection: Connection, data: bytes, begun: bool) -> None:
+    def _first_state(self, connection: Connection, awaited: Awaited, chunks: tuple[NumberedChunk, ...]) -> None:
+        """More of the state that a fork begins with: the chunks that the game has, in order."""
+        numbers = list(Boxes.of(decode(Genesis, awaited.genesis)).chunks())
+        for chunk in chunks:
+            if len(awaited.chunks) == len(numbers) or chunk.id != numbers[len(awaited.chunks)]:
+                raise PlayerError("a chunk that does not belong there")
+            awaited.chunks[chunk.id] = chunk.chunk
+        if len(awaited.chunks) == len(numbers):
+            self.awaited = None
+            self._begin(connection, awaited.genesis, awaited.begun, awaited.chunks)
+
+    def _begin(self, connection: Connection, data: bytes, begun: bool, first: dict[int, bytes]) -> None:
         genesis = decode(Genesis, data)
         if not begun and (self.lobby is None or not leads_to(self.lobby, genesis)):
             raise PlayerError("the match is not the one that the lobby was about")
         game = Boxes.of(genesis)
+        if first:
+            game.restore(first)
         chain = Chain(data, self.root_key, game)
         seat = genesis.seats.index(PlayerSeat(self.identity.public))
         hash_chain = self._hash_chain(genesis, seat, begun)
@@ -411,7 +443,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.visibility, genesis.visibility),
         (spec.randomness, RandomnessMode.CommitReveal if random else RandomnessMode.Nothing),
         (spec.takebacks, genesis.takebacks),
-        (None, genesis.parent),
+        (spec.fork, genesis.parent and ForkPoint(genesis.parent.match_id, genesis.parent.turn)),
     )
     return all(said == made for said, made in settings)
 
