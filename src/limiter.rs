@@ -50,11 +50,25 @@ pub(crate) type ConnectionPlace = Place<Address>;
 /// A login counts for its identity as long as this is there.
 pub(crate) type LoginPlace = Place<PublicKey>;
 
-/// A room counts for whoever opened it as long as this is there.
+/// A room counts for whoever opened it as long as this is there and does not rest.
 #[derive(Debug)]
 pub(crate) struct RoomPlace {
-    _identity: Place<PublicKey>,
-    _address: Place<Address>,
+    identity: Place<PublicKey>,
+    address: Place<Address>,
+}
+
+impl RoomPlace {
+    /// The room does not count for the time being.
+    pub(crate) fn rest(&mut self) {
+        self.identity.rest();
+        self.address.rest();
+    }
+
+    /// The room counts again, also where that is one too many: nobody is refused a match for it.
+    pub(crate) fn count(&mut self) {
+        self.identity.count();
+        self.address.count();
+    }
 }
 
 /// What everybody has done lately, and has at the moment.
@@ -150,8 +164,8 @@ impl Limiter {
         let of_identity = &self.rooms_of_identity;
         let of_address = &self.rooms_of_address;
         Ok(RoomPlace {
-            _identity: self.named_place(of_identity, identity, Limit::RoomsPerIdentity, ROOM_RETRY_MS)?,
-            _address: self.named_place(of_address, address, Limit::RoomsPerAddress, ROOM_RETRY_MS)?,
+            identity: self.named_place(of_identity, identity, Limit::RoomsPerIdentity, ROOM_RETRY_MS)?,
+            address: self.named_place(of_address, address, Limit::RoomsPerAddress, ROOM_RETRY_MS)?,
         })
     }
 
@@ -185,7 +199,8 @@ impl Limiter {
             | ClientMessage::Ping(_)
             | ClientMessage::Pong(_)
             | ClientMessage::Follow { .. }
-            | ClientMessage::Watch(_) => (&self.others, Limit::OthersPerIdentity),
+            | ClientMessage::Watch(_)
+            | ClientMessage::Rematch => (&self.others, Limit::OthersPerIdentity),
         };
         self.named_token(buckets, identity, limit)
     }

@@ -122,6 +122,9 @@ pub(crate) struct RoomInfo {
     pub(crate) access: &'static str,
     #[serde(skip)]
     pub(crate) listed: bool,
+    /// Somebody wants another match in it, now that one is over.
+    #[serde(skip)]
+    pub(crate) wanted_again: bool,
 }
 
 /// What a connection says to a room.
@@ -160,6 +163,9 @@ pub(crate) enum ToRoom {
     Say {
         guest: GuestId,
         talk: SignedTalk,
+    },
+    Rematch {
+        guest: GuestId,
     },
     Leave {
         guest: GuestId,
@@ -241,9 +247,8 @@ impl Rooms {
         if open.is_taken(&name) {
             return Err(Failure::RoomExists.into());
         }
-        // What is left of a match that is over is served from the store.
-        open.forget(&name);
-        if open.rooms.len() >= self.shared.config.limits.rooms_max {
+        let others = open.rooms.keys().filter(|other| **other != name).count();
+        if others >= self.shared.config.limits.rooms_max {
             self.shared.metrics.count_limited("rooms_max");
             return Err(Failure::TooManyRooms.into());
         }
@@ -258,6 +263,8 @@ impl Rooms {
         };
         let room = room.ok_or(Failure::BadSpec)?;
         let place = place().map_err(NotOpened::Limited)?;
+        // What is left of a match that is over is served from the store.
+        open.forget(&name);
         self.start(&mut open, name, room, Some(place));
         Ok(())
     }
@@ -442,6 +449,24 @@ impl Rooms {
         self.lock().matches.insert(match_id, name);
     }
 
+    /// A room leaves the match that is over, for another one; `info` says so before anybody can take it for one that is
+    /// over. `false` when its name was given to another room meanwhile.
+    pub(crate) fn begin_again(
+        &self,
+        match_id: MatchId,
+        name: &RoomName,
+        serial: u64,
+        info: impl FnOnce(),
+    ) -> bool {
+        let mut open = self.lock();
+        let has_name = open.rooms.get(name).is_some_and(|room| room.serial == serial);
+        if has_name {
+            open.matches.remove(&match_id);
+            info();
+        }
+        has_name
+    }
+
     /// A room's task is about to end.
     pub(crate) fn closed(&self, name: &RoomName, serial: u64) {
         let mut open = self.lock();
@@ -465,10 +490,11 @@ impl Rooms {
 }
 
 impl Open {
-    /// Is there a room of this name whose match is not over?
+    /// Is there a room of this name whose match is not over, or where somebody waits for another one?
     fn is_taken(&self, name: &RoomName) -> bool {
-        let is_open = |there: &RoomHandle| there.info.borrow().phase != "ended";
-        self.rooms.get(name).is_some_and(is_open) || self.asleep.get(name).is_some()
+        let is_open = |info: &RoomInfo| info.phase != "ended" || info.wanted_again;
+        self.rooms.get(name).is_some_and(|there| is_open(&there.info.borrow()))
+            || self.asleep.get(name).is_some()
     }
 
     /// A name has one room, awake or asleep.

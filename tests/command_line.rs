@@ -246,6 +246,30 @@ async fn bots_play_a_match_to_its_end() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bots_play_matches_in_a_row() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let bots = "bot --json --room r --count 3 --turns 3 --rules boxes --rematch 3";
+    let lines = scene.run(&format!("{bots} {}", server.arguments())).await.ok().json();
+    let matches: BTreeSet<_> = lines.iter().map(|line| line["match_id"].as_str().unwrap()).collect();
+    assert_eq!((matches.len(), lines.len()), (3, 3 * 3 * 5), "Start, 3 turns and Seal, for each");
+    let stored = server.get_json("/matches").await;
+    let stored = stored["matches"].as_array().unwrap();
+    assert_eq!(stored.len(), 3);
+    assert!(stored.iter().all(|it| it["room"] == "r" && it["sealed"] == true), "{stored:?}");
+    let mut firsts = BTreeSet::new();
+    for it in stored {
+        let match_id = it["match_id"].as_str().unwrap();
+        scene.run(&format!("export --match {match_id} --out m.cadr {}", server.arguments())).await.ok();
+        scene.run(&format!("audit m.cadr --root-key {}", server.root)).await.ok();
+        let file = scene.read("m.cadr");
+        firsts.insert(format!("{:?}", Replay::open(&file).unwrap().genesis().seats[0]));
+    }
+    assert_eq!(firsts.len(), 3, "each has had the first seat");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn bots_leave_after_their_turns_when_the_match_has_more() {
     let scene = Scene::new();

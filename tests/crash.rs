@@ -296,6 +296,7 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::TalkMissed { .. }
             | Event::TalkBroken { .. }
             | Event::Notice(_)
+            | Event::Rematch { .. }
             | Event::Limited { .. } => {
                 continue;
             }

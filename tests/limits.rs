@@ -296,6 +296,10 @@ async fn one_room_too_many_of_an_identity_or_an_address_is_refused() {
     let over = async { while server.get_json("/rooms").await["rooms"][1]["phase"] != "ended" {} };
     soon("the match is over", over).await;
     assert!(matches!(another.create("third").await, ServerMessage::Created { .. }));
+    // Its rematch does, for whoever opened it: one more than the limit.
+    table.rematch().await;
+    let mut opener = Peer::login(&server, &identity(0)).await;
+    assert_eq!(opener.create("fourth").await, limited(Limit::RoomsPerIdentity));
     server.stop().await;
 }
 

@@ -92,6 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)

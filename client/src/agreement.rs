@@ -14,6 +14,11 @@ pub(crate) fn leads_to(lobby: &Lobby, genesis: &Genesis) -> bool {
         && is_played_as(spec, genesis)
 }
 
+/// Are these the settings of the match of `genesis`, all but those that it does not show?
+pub(crate) fn is_same_kind(spec: &RoomSpec, genesis: &Genesis) -> bool {
+    spec.seats == genesis.seat_count() && is_game(spec, genesis) && is_played_as(spec, genesis)
+}
+
 fn is_game(spec: &RoomSpec, genesis: &Genesis) -> bool {
     let rules = find_rules(&genesis.rules.name, genesis.rules.version);
     genesis.rules.name == spec.rules

@@ -117,7 +117,8 @@ impl Connection {
             | ClientMessage::Compare(_)
             | ClientMessage::Follow { .. }
             | ClientMessage::Watch(_)
-            | ClientMessage::Say(_) => Padding::Block64,
+            | ClientMessage::Say(_)
+            | ClientMessage::Rematch => Padding::Block64,
         };
         live.sealer.seal(&encode(message), padding, frames).map_err(ConnectionError::Seal)
     }

@@ -121,6 +121,11 @@ pub enum Event {
         /// The turn to go back to.
         to_turn: Option<Turn>,
     },
+    /// A seat wants another match of the same kind, now that one is over. When all do, [`Event::Lobby`] comes again.
+    Rematch {
+        /// Which seat.
+        seat: Seat,
+    },
     /// The server has a transaction of ours on disk.
     Receipt(Receipt),
     /// The server refused a transaction of ours. Nothing else can be handed in for its turn: the turn has what
@@ -243,6 +248,8 @@ pub struct Session {
     following: Following,
     /// The server does not know the own head. Its blocks are only looked at for what contradicts it.
     lost: bool,
+    /// The match is over, and another one is wanted.
+    wants_rematch: bool,
     opened: bool,
     outbox: VecDeque<ClientMessage>,
     events: VecDeque<Event>,
@@ -281,6 +288,7 @@ impl Session {
             caught_up: false,
             following: Following::Blocks,
             lost: false,
+            wants_rematch: false,
             opened: false,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
@@ -396,13 +404,43 @@ impl Session {
         });
     }
 
+    /// Wants another match of the same kind in the same room. When all players of this one do, the lobby is there again,
+    /// everybody a seat further, and the session is ready; what it knows of this match is gone then.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError::NotPlaying`]: the session holds no seat, or the match is not over.
+    pub fn rematch(&mut self) -> Result<(), SubmitError> {
+        if self.seat.is_none() || !self.is_over() {
+            return Err(SubmitError::NotPlaying);
+        }
+        self.wants_rematch = true;
+        self.outbox.push_back(ClientMessage::Rematch);
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.follower.as_ref().is_some_and(|follower| follower.chain().sealed().is_some())
+    }
+
+    /// Is this the lobby of a rematch? Nobody gets there whose seat did not want one. Whoever executes nothing may have
+    /// been shown no end.
+    fn is_again(&self, message: &ServerMessage) -> bool {
+        let may_go_on = self.is_over() && (self.wants_rematch || self.seat.is_none());
+        matches!(message, ServerMessage::Lobby(_)) && (may_go_on || self.is_light())
+    }
+
     /// The match that was about to begin did not, or another one takes its place.
     fn forget_match(&mut self) {
         self.light = None;
         self.awaited = None;
+        self.wants_rematch = false;
         self.follower = None;
         self.seat = None;
         self.pending.clear();
+        self.refused = false;
+        self.relayed = None;
+        self.unseen.clear();
         self.draft = Draft::default();
     }
 
@@ -426,7 +464,7 @@ impl Session {
         match message {
             ServerMessage::Accept { .. } => return Err(SessionError::Unexpected),
             ServerMessage::Created { .. } | ServerMessage::Lobby(_) | ServerMessage::Genesis { .. }
-                if self.has_blocks() =>
+                if self.has_blocks() && !self.is_again(&message) =>
             {
                 return Err(SessionError::Unexpected);
             }
@@ -444,7 +482,7 @@ impl Session {
                 self.shown(taken);
             }
             ServerMessage::Created { .. } => self.enter(),
-            ServerMessage::Lobby(lobby) => self.lobby(lobby),
+            ServerMessage::Lobby(lobby) => self.lobby(lobby)?,
             ServerMessage::Genesis { genesis, names, begun } => {
                 self.awaited = FirstState::of(&genesis, &names, begun).map_err(SessionError::Follow)?;
                 if self.awaited.is_none() {
@@ -453,6 +491,7 @@ impl Session {
                 }
             }
             ServerMessage::Chunks(chunks) if self.awaited.is_some() => self.first_state(chunks, root)?,
+            ServerMessage::Rematch { seat } => self.events.push_back(Event::Rematch { seat }),
             ServerMessage::Block(block) => self.block(&block)?,
             ServerMessage::Compared(answer) => self.compared(answer)?,
             ServerMessage::Snapshot(point) => self.join(*point)?,
@@ -523,7 +562,11 @@ impl Session {
         self.seat
     }
 
-    fn lobby(&mut self, lobby: Lobby) {
+    fn lobby(&mut self, lobby: Lobby) -> Result<(), SessionError> {
+        let before = self.follower.as_ref().filter(|_| self.wants_rematch);
+        if before.is_some_and(|before| !agreement::is_same_kind(&lobby.spec, before.chain().genesis())) {
+            return Err(SessionError::OtherMatch);
+        }
         // Back in the lobby: the match that was about to begin did not.
         self.forget_match();
         let me = self.config.identity.public();
@@ -538,6 +581,7 @@ impl Session {
         }
         self.agreed = Some(lobby.clone());
         self.events.push_back(Event::Lobby(lobby));
+        Ok(())
     }
 
     /// The next chunks of the state that a fork begins with.
@@ -813,6 +857,7 @@ impl Session {
             return Ok(());
         }
         self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
+        self.outbox.extend(self.wants_rematch.then_some(ClientMessage::Rematch));
         self.reveal();
         self.announce_turn();
         Ok(())
@@ -908,6 +953,8 @@ impl Session {
     fn failed(&mut self, failure: Failure) -> Result<(), SessionError> {
         let resumed = self.has_blocks();
         match (failure, &self.config.open) {
+            // The room has left the match that is over.
+            (Failure::NoSuchMatch | Failure::WrongState, _) if self.wants_rematch => self.enter(),
             (Failure::UnknownHead, _) if resumed && !self.lost && !self.is_light() => {
                 self.ask_for_everything();
             }
@@ -946,8 +993,8 @@ pub enum SessionError {
     /// Genesis or block does not stand up to verification.
     #[error("the match does not stand up to verification")]
     Follow(#[source] FollowError),
-    /// The match that is to begin is not the one that the lobby was about.
-    #[error("the match is not the one that the lobby was about")]
+    /// The match that is to begin is not the one that the lobby was about, or the lobby is about no rematch.
+    #[error("the match is not the one that the lobby was about, or no rematch")]
     OtherMatch,
     /// The genesis has a hash chain for the own seat that is none of this identity.
     #[error("the match has another's hash chain for the own seat")]

@@ -222,6 +222,15 @@ impl Client {
         self.session.propose_takeback(to_turn)
     }
 
+    /// Wants another match in the same room; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::rematch`].
+    pub fn rematch(&mut self) -> Result<(), SubmitError> {
+        self.session.rematch()
+    }
+
     /// Declines what others have proposed; leaves with the next call of [`Client::next`].
     ///
     /// # Errors
@@ -290,6 +299,7 @@ impl Client {
                     | Event::YourTurn { .. }
                     | Event::Relayed(_)
                     | Event::Takeback { .. }
+                    | Event::Rematch { .. }
                     | Event::Mispredicted(_)
                     | Event::Undrafted { .. }
                     | Event::Receipt(_)

@@ -49,6 +49,23 @@ fn it_goes_on_after_a_restart_and_back_to_its_beginning() {
 }
 
 #[test]
+fn its_rematch_goes_on_from_the_same_state() {
+    let (origin, spec) = parent();
+    let spec = RoomSpec { turns_max: Some(1), ..spec };
+    let mut fork = Direct::fork([player(5, &spec), player(6, &spec)], origin.clone());
+    let first = genesis(&fork);
+    play(&mut fork, 1);
+    for client in [0, 1] {
+        fork.clients[client].session.rematch().unwrap();
+        fork.settle();
+    }
+    let again = genesis(&fork);
+    assert_eq!((again.parent, again.match_id() == first.match_id()), (Some(origin.parent), false));
+    assert_eq!(state_root(&fork, 0), origin.parent.state_root);
+    play(&mut fork, 1);
+}
+
+#[test]
 fn it_can_be_joined_by_a_snapshot() {
     let (origin, spec) = parent();
     let mut fork = Direct::fork([player(5, &spec), player(6, &spec)], origin);

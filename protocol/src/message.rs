@@ -232,6 +232,8 @@ pub enum ClientMessage {
     Say(SignedTalk),
     /// Answers [`ServerMessage::Ping`].
     Pong(u64),
+    /// Wants another match of the same kind in the same room, when one is over.
+    Rematch,
 }
 
 /// From the server.
@@ -336,6 +338,11 @@ pub enum ServerMessage {
     Notice(Notice),
     /// Asks for a [`ClientMessage::Pong`] with the same number.
     Ping(u64),
+    /// What a seat wants when a match is over: another one of the same kind.
+    Rematch {
+        /// Which seat.
+        seat: Seat,
+    },
 }
 
 /// What a server tells everybody, by its own word.
@@ -537,7 +544,8 @@ impl Wire for ClientMessage {
             | Self::Pong(_)
             | Self::Follow { .. }
             | Self::Watch(None)
-            | Self::Say(_) => Ok(()),
+            | Self::Say(_)
+            | Self::Rematch => Ok(()),
             Self::Watch(Some(chunks)) => {
                 let fits = (1..=VIEWPORT_CHUNKS_MAX).contains(&chunks.len());
                 if fits && strictly_ascending(chunks.iter().copied()) { Ok(()) } else { Err("viewport") }
@@ -606,7 +614,8 @@ impl Wire for ServerMessage {
             | Self::Packed(_)
             | Self::Said(_)
             | Self::NotSaid { .. }
-            | Self::Notice(Notice::Shutdown { .. }) => Ok(()),
+            | Self::Notice(Notice::Shutdown { .. })
+            | Self::Rematch { .. } => Ok(()),
         }
     }
 }

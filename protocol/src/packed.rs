@@ -52,7 +52,8 @@ pub fn read_server_message(bytes: &[u8]) -> Result<ServerMessage, CodecError> {
         | ServerMessage::Conversation { .. }
         | ServerMessage::Said(_)
         | ServerMessage::NotSaid { .. }
-        | ServerMessage::Notice(_) => Err(CodecError::Invalid("packed")),
+        | ServerMessage::Notice(_)
+        | ServerMessage::Rematch { .. } => Err(CodecError::Invalid("packed")),
     }
 }
 

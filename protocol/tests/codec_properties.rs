@@ -679,6 +679,7 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
             ClientMessage::Watch(chunks.map(|chunks| chunks.into_iter().map(ChunkId::new).collect()))
         }),
         signed_talk().prop_map(ClientMessage::Say),
+        Just(ClientMessage::Rematch),
     ]
 }
 
@@ -824,5 +825,6 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         line().prop_map(ServerMessage::Said),
         text().prop_map(|text| ServerMessage::Notice(Notice::Text(text))),
         any::<u32>().prop_map(|in_ms| ServerMessage::Notice(Notice::Shutdown { in_ms })),
+        any_seat().prop_map(|seat| ServerMessage::Rematch { seat }),
     ]
 }

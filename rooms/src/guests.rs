@@ -65,6 +65,11 @@ impl Guests {
         self.followers.keys().copied()
     }
 
+    /// Spectators who are shown the match.
+    pub(crate) fn light(&self) -> impl Iterator<Item = GuestId> {
+        self.light.keys().copied()
+    }
+
     /// All who watch.
     pub(crate) fn watching(&self) -> impl Iterator<Item = GuestId> {
         self.followers.keys().chain(self.light.keys()).copied()

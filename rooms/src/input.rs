@@ -94,6 +94,11 @@ pub enum Input {
         /// The last block that it was told.
         after: Height,
     },
+    /// A guest wants another match, when one is over.
+    Rematch {
+        /// Who.
+        guest: GuestId,
+    },
     /// A guest is gone, for whatever reason.
     Leave {
         /// Who.
@@ -368,6 +373,11 @@ pub enum Event {
     Ended {
         /// Why.
         reason: SealReason,
+    },
+    /// The lobby is there again: all players of a match that is over want another one.
+    Rematch {
+        /// The match that was over.
+        match_id: MatchId,
     },
     /// The room made a block that it does not accept itself, and stands still rather than fork the chain. A
     /// defect of this program.

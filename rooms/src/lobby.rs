@@ -1,12 +1,12 @@
 //! A room before its match: who sits where, who is ready, and the genesis that comes of it.
 
 use cadastre_protocol::{
-    Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, ForkPoint, Genesis,
-    HashChain, Lobby, LobbySeat, Millis, OpenTurn, Parent, PublicKey, Randomness, RandomnessMode,
-    ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet, TurnRules, hash,
-    may_commit_and_reveal, may_fork, may_take_back,
+    Access, Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, ForkPoint,
+    Genesis, HashChain, Lobby, LobbySeat, MatchId, Millis, OpenTurn, Parent, PublicKey, Randomness,
+    RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet,
+    TurnRules, hash, may_commit_and_reveal, may_fork, may_take_back,
 };
-use cadastre_simulations::{Game, Rules, newest_rules};
+use cadastre_simulations::{Game, Rules, find_rules, newest_rules};
 
 use crate::{playing::Judged, room::Host};
 
@@ -22,6 +22,8 @@ pub(crate) struct Seats {
     seats: Vec<Option<Sitter>>,
     /// The match that theirs goes on from.
     parent: Option<Parent>,
+    /// The one that was played in the room before: its rematch has another id, if nothing else differs.
+    before: Option<MatchId>,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +56,13 @@ impl Seats {
             && spec.clock.validate().is_ok()
             && spec.absence.validate().is_ok()
             && spec.absence.abandon_after() <= ABANDON_AFTER_TURNS_MAX;
-        fits.then(|| Self { seats: vec![None; usize::from(spec.seats)], spec, rules, parent: None })
+        fits.then(|| Self {
+            seats: vec![None; usize::from(spec.seats)],
+            spec,
+            rules,
+            parent: None,
+            before: None,
+        })
     }
 
     /// `None` too when the newest rules are not those that the parent was played by.
@@ -63,6 +71,41 @@ impl Seats {
         let seats = Self::new(spec).filter(|_| fits)?;
         let is_same = (seats.rules.name, seats.rules.version) == (rules.name.as_str(), rules.version);
         is_same.then_some(Self { parent: Some(parent), ..seats })
+    }
+
+    /// The seats of a match that is over, everybody a seat further: as many as were taken. `None` when this build cannot
+    /// play it any more.
+    pub(crate) fn again(genesis: &Genesis, names: Vec<DisplayName>, access: Access) -> Option<Self> {
+        let rules = find_rules(&genesis.rules.name, genesis.rules.version)?;
+        let (smallest, _, largest) = rules.sizes;
+        let spec = RoomSpec {
+            rules: genesis.rules.name.clone(),
+            size: Some((smallest..=largest).find(|size| (rules.options)(*size) == genesis.options)?),
+            seats: genesis.seat_count(),
+            mode: genesis.turns.mode,
+            turns_max: genesis.turns.turns_max,
+            deadline_ms: Some(genesis.turns.deadline_ms),
+            spectators: genesis.spectators,
+            double_transactions: genesis.double_transactions,
+            visibility: genesis.visibility,
+            randomness: genesis.randomness.mode(),
+            takebacks: genesis.takebacks,
+            clock: genesis.turns.clock,
+            absence: genesis.absence,
+            seats_min: genesis.seat_count(),
+            access,
+            fork: genesis.parent.map(|Parent { match_id, turn, .. }| ForkPoint { match_id, turn }),
+        };
+        let sitter = |(holder, name): (&SeatHolder, DisplayName)| match *holder {
+            SeatHolder::Player(identity) => {
+                Some(Sitter { identity, name, ready: false, chain: None, used: None })
+            }
+            SeatHolder::Open => None,
+        };
+        let mut seats: Vec<_> = genesis.seats.iter().zip(names).map(sitter).collect();
+        seats.rotate_right(1);
+        let (parent, before) = (genesis.parent, Some(genesis.match_id()));
+        Some(Self { rules, seats, parent, before, ..Self::new(spec)? })
     }
 
     pub(crate) const fn spec(&self) -> &RoomSpec {
@@ -147,7 +190,8 @@ impl Seats {
         now: Millis,
     ) -> Option<(Genesis, Option<HashChain>)> {
         let seats = self.seats.iter().flatten().map(|sitter| SeatHolder::Player(sitter.identity)).collect();
-        let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes()];
+        let before = self.before.map_or(Vec::new(), |before| before.as_bytes().to_vec());
+        let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes(), &before];
         let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
         let (_, usual_size, _) = self.rules.sizes;
         let (randomness, chain) = self.randomness(host, nonce)?;

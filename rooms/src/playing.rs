@@ -609,6 +609,11 @@ impl Playing {
         told.chain(wanted).collect()
     }
 
+    /// Is the match over, and its last block on disk?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.chain.sealed().is_some() && self.committed == self.chain.head().height
+    }
+
     /// Is nothing under way to the disk?
     pub(crate) fn is_settled(&self) -> bool {
         self.outstanding.is_empty()

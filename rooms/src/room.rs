@@ -1,12 +1,15 @@
 //! The room: who is in it, and which phase it is in.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use cadastre_protocol::{
     Access, BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest,
     Conversation, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height,
     MatchId, Millis, Parent, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal,
-    RoomName, RoomSpec, RulesId, Seat, ServerMessage, ShownPass, SignedCertificate, SignedTalk,
+    RoomName, RoomSpec, RulesId, Seat, SeatHolder, ServerMessage, ShownPass, SignedCertificate, SignedTalk,
     SignedTransaction, SpectatorPolicy, TalkPlace, Turn, Visit, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
@@ -98,6 +101,8 @@ pub struct Room {
     outputs: VecDeque<Output>,
     /// The state that a fork begins with.
     first: Option<Arc<Snapshot>>,
+    /// Who wants another match, when one is over.
+    rematch: BTreeSet<PublicKey>,
     /// The latest time there was.
     latest: Millis,
 }
@@ -184,9 +189,9 @@ impl Room {
 
     fn with_phase(name: RoomName, host: Host, access: Access, phase: Phase) -> Self {
         let (guests, outputs) = (Guests::default(), VecDeque::new());
-        let talking = Talking::in_lobby(&host, &name);
-        let (first, latest) = (None, Millis::default());
-        Self { name, host, access, phase, guests, talking, outputs, first, latest }
+        let talking = Talking::in_lobby(&host, &name, None);
+        let (first, rematch, latest) = (None, BTreeSet::new(), Millis::default());
+        Self { name, host, access, phase, guests, talking, outputs, first, rematch, latest }
     }
 
     /// Feeds one input. Then call [`Room::poll`] until it returns `None`, carrying out each output in order,
@@ -214,12 +219,14 @@ impl Room {
             Input::Compare { guest, request } => self.compare(guest, request),
             Input::Say { guest, talk } => self.say(now, guest, talk),
             Input::GoOn { guest, after } => self.go_on(guest, after),
+            Input::Rematch { guest } => self.rematch(guest),
             Input::Leave { guest } => self.leave(now, guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
                     let released = playing.committed(proofs);
                     released.into_iter().for_each(|released| self.tell(released));
                 }
+                self.begin_again();
             }
             Input::Timeout => self.timeout(now),
             Input::End => self.play(now, |playing| playing.end(now)),
@@ -287,6 +294,11 @@ impl Room {
             Phase::Broken => true,
             Phase::Lobby(_) | Phase::Joining(_) => false,
         }
+    }
+
+    /// Does somebody who is there want another match, now that one is over?
+    pub fn is_wanted_again(&self) -> bool {
+        !self.rematch.is_empty()
     }
 
     /// Until when nothing happens in the room if nobody comes: a match runs, all of it is on disk, and nobody is
@@ -462,6 +474,8 @@ impl Room {
             if let Phase::Playing(playing) = &mut self.phase {
                 playing.forget(old);
             }
+            // The new one may know nothing of what this one wanted.
+            self.rematch.remove(&identity);
             self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
         }
         self.guests.insert(guest, enter_as, identity);
@@ -627,6 +641,42 @@ impl Room {
         answers.into_iter().for_each(|answer| self.send(guest, ServerMessage::Compared(answer)));
     }
 
+    /// A player wants another match, now that one is over.
+    fn rematch(&mut self, guest: GuestId) {
+        let Phase::Playing(playing) = &self.phase else { return };
+        let Some(identity) = self.guests.player(guest) else { return };
+        let Some(seat) = self.seat_of(identity) else { return };
+        if playing.has_ended() && self.rematch.insert(identity) {
+            self.broadcast(ServerMessage::Rematch { seat });
+            self.begin_again();
+        }
+    }
+
+    /// The lobby is there again, with everybody a seat further, once all players want it and nothing of the match that
+    /// is over is under way to the disk.
+    fn begin_again(&mut self) {
+        let Phase::Playing(playing) = &self.phase else { return };
+        let (genesis, match_id) = (playing.chain.genesis(), playing.chain.match_id());
+        let wants = |holder: &SeatHolder| match holder {
+            SeatHolder::Player(identity) => self.rematch.contains(identity),
+            SeatHolder::Open => true,
+        };
+        if !self.is_over() || !genesis.seats.iter().all(wants) {
+            return;
+        }
+        let again = Seats::again(genesis, playing.names.clone(), self.access);
+        self.rematch.clear();
+        let Some(seats) = again else { return self.broadcast(ServerMessage::Failed(Failure::BadSpec)) };
+        self.phase = Phase::Lobby(Box::new(seats));
+        self.talking = Talking::in_lobby(&self.host, &self.name, Some(match_id));
+        self.outputs.push_back(Output::Observed(Event::Rematch { match_id }));
+        // Before the Lobby, after which nothing of the match that is over may be shown.
+        let light = self.guests.light();
+        self.outputs.extend(light.map(|guest| Output::Watch { guest, after: Height::GENESIS }));
+        self.announce_lobby();
+        self.broadcast(self.talking.so_far());
+    }
+
     fn say(&mut self, now: Millis, guest: GuestId, talk: SignedTalk) {
         let Some((_, identity)) = self.guests.get(guest) else { return };
         let name = talk.hash();
@@ -665,6 +715,7 @@ impl Room {
             playing.forget(guest);
         }
         let Some((EnterAs::Player, identity)) = self.guests.remove(guest) else { return };
+        self.rematch.remove(&identity);
         match &mut self.phase {
             Phase::Lobby(seats) => {
                 seats.rise(identity);

@@ -1,8 +1,8 @@
 //! What is said in a room: who may speak, and what of it may be told by now.
 
 use cadastre_protocol::{
-    CheckedTalk, Context, Conversation, Line, Millis, PublicKey, RoomName, ServerMessage, SignedTalk,
-    TalkPlace, TalkRefusal, hash,
+    CheckedTalk, Context, Conversation, Line, MatchId, Millis, PublicKey, RoomName, ServerMessage,
+    SignedTalk, TalkPlace, TalkRefusal, hash,
 };
 
 use crate::room::Host;
@@ -24,9 +24,10 @@ pub(crate) enum Heard {
 }
 
 impl Talking {
-    /// That of a new room's lobby.
-    pub(crate) fn in_lobby(host: &Host, room: &RoomName) -> Self {
-        let digest = hash(Context::TalkPlace, &[&host.entropy, room.as_str().as_bytes()]);
+    /// That of a new room's lobby, or of the lobby after a match.
+    pub(crate) fn in_lobby(host: &Host, room: &RoomName, after: Option<MatchId>) -> Self {
+        let after = after.map_or(Vec::new(), |after| after.as_bytes().to_vec());
+        let digest = hash(Context::TalkPlace, &[&host.entropy, room.as_str().as_bytes(), &after]);
         let mut nonce = [0; 16];
         nonce.copy_from_slice(&digest.as_bytes()[..16]);
         Self::goes_on(Conversation::begin(TalkPlace::Lobby { service: host.root, room: room.clone(), nonce }))

@@ -82,6 +82,22 @@ fn a_door_outlasts_a_restart_and_a_sleep() {
 }
 
 #[test]
+fn a_door_is_that_of_a_rematch_too() {
+    let mut shell = playing(RoomSpec { turns_max: Some(1), ..by_invitation() });
+    shell.pass_turn();
+    shell.now = VALID_TO.after(1);
+    let guests = shell.guests.clone();
+    guests.iter().for_each(|guest| shell.feed(Input::Rematch { guest: *guest }));
+    assert_eq!((shell.room.chain().map(|_| ()), shell.room.access()), (None, by_invitation().access));
+    assert_eq!(shell.room.spec().unwrap().access, by_invitation().access);
+    let uninvited = shell.enter(5);
+    assert_eq!(shell.told(uninvited), [Told::NotAdmitted(Failure::NotInvited)]);
+    // The seats are taken: their holders need no invitation.
+    let again = shell.enter(0);
+    assert!(matches!(shell.messages(again)[..], [ServerMessage::Lobby(_)]));
+}
+
+#[test]
 fn a_room_with_a_password_lets_in_whoever_knows_it() {
     let session = Digest::new([1; 32]);
     let secret = password_key("sesame");

@@ -61,6 +61,9 @@ pub(super) struct BotArgs {
     /// What the bots say when another player wants to take turns back.
     #[arg(long, value_name = "ANSWER", default_value = "decline")]
     takebacks: TakebackAnswer,
+    /// How many matches the bots play in a row: after each but the last they want a rematch, which begins if all want it.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    rematch: u32,
     #[command(flatten)]
     evidence: EvidenceArgs,
     #[command(flatten)]
@@ -93,12 +96,13 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
         let desyncs = desync_folder(args.desyncs.as_ref());
         let evidence = args.evidence.clone();
-        bots.spawn(play(client, turns, pace, args.takebacks, move |observed| {
+        let observe = move |observed: Observed<'_>| {
             observed.report(&server, output);
             observed.report_desync(desyncs.as_ref(), output);
             observed.keep(&evidence, output);
             observed.report_talk(output);
-        }));
+        };
+        bots.spawn(play_in_a_row(client, args.rematch, turns, pace, args.takebacks, observe));
     }
     while let Some(ended) = bots.join_next().await {
         ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
@@ -217,6 +221,7 @@ impl Observed<'_> {
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Receipt(_)
             | Event::Refused { .. }
             | Event::Evidence(_)
@@ -269,6 +274,7 @@ impl Observed<'_> {
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Receipt(_)
@@ -334,6 +340,26 @@ pub(super) const fn word(kind: &BlockKind) -> &'static str {
     }
 }
 
+/// Plays so many matches in the same room, if all others do too.
+async fn play_in_a_row(
+    mut client: Client,
+    matches: u32,
+    turns: Option<u32>,
+    pace: Duration,
+    takebacks: TakebackAnswer,
+    mut observe: impl FnMut(Observed<'_>),
+) -> Result<Client, CliError> {
+    for _ in 1..matches {
+        client = play(client, turns, pace, takebacks, &mut observe).await?;
+        if let Err(error) = client.rematch() {
+            // It has left before the end.
+            tracing::warn!(error = describe(&error), "no rematch");
+            return Ok(client);
+        }
+    }
+    play(client, turns, pace, takebacks, observe).await
+}
+
 /// Plays, or only watches, to the end of the match or the turn `turns`, whichever is first. Thinks for as long
 /// as `pace` before each turn.
 pub(super) async fn play(
@@ -389,6 +415,7 @@ pub(super) async fn play(
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Receipt(_)

@@ -208,6 +208,7 @@ fn join(
                     | Event::TalkMissed { .. }
                     | Event::TalkBroken { .. }
                     | Event::Notice(_)
+                    | Event::Rematch { .. }
                     | Event::Limited { .. } => return,
                 };
                 // A tour that has ended, or stands still while the server starts, may miss a line of the story.

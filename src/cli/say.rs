@@ -121,6 +121,7 @@ async fn speak(
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Receipt(_)
             | Event::Refused { .. }
             | Event::Evidence(_)

@@ -149,6 +149,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
             | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Limited { .. } => {}
         })
         .await?;

@@ -446,7 +446,8 @@ impl Client {
                 | ClientMessage::Compare(_)
                 | ClientMessage::Follow { .. }
                 | ClientMessage::Watch(_)
-                | ClientMessage::Say(_) => Err(Ended::Limited(over)),
+                | ClientMessage::Say(_)
+                | ClientMessage::Rematch => Err(Ended::Limited(over)),
             };
         }
         match message {
@@ -499,6 +500,7 @@ impl Client {
                 }
                 Ok(())
             }
+            ClientMessage::Rematch => self.say(ToRoom::Rematch { guest: self.guest }).await,
             ClientMessage::Leave => {
                 let said = self.say(ToRoom::Leave { guest: self.guest }).await;
                 self.room = None;

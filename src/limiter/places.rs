@@ -13,11 +13,12 @@ pub(crate) struct Places<K: Eq + Hash> {
     most: usize,
 }
 
-/// A place that is taken until this is dropped.
+/// A place that is taken until this is dropped, but while it rests.
 #[derive(Debug)]
-pub(crate) struct Place<K: Eq + Hash> {
+pub(crate) struct Place<K: Copy + Eq + Hash> {
     taken: Arc<Mutex<HashMap<K, usize>>>,
     key: K,
+    rests: bool,
 }
 
 impl<K: Copy + Eq + Hash> Places<K> {
@@ -31,13 +32,17 @@ impl<K: Copy + Eq + Hash> Places<K> {
         let count = taken.get(&key).copied().unwrap_or(0);
         (count < self.most).then(|| {
             taken.insert(key, count + 1);
-            Place { taken: self.taken.clone(), key }
+            Place { taken: self.taken.clone(), key, rests: false }
         })
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<K> {
-    fn drop(&mut self) {
+impl<K: Copy + Eq + Hash> Place<K> {
+    /// Gives the place back for the time being.
+    pub(crate) fn rest(&mut self) {
+        if std::mem::replace(&mut self.rests, true) {
+            return;
+        }
         let mut taken = lock(&self.taken);
         match taken.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
@@ -45,6 +50,19 @@ impl<K: Eq + Hash> Drop for Place<K> {
                 taken.remove(&self.key);
             }
         }
+    }
+
+    /// Takes the place that was given back, whether there is one or not.
+    pub(crate) fn count(&mut self) {
+        if std::mem::replace(&mut self.rests, false) {
+            *lock(&self.taken).entry(self.key).or_insert(0) += 1;
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Drop for Place<K> {
+    fn drop(&mut self) {
+        self.rest();
     }
 }
 
@@ -65,6 +83,20 @@ mod tests {
         drop(first);
         let _third = places.take('a').unwrap();
         assert!(places.take('a').is_none());
+    }
+
+    #[test]
+    fn a_place_that_rests_is_another_ones_and_counts_again_later() {
+        let places = Places::new(1);
+        let mut first = places.take('a').unwrap();
+        (0..2).for_each(|_| first.rest());
+        let second = places.take('a').unwrap();
+        (0..2).for_each(|_| first.count());
+        drop(second);
+        assert!(places.take('a').is_none(), "the first counts once");
+        first.rest();
+        drop(first);
+        assert!(places.take('a').is_some() && lock(&places.taken).is_empty());
     }
 
     #[test]

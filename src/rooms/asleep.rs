@@ -58,6 +58,7 @@ impl Sleeper {
                 height: watched.as_ref().map_or(0, |watched| watched.height.get()),
                 access: record.access.door.word(),
                 listed: record.access.listed,
+                wanted_again: false,
             };
             Self { match_id, until, info, place: None }
         }))

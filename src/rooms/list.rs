@@ -221,6 +221,7 @@ mod tests {
                 height: 2,
                 access: "open",
                 listed: true,
+                wanted_again: false,
             };
             let match_id = MatchId::new(hash(Context::Genesis, &[room.as_bytes()]));
             let sleeper = Sleeper { match_id, until: Millis::default(), info, place: None };

@@ -92,5 +92,6 @@ const fn kind_of(message: &ServerMessage) -> (&'static str, bool) {
         ServerMessage::Said(_) => (SAID, false),
         ServerMessage::NotSaid { .. } => ("not-said", false),
         ServerMessage::Notice(_) => ("notice", false),
+        ServerMessage::Rematch { .. } => ("rematch", false),
     }
 }

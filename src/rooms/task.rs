@@ -40,7 +40,7 @@ pub(super) struct RoomTask {
     name: RoomName,
     serial: u64,
     room: Room,
-    /// For whom the room counts, until its match is over.
+    /// For whom the room counts, as long as its match is not over.
     place: Option<RoomPlace>,
     rooms: Arc<Rooms>,
     info: watch::Sender<RoomInfo>,
@@ -61,6 +61,8 @@ pub(super) struct RoomTask {
     commits: VecDeque<oneshot::Receiver<Proofs>>,
     wake: Option<Instant>,
     idle_since: Option<Instant>,
+    /// Another room has the name since the match was over: no match begins here any more.
+    is_outlived: bool,
 }
 
 enum Wakeup {
@@ -98,6 +100,7 @@ impl RoomTask {
             commits: VecDeque::new(),
             wake: None,
             idle_since: None,
+            is_outlived: false,
         }
     }
 
@@ -111,7 +114,7 @@ impl RoomTask {
         async {
             let mut shutting_down = *closing.borrow();
             let mut stored = self.carry_out().await;
-            while stored.is_ok() && !(shutting_down && self.commits.is_empty()) {
+            while stored.is_ok() && !self.is_outlived && !(shutting_down && self.commits.is_empty()) {
                 match self.next(&mut inputs, &mut closing, shutting_down).await {
                     Wakeup::Message(Some(message)) => self.receive(message),
                     Wakeup::Message(None) | Wakeup::Closing => shutting_down = true,
@@ -241,6 +244,7 @@ impl RoomTask {
                 }
                 Input::GoOn { guest, after }
             }
+            ToRoom::Rematch { guest } => Input::Rematch { guest },
             ToRoom::Leave { guest } => {
                 self.outboxes.remove(&guest);
                 // The others may have waited for this one only.
@@ -310,8 +314,8 @@ impl RoomTask {
                 Output::Observed(event) => self.observe(&event),
             }
         }
-        if self.room.is_over() {
-            self.place = None;
+        if let Some(place) = &mut self.place {
+            if self.room.is_over() { place.rest() } else { place.count() }
         }
         self.info.send_modify(|info| update(info, &self.room, self.outboxes.len()));
         Ok(())
@@ -420,7 +424,16 @@ impl RoomTask {
         }
     }
 
-    fn observe(&self, event: &Event) {
+    /// Takes leave of what was kept of the match that is over.
+    fn begin_again(&mut self, match_id: MatchId) {
+        self.gallery = Arc::new(Gallery::new());
+        (self.places, self.shortcut, self.block_bytes) = (None, None, 0);
+        let guests = self.outboxes.len();
+        let update = || self.info.send_modify(|info| update(info, &self.room, guests));
+        self.is_outlived = !self.rooms.begin_again(match_id, &self.name, self.serial, update);
+    }
+
+    fn observe(&mut self, event: &Event) {
         let metrics = &self.rooms.shared().metrics;
         match event {
             Event::Started { match_id } => {
@@ -481,6 +494,10 @@ impl RoomTask {
                 metrics.matches_ended.get_or_create(&Reason { reason }).inc();
                 info!(reason, "match ended");
             }
+            Event::Rematch { match_id } => {
+                info!(%match_id, "all want another match");
+                self.begin_again(*match_id);
+            }
             Event::Broken { error } => {
                 tracing::error!(%error, "the room made a block that does not pass its own verifier; it stands still");
             }
@@ -508,6 +525,7 @@ pub(super) fn info_of(name: &RoomName, room: &Room) -> RoomInfo {
         height: 0,
         access: room.access().door.word(),
         listed: room.access().listed,
+        wanted_again: false,
     };
     update(&mut info, room, 0);
     info
@@ -522,6 +540,7 @@ fn update(info: &mut RoomInfo, room: &Room, guests: usize) {
         }
     }
     info.phase = phase;
+    info.wanted_again = room.is_wanted_again();
     info.seats = room.seat_count();
     info.taken = room.seats_taken();
     info.spectators = guests.saturating_sub(info.taken);

@@ -182,6 +182,7 @@ impl Server {
             ClientMessage::Follow { following: Following::Snapshot, .. } => drop(self.shortened.insert(link)),
             ClientMessage::Follow { following: Following::Blocks, .. } => drop(self.shortened.remove(&link)),
             ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),
+            ClientMessage::Rematch => self.say(now, link, Input::Rematch { guest }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Pong(_) => {}
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
@@ -457,6 +458,7 @@ impl Server {
             | Event::TakenBack { .. }
             | Event::Said
             | Event::NotSaid { .. }
+            | Event::Rematch { .. }
             | Event::Ended { .. } => {}
         }
     }

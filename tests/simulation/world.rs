@@ -649,6 +649,7 @@ impl World {
             | Event::Match { .. }
             | Event::Relayed(_)
             | Event::Takeback { to_turn: None, .. }
+            | Event::Rematch { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Refused { .. }

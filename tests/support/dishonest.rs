@@ -248,6 +248,7 @@ impl Operator {
             ClientMessage::Submit(transaction) => self.feed(Input::Submit { guest, transaction }),
             ClientMessage::Say(talk) => self.feed(Input::Say { guest, talk }),
             ClientMessage::Leave => self.feed(Input::Leave { guest }),
+            ClientMessage::Rematch => self.feed(Input::Rematch { guest }),
             // It has no state that its block commits to.
             ClientMessage::Compare(_) => self.send(guest, ServerMessage::Compared(CompareAnswer::Unknown)),
             // It tells everybody everything.

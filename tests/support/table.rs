@@ -58,6 +58,12 @@ impl Table {
         self.everybody_sees("the match ends", BlockKind::seals).await;
     }
 
+    /// All want another match; returns when its first turn is open.
+    pub(crate) async fn rematch(&mut self) {
+        self.players.iter_mut().for_each(|player| player.client.rematch().unwrap());
+        self.everybody_sees("the next match begins", |kind| *kind == BlockKind::Start).await;
+    }
+
     pub(crate) fn players(&self) -> &[Player] {
         &self.players
     }
@@ -124,6 +130,7 @@ impl Player {
                 | Event::CaughtUp
                 | Event::Relayed(_)
                 | Event::Takeback { .. }
+                | Event::Rematch { .. }
                 | Event::Mispredicted(_)
                 | Event::Undrafted { .. }
                 | Event::Receipt(_)

@@ -122,6 +122,7 @@ impl Model {
             | Event::Receipt(_)
             | Event::Evidence(_)
             | Event::Takeback { .. }
+            | Event::Rematch { .. }
             | Event::Limited { .. }
             | Event::Failed(_)
             | Event::Goodbye { .. }

@@ -138,6 +138,7 @@ impl Server {
                 }
             }
             ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),
+            ClientMessage::Rematch => self.say(now, link, Input::Rematch { guest }),
             ClientMessage::Leave => self.lost(now, link),
             ClientMessage::Pong(_) => {}
             ClientMessage::Ping(number) => self.send(link, ServerMessage::Pong(number)),
@@ -221,7 +222,7 @@ impl Server {
                 }
                 Output::Watch { guest, after } => {
                     let watcher = self.watching.entry(guest.get()).or_default();
-                    (watcher.head, watcher.is_in) = (after, true);
+                    (watcher.head, watcher.is_in, watcher.has_chunks) = (after, true, false);
                     self.show(guest.get());
                 }
                 Output::Show(shown) => {
@@ -242,6 +243,7 @@ impl Server {
                 Output::Observed(Event::Diverged { seat, incident, .. }) => {
                     self.incidents.push((seat, *incident));
                 }
+                Output::Observed(Event::Rematch { .. }) => self.newest = None,
                 Output::Observed(event) => {
                     assert!(!matches!(event, Event::Broken { .. }), "{event:?}");
                 }

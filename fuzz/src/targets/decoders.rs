@@ -190,7 +190,8 @@ impl ReadOn for ClientMessage {
             | Self::Ping(_)
             | Self::Pong(_)
             | Self::Follow { .. }
-            | Self::Watch(_) => {}
+            | Self::Watch(_)
+            | Self::Rematch => {}
         }
     }
 }
@@ -223,7 +224,8 @@ impl ReadOn for ServerMessage {
             | Self::Limited { .. }
             | Self::Takeback { .. }
             | Self::NotSaid { .. }
-            | Self::Notice(_) => {}
+            | Self::Notice(_)
+            | Self::Rematch { .. } => {}
             Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }

@@ -158,11 +158,11 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("spectator policy 2", 211, 1, 2);
     genesis.at("option tag 2 of the parent", 217, &[0], &[2], malformed);
 
-    bend(all, Kind::ClientMessage, "leave").tag("client message 12", 0, 5, 12);
+    bend(all, Kind::ClientMessage, "leave").tag("client message 13", 0, 5, 13);
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 3", 36, 0, 3);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 24", 0, 5, 24);
+    server.tag("server message 25", 0, 5, 25);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
     bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 24", 40, 22, 24);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 13", 4, 10, 13);

@@ -497,6 +497,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
             compare(CompareRequest::Chunks { ids: vec![ChunkId::new(0), ChunkId::new(0x0102)] }),
         ),
         ("say", ClientMessage::Say(SignedTalk::sign(&identity(seat(1)), &talks()[0].1))),
+        ("rematch", ClientMessage::Rematch),
     ]
 }
 
@@ -608,6 +609,7 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     }
     messages.push(("chunks".into(), chunks));
     messages.push(("packed chunks".into(), packed));
+    messages.push(("rematch".into(), ServerMessage::Rematch { seat: seat(1) }));
     messages
 }
 

@@ -237,7 +237,14 @@ class Say(Fields):
     talk: Signed
 
 
-ClientMessage = Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare | Follow | Watch | Say | Pong
+@dataclass(frozen=True)
+class Rematch(Fields):
+    pass
+
+
+ClientMessage = (
+    Create | Enter | Ready | Resume | Submit | Leave | Ping | Compare | Follow | Watch | Say | Pong | Rematch
+)
 
 
 # From the server
@@ -723,6 +730,11 @@ class Notice(Fields):
     notice: TextNotice | ShutdownNotice
 
 
+@dataclass(frozen=True)
+class RematchMessage(Fields):
+    seat: Seat
+
+
 ServerMessage = (
     Accept
     | Created
@@ -748,6 +760,7 @@ ServerMessage = (
     | NotSaid
     | Notice
     | Ping
+    | RematchMessage
 )
 
 

@@ -32,6 +32,7 @@ from .messages import (
     Pong,
     Ready,
     ReceiptMessage,
+    RematchMessage,
     Refused,
     Relay,
     Resume,
@@ -232,7 +233,7 @@ class Player:
                 self.conversation.append(line)
             case messages.Ping(number), _:
                 connection.send(Pong(number))
-            case (NotSaid() | Notice() | Pong() | TakebackMessage()), _:
+            case (NotSaid() | Notice() | Pong() | RematchMessage() | TakebackMessage()), _:
                 pass  # What others want to take back is declined by playing on.
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
