@@ -426,7 +426,7 @@ impl RoomTask {
 
     /// Takes leave of what was kept of the match that is over.
     fn begin_again(&mut self, match_id: MatchId) {
-        self.gallery = Arc::new(Gallery::new());
+        (self.gallery, self.is_curated) = (Arc::new(Gallery::new()), false);
         (self.places, self.shortcut, self.block_bytes) = (None, None, 0);
         let guests = self.outboxes.len();
         let update = || self.info.send_modify(|info| update(info, &self.room, guests));

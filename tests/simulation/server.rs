@@ -417,13 +417,14 @@ impl Server {
                     self.show(guest.get(), number);
                 }
                 Output::Show(shown) => {
+                    let is_last = shown.block.read().unwrap().kind.seals();
                     if let Some(open) = self.rooms.get_mut(&number) {
                         open.newest = Some(shown);
                     }
                     let links = self.watching.iter().filter(|(_, watcher)| watcher.room == Some(number));
                     for link in links.map(|(link, _)| *link).collect::<Vec<_>>() {
-                        // Some do not read as fast as the match goes on.
-                        if !self.random.once_in(5) {
+                        // Some do not read as fast as the match goes on, but all to the end.
+                        if !self.random.once_in(5) || is_last {
                             self.show(link, number);
                         }
                     }
