@@ -52,6 +52,7 @@ pub(crate) struct Server {
 }
 
 /// What the server does to the world.
+#[allow(clippy::large_enum_variant, reason = "only in tests")]
 pub(crate) enum Effect {
     Send {
         link: u64,
