@@ -276,7 +276,8 @@ fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Opt
         | TransactionBody::Commit(_)
         | TransactionBody::Reveal { .. }
         | TransactionBody::Takeback { .. }
-        | TransactionBody::Resign => None,
+        | TransactionBody::Resign
+        | TransactionBody::Motion(_) => None,
     }
 }
 

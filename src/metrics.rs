@@ -43,6 +43,8 @@ pub struct Metrics {
     pub double_transactions: Counter,
     /// Takebacks that all seats of a match consented to.
     pub takebacks: Counter,
+    /// Pauses that all seats of a match consented to.
+    pub pauses: Counter,
     /// Guests whose state was compared, and found to differ.
     pub desyncs_compared: Counter,
     /// Of these, those whose bundle was not written.
@@ -120,6 +122,7 @@ impl Metrics {
             desyncs: Counter::default(),
             double_transactions: Counter::default(),
             takebacks: Counter::default(),
+            pauses: Counter::default(),
             desyncs_compared: Counter::default(),
             desyncs_not_kept: Counter::default(),
             said: Counter::default(),
@@ -161,6 +164,7 @@ impl Metrics {
             m.double_transactions.clone(),
         );
         r.register("takebacks", "Takebacks that all seats consented to", m.takebacks.clone());
+        r.register("pauses", "Pauses that all seats consented to", m.pauses.clone());
         r.register("desyncs_compared", "States of guests that were compared", m.desyncs_compared.clone());
         r.register("desyncs_not_kept", "Bundles of desyncs not written", m.desyncs_not_kept.clone());
         r.register("said", "Lines said in rooms", m.said.clone());

@@ -542,6 +542,7 @@ pub(crate) const fn seal_word(reason: SealReason) -> &'static str {
         SealReason::Abandoned => "abandoned",
         SealReason::Operator => "operator",
         SealReason::DoubleTransaction { .. } => "double-transaction",
+        SealReason::Agreed => "agreed",
     }
 }
 

@@ -6,7 +6,7 @@ mod support;
 
 use std::{collections::BTreeSet, process::Stdio};
 
-use cadastre_protocol::{Epoch, PublicKey, TransactionBody};
+use cadastre_protocol::{BlockKind, Epoch, Motion, PublicKey, ReopenReason, TransactionBody};
 use cadastre_replay::Replay;
 use cadastre_replay::fixture::blocks_of;
 use serde_json::Value;
@@ -66,6 +66,7 @@ async fn an_audit_names_what_it_has_proved() {
         "logged",
         "match_id",
         "parent",
+        "pauses",
         "pinned",
         "revoked_log",
         "root_key",
@@ -450,6 +451,33 @@ async fn a_match_can_go_on_from_a_turn_of_another_one() {
     let roots = [shown("s.cadr --turn 0").await, shown("r.cadr --turn 3").await];
     assert_eq!(roots[0]["state_root"], roots[1]["state_root"]);
     assert_ne!(shown("s.cadr --turn 2").await["state_root"], shown("r.cadr --turn 5").await["state_root"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bots_that_agree_pause_and_end_a_match() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let rules = format!("--size 64 --turns 7 --deadline {NO_DEADLINE_MS} --pause 30 --skip majority");
+    scene.run(&format!("room create r --seats 2 {rules} {}", server.arguments())).await.ok();
+    let bot = scene.command(&format!("bot --room r --agree {}", server.arguments())).spawn().unwrap();
+    let mut player = Player::new(server.client(70, "r", cadastre_protocol::EnterAs::Player, None));
+    player.play_until(|kind| *kind == BlockKind::Turn).await;
+    let pause = BlockKind::Reopen { reason: ReopenReason::Pause { ms: 30_000 } };
+    assert_eq!(player.move_that(Motion::Pause { ms: 30_000 }).await, pause);
+    player.play_until(|kind| *kind == BlockKind::Turn).await;
+    assert!(player.move_that(Motion::End).await.seals());
+    let bot = soon("the bot ends", bot.wait_with_output()).await.unwrap();
+    assert!(bot.status.success(), "{bot:?}");
+
+    scene.run(&format!("export --room r --out r.cadr {}", server.arguments())).await.ok();
+    let audit = format!("audit r.cadr --root-key {}", server.root);
+    let audited = scene.run(&format!("--json {audit}")).await.ok().only_json();
+    let pause = serde_json::json!([{ "height": 3, "turn": 1, "ms": 30_000 }]);
+    assert_eq!((&audited["audit"], &audited["pauses"]), (&"valid".into(), &pause));
+    assert!(scene.run(&audit).await.ok().stdout.contains("block 3, by all: 30000 ms, after turn 1"));
+    let summary = scene.run("--json replay r.cadr").await.ok().only_json();
+    assert_eq!((&summary["ended"], &summary["turns"]), (&"agreed".into(), &2.into()));
     server.stop().await;
 }
 

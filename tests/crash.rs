@@ -290,6 +290,7 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }
+            | Event::Motion { .. }
             | Event::Said { .. }
             | Event::NotSaid { .. }
             | Event::Conversing

@@ -269,7 +269,7 @@ cases! {
         proposal_in_order
         proposal_too_far_back
         proposal_to_a_turn_that_has_not_come
-        third_word_in_one_turn
+        fifth_word_in_one_turn
         proposal_in_the_attempt_that_was_left
         move_of_the_attempt_that_was_left
         takeback_in_order
@@ -283,6 +283,29 @@ cases! {
         takeback_to_the_state_of_another_turn
         consent_passed_over
         turn_in_the_attempt_that_was_left
+    }
+    agreements {
+        motion_in_order
+        pause_longer_than_allowed
+        pause_of_no_time
+        skip_of_the_own_seat
+        skip_of_nobody
+        fifth_motion_in_one_turn
+        pause_in_order
+        pause_without_consent
+        pause_without_the_consent_of_one
+        pause_longer_than_all_want
+        pause_with_another_deadline
+        pause_that_shows_an_action
+        end_in_order
+        end_without_the_consent_of_one
+        end_by_the_operator_with_consents
+        end_passed_over
+        pause_passed_over
+        skip_in_order
+        skip_by_one_alone
+        skip_before_half_of_the_time
+        skip_of_a_seat_whose_time_is_up
     }
 }
 
@@ -319,7 +342,7 @@ fn every_case_is_in_the_table() {
     let table =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/README.md")).unwrap();
     let listed: BTreeSet<_> = table.split('`').skip(1).step_by(2).collect();
-    for name in ["start", "first_half", "second_half", "copies", "takebacks"] {
+    for name in ["start", "first_half", "second_half", "copies", "takebacks", "agreements"] {
         for case in Family::load(name).cases {
             assert!(listed.contains(case.name.as_str()), "{}", case.name);
         }

@@ -10,10 +10,10 @@ use cadastre::{
 };
 use cadastre_client::{Config, Session};
 use cadastre_protocol::{
-    AbsencePolicy, Access, Certificate, ChainSecret, ClientMessage, Clock, Digest, DisplayName,
-    DoubleTransactionPolicy, EnterAs, Head, Height, KeyRole, MatchId, Millis, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, ServerMessage, SignedCertificate, SpectatorPolicy, TakebackPolicy, TurnMode,
-    Visibility,
+    AbsencePolicy, Access, AgreementPolicy, Certificate, ChainSecret, ClientMessage, Clock, Digest,
+    DisplayName, DoubleTransactionPolicy, EnterAs, Head, Height, KeyRole, MatchId, Millis, RandomnessMode,
+    RoomName, RoomSpec, SecretKey, ServerMessage, SignedCertificate, SpectatorPolicy, TakebackPolicy,
+    TurnMode, Visibility,
 };
 use cadastre_rooms::{GuestId, Host, Input, KEYFRAME_TURNS, Output, Record, Records, Room};
 use tokio::sync::oneshot;
@@ -110,6 +110,7 @@ impl Table {
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
             takebacks: TakebackPolicy::Never,
+            agreements: AgreementPolicy::NONE,
             clock: Clock::PerTurn,
             absence: AbsencePolicy::USUAL,
             seats_min: SEATS,

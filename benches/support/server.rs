@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, Certificate, ChainSecret, ClientHandshake, ClientMessage, ClientSession, Clock,
-    Digest, DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding, RandomnessMode,
-    RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof, ServerSession,
-    SignedCertificate, SignedTransaction, SpectatorPolicy, TakebackPolicy, Trust, TurnMode, Visibility,
-    decode_exact, encode,
+    AbsencePolicy, Access, AgreementPolicy, Certificate, ChainSecret, ClientHandshake, ClientMessage,
+    ClientSession, Clock, Digest, DisplayName, DoubleTransactionPolicy, EnterAs, KeyRole, Millis, Padding,
+    RandomnessMode, RoomName, RoomSpec, SecretKey, ServerHandshake, ServerIdentity, ServerProof,
+    ServerSession, SignedCertificate, SignedTransaction, SpectatorPolicy, TakebackPolicy, Trust, TurnMode,
+    Visibility, decode_exact, encode,
 };
 use cadastre_rooms::{GuestId, Host, Input, Output, Record, Records, Room};
 use rand_core::UnwrapErr;
@@ -170,6 +170,7 @@ fn spec() -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
         seats_min: SEATS,

@@ -10,8 +10,9 @@ use std::error::Error;
 
 use cadastre_client::{Client, Config, Event, ServerUrl};
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DisplayName, DoubleTransactionPolicy, EnterAs, RandomnessMode, RoomName,
-    RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy, Trust, TurnMode, Visibility,
+    AbsencePolicy, Access, AgreementPolicy, Clock, DisplayName, DoubleTransactionPolicy, EnterAs,
+    RandomnessMode, RoomName, RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy, Trust, TurnMode,
+    Visibility,
 };
 
 #[tokio::main]
@@ -44,6 +45,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             visibility: Visibility::Held,
             randomness: RandomnessMode::None,
             takebacks: TakebackPolicy::Never,
+            agreements: AgreementPolicy::NONE,
             clock: Clock::PerTurn,
             absence: AbsencePolicy::USUAL,
             seats_min: 1,
@@ -93,6 +95,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             | Event::Relayed(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)

@@ -39,6 +39,7 @@ fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
         && genesis.visibility == spec.visibility
         && genesis.randomness.mode() == spec.randomness
         && genesis.takebacks == spec.takebacks
+        && genesis.agreements == spec.agreements
         && genesis.spectators == spec.spectators
         && spec.fork == genesis.parent.map(|Parent { match_id, turn, .. }| ForkPoint { match_id, turn })
 }

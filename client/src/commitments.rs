@@ -90,7 +90,8 @@ impl Commitments {
             TransactionBody::Delegate(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => None,
+            | TransactionBody::Resign
+            | TransactionBody::Motion(_) => None,
         }
     }
 

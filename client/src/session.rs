@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use cadastre_protocol::{
     BlockHash, BlockKind, ChunkId, ClientMessage, CompareAnswer, Digest, DisplayName, Door, EnterAs, Epoch,
     Evidence, Failure, Following, GoodbyeReason, Head, Header, Height, JoinPoint, LightHead, Limit,
-    LineError, Lobby, MatchId, Millis, Notice, OpenTurn, Pass, Password, ProvenBlock, ProvenHeader,
+    LineError, Lobby, MatchId, Millis, Motion, Notice, OpenTurn, Pass, Password, ProvenBlock, ProvenHeader,
     ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
     SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
     TalkHash, TalkRefusal, Transaction, TransactionBody, TransactionError, Turn, TxHash, ViewError,
@@ -18,7 +18,7 @@ use cadastre_protocol::{
 use cadastre_simulations::Void;
 
 pub use self::action::SubmitError;
-use self::action::is_takeback;
+use self::action::is_stance;
 use crate::{
     agreement,
     commitments::{Commitments, OtherChain},
@@ -211,6 +211,15 @@ pub enum Event {
     },
     /// The server has something to say to everybody.
     Notice(Notice),
+    /// What a seat said last that it wants in the open turn, by the server's word; [`Motion::Nothing`] takes back what
+    /// it wanted before. What all want shows by a block: a Reopen for a pause, a Seal for an agreed end. Told again
+    /// on every new connection.
+    Motion {
+        /// Which seat.
+        seat: Seat,
+        /// What it wants.
+        motion: Motion,
+    },
 }
 
 /// A session. Feed it the server's messages; ask it for messages to send and for events.
@@ -503,13 +512,16 @@ impl Session {
             ServerMessage::Takeback { seat, to_turn } => {
                 self.events.push_back(Event::Takeback { seat, to_turn });
             }
+            ServerMessage::Motion { seat, motion } => {
+                self.events.push_back(Event::Motion { seat, motion });
+            }
             ServerMessage::Refused { transaction, refusal } => {
                 // It stays pending. Nothing else could be taken in its place: another process of this identity
                 // was faster, or the turn is over; and two bodies for one turn would look like cheating.
-                // What is said about takebacks is bound to no such thing, and would keep the action from its place.
-                self.pending.pop_if(|last| last.hash() == transaction && is_takeback(last));
+                // What a seat wants is bound to no such thing, and would keep the action from its place.
+                self.pending.pop_if(|last| last.hash() == transaction && is_stance(last));
                 let is_action =
-                    |signed: &SignedTransaction| signed.hash() == transaction && !is_takeback(signed);
+                    |signed: &SignedTransaction| signed.hash() == transaction && !is_stance(signed);
                 self.refused |= self.pending.iter().any(is_action);
                 self.events.push_back(Event::Refused { transaction, refusal });
             }

@@ -3,9 +3,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
-    ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Heartbeat, Millis, PublicKey,
-    RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text, Trust, Turn,
-    TxHash,
+    ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Heartbeat, Millis, Motion,
+    PublicKey, RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text,
+    Trust, Turn, TxHash,
 };
 use cadastre_simulations::Game;
 use futures_util::{SinkExt, StreamExt};
@@ -240,6 +240,15 @@ impl Client {
         self.session.decline_takeback()
     }
 
+    /// Puts a motion to the others, or consents to one; leaves with the next call of [`Client::next`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::propose`].
+    pub fn propose(&mut self, motion: Motion) -> Result<TxHash, SubmitError> {
+        self.session.propose(motion)
+    }
+
     /// Says something to those who are in the room; leaves with the next call of [`Client::next`].
     ///
     /// # Errors
@@ -300,6 +309,7 @@ impl Client {
                     | Event::Relayed(_)
                     | Event::Takeback { .. }
                     | Event::Rematch { .. }
+                    | Event::Motion { .. }
                     | Event::Mispredicted(_)
                     | Event::Undrafted { .. }
                     | Event::Receipt(_)

@@ -113,8 +113,9 @@ fn a_proposal_that_comes_too_late_keeps_no_commands_from_being_shown() {
 fn what_cannot_be_proposed_does_not_leave_the_client() {
     let mut direct = after(3);
     assert_eq!(propose(&mut direct, 0, 4), Err(SubmitError::NoTakeback));
-    propose(&mut direct, 0, 1).unwrap();
-    propose(&mut direct, 0, 2).unwrap();
+    for to_turn in [1, 2, 1, 2] {
+        propose(&mut direct, 0, to_turn).unwrap();
+    }
     assert_eq!(propose(&mut direct, 0, 1), Err(SubmitError::AlreadySubmitted));
     let mut never = Direct::new([0, 1].map(|index| player(index, &spec(2, TurnMode::Simultaneous))));
     never.act(0);

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use crate::{
     certificate::SignedCertificate,
     codec::{CodecError, Wire, decode_exact, encode, strictly_ascending},
-    genesis::{Genesis, TAKEBACKS_PER_TURN_MAX},
+    genesis::{Genesis, STANCES_PER_TURN_MAX},
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Height, MatchId, Millis, SEATS_MAX, Seat, StateRoot, Turn},
     keys::{BadSignature, EnrolledKey, PublicKey},
@@ -98,6 +98,16 @@ impl BlockKind {
         matches!(self, Self::Start | Self::Turn)
     }
 
+    /// Does it show what the seats want, and leave the open turn as it is? The transactions stand in the block
+    /// that closes the turn as well, if one comes.
+    pub(crate) const fn shows_consent(&self) -> bool {
+        matches!(
+            self,
+            Self::Reopen { reason: ReopenReason::Pause { .. } }
+                | Self::Seal { reason: SealReason::Agreed, .. }
+        )
+    }
+
     /// Is it the last block of a match?
     pub const fn seals(&self) -> bool {
         matches!(self, Self::Seal { .. })
@@ -110,7 +120,10 @@ pub enum ReopenReason {
     /// The server was away.
     Restart,
     /// The players agreed to pause.
-    Pause,
+    Pause {
+        /// By so much the time of the turn is later, in milliseconds.
+        ms: u32,
+    },
     /// A player lost the connection.
     Grace,
 }
@@ -133,6 +146,8 @@ pub enum SealReason {
         /// Whose they are.
         seat: Seat,
     },
+    /// All players wanted it to end.
+    Agreed,
 }
 
 /// Why a seat has no action in a Turn block.
@@ -144,7 +159,7 @@ pub enum AbsenceReason {
     NotToMove,
     /// It resigned before.
     Resigned,
-    /// The others skipped it.
+    /// A quorum of the others skipped it before its time was up.
     Skipped,
     /// It did not show what it had committed to.
     RevealMissing,
@@ -205,8 +220,8 @@ impl Wire for Header {
     }
 }
 
-/// A new delegation, an action, and what is said about taking turns back.
-const ENTRIES_PER_SEAT_MAX: usize = 2 + TAKEBACKS_PER_TURN_MAX;
+/// A new delegation, an action, and what the seat wants the others to consent to.
+const ENTRIES_PER_SEAT_MAX: usize = 2 + STANCES_PER_TURN_MAX;
 
 impl Wire for Block {
     const BYTES_MAX: usize = 48 * 1024;
@@ -274,7 +289,8 @@ pub(crate) fn orders<'a>(entries: &'a [ReadEntry]) -> Vec<Orders<'a>> {
             | TransactionBody::Delegate(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => None,
+            | TransactionBody::Resign
+            | TransactionBody::Motion(_) => None,
         }
     };
     entries.iter().filter_map(orders_of).collect()

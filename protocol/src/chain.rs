@@ -18,7 +18,8 @@ use crate::{
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
     genesis::{
-        DoubleTransactionPolicy, Genesis, Randomness, SeatHolder, TAKEBACK_TURNS_MAX, TurnMode, Visibility,
+        AgreementPolicy, DoubleTransactionPolicy, Genesis, Randomness, SeatHolder, SkipPolicy,
+        TAKEBACK_TURNS_MAX, TurnMode, Visibility,
     },
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
@@ -26,14 +27,14 @@ use crate::{
     merkle::Frontier,
     randomness::Drawn,
     setup::{Executed, Setup, Standing, Work},
-    transaction::TransactionBody,
+    transaction::{Motion, TransactionBody},
 };
 
 pub use clock::SeatClock;
 pub use draft::Draft;
 pub use error::{BlockError, GenesisError, TransactionError};
 pub use join::{JoinError, JoinPoint, VerifiedJoinPoint};
-pub use open_turn::{Admission, OpenTurn};
+pub use open_turn::{Admission, Agreement, OpenTurn};
 pub use state::ChainState;
 use state::SeatState;
 
@@ -252,6 +253,11 @@ impl Chain {
         self.seats().filter(|(_, state)| state.resigned).map(|(seat, _)| seat).collect()
     }
 
+    /// The seats that have not given up.
+    pub fn active(&self) -> SeatSet {
+        SeatSet::first(self.genesis.seat_count()).without(self.resigned())
+    }
+
     /// The earliest turn that the match can go back to; `None` when it has no takebacks.
     pub fn takeback_floor(&self) -> Option<Turn> {
         let floor = self.state.furthest.get().saturating_sub(TAKEBACK_TURNS_MAX);
@@ -261,6 +267,30 @@ impl Chain {
     /// May a Takeback transaction name this turn? The head's own turn declines.
     fn can_be_asked_for(&self, to: Turn) -> bool {
         to <= self.state.head.turn && self.takeback_floor().is_some_and(|floor| floor <= to)
+    }
+
+    /// Height of the last pause: a seat that had not seen it wants none any more. That of the genesis if there was none.
+    pub const fn last_pause(&self) -> Height {
+        self.state.paused
+    }
+
+    /// Can `seat` put this motion in this match?
+    pub fn can_be_moved(&self, seat: Seat, motion: Motion) -> bool {
+        let policy = self.genesis.agreements;
+        match motion {
+            Motion::Nothing => policy != AgreementPolicy::NONE,
+            Motion::Pause { ms } => (1..=policy.pause_ms_max).contains(&ms),
+            Motion::End => policy.end,
+            Motion::Skip { seats } => {
+                let others = SeatSet::first(self.genesis.seat_count()).without(SeatSet::from_iter([seat]));
+                policy.skip != SkipPolicy::Never && !seats.is_empty() && others.contains_all(seats)
+            }
+        }
+    }
+
+    /// Can the open turn be opened once more?
+    fn may_reopen(&self) -> bool {
+        self.state.seen.len() <= REOPENS_MAX
     }
 
     /// Number and link of the next transaction of `seat`, and the epoch of its session key; `None` for a
@@ -276,7 +306,7 @@ impl Chain {
             return None;
         }
         let seats = u32::from(self.genesis.seat_count());
-        let active = seats - self.resigned().len();
+        let active = self.active().len();
         if self.executed.over {
             Some(SealReason::Rules)
         } else if self.genesis.turns.turns_max == Some(self.state.head.turn.get()) {
@@ -348,7 +378,8 @@ impl Chain {
         let drawn = self.drawn(header, &block.entries);
         let open = self.check_entries(&block, drawn)?;
         self.check_absent(&block, &open)?;
-        self.check_consent(header, &open)?;
+        self.check_agreement(header, &open)?;
+        let open = if header.kind.shows_consent() { self.open_turn() } else { open };
         let (mut seats, acted, desynced) = open.into_parts();
         self.settle(&block, acted, &mut seats);
         Ok(CheckedBlock { block, drawn, seats, acted, desynced, signer })
@@ -462,16 +493,17 @@ impl Chain {
             BlockKind::Commit => {
                 begun && self.seal_due().is_none() && sealed_commands && !self.state.revealing
             }
-            // The other reasons belong to modes that are not played yet.
+            // Grace belongs to a mode that is not played yet.
             BlockKind::Reopen { reason } => {
-                let may_reopen = begun && self.seal_due().is_none() && self.state.seen.len() <= REOPENS_MAX;
-                may_reopen && *reason == ReopenReason::Restart
+                let goes_on = begun && self.seal_due().is_none() && self.may_reopen();
+                goes_on && *reason != ReopenReason::Grace
             }
-            BlockKind::KeyChange { .. } => begun && self.state.seen.len() <= REOPENS_MAX,
+            BlockKind::KeyChange { .. } => begun && self.may_reopen(),
             BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => {
                 let ends = self.genesis.double_transactions == DoubleTransactionPolicy::EndMatch;
                 begun && ends && self.seal_due().is_none()
             }
+            BlockKind::Seal { reason: SealReason::Agreed, .. } => begun && self.seal_due().is_none(),
             // The operator cannot call an end his own that was due anyway.
             BlockKind::Seal { reason, .. } => {
                 begun && *reason == self.seal_due().unwrap_or(SealReason::Operator)
@@ -485,7 +517,10 @@ impl Chain {
             BlockKind::Turn | BlockKind::Commit => true,
             BlockKind::Start
             | BlockKind::Takeback { .. }
-            | BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => block.absent.is_empty(),
+            | BlockKind::Reopen { reason: ReopenReason::Pause { .. } }
+            | BlockKind::Seal { reason: SealReason::DoubleTransaction { .. } | SealReason::Agreed, .. } => {
+                block.absent.is_empty()
+            }
             BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } | BlockKind::Seal { .. } => {
                 block.entries.is_empty() && block.absent.is_empty()
             }
@@ -550,14 +585,16 @@ impl Chain {
 
     /// When the turn that is open after a block of this kind closes.
     fn deadline_after(&self, kind: &BlockKind, server_time: Millis) -> Option<Millis> {
+        let whole = server_time.after(u64::from(self.genesis.turns.deadline_ms));
         match kind {
-            BlockKind::Start
-            | BlockKind::Turn
-            | BlockKind::Commit
-            | BlockKind::Reopen { .. }
-            | BlockKind::Takeback { .. } => {
-                Some(server_time.after(u64::from(self.genesis.turns.deadline_ms)))
+            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Takeback { .. } => {
+                Some(whole)
             }
+            BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
+                self.state.head.deadline.map(|deadline| deadline.after(u64::from(*ms)))
+            }
+            // What is left of a pause is not lost.
+            BlockKind::Reopen { .. } => self.state.head.deadline.max(Some(whole)),
             BlockKind::KeyChange { .. } => self.state.head.deadline,
             BlockKind::Seal { .. } => None,
         }
@@ -574,8 +611,12 @@ impl Chain {
         for (index, entry) in block.entries.iter().enumerate() {
             let transaction = entry.transaction.get();
             let refused = |error| BlockError::Entry { index, seat: transaction.seat, error };
-            let admission = open.check(self, entry.transaction.clone(), entry.received).map_err(refused)?;
-            open.accept(admission);
+            let admission = if block.header().kind.shows_consent() {
+                open.check_shown(self, entry.transaction.clone(), entry.received)
+            } else {
+                open.check(self, entry.transaction.clone(), entry.received)
+            };
+            open.accept(admission.map_err(refused)?);
             if entry.received > block.header().server_time {
                 return Err(refused(TransactionError::Late));
             }
@@ -618,7 +659,8 @@ impl Chain {
                 missing.iter().next().map_or(Ok(()), |seat| Err(BlockError::MissingSeat { seat }))
             }
             BlockKind::Turn | BlockKind::Commit => {
-                let expected = self.absences(open.acted());
+                let server_time = block.header().server_time;
+                let expected = self.absences(open, server_time);
                 if block.absent != expected {
                     let named: SeatSet = block.absent.iter().map(|absence| absence.seat).collect();
                     let should: SeatSet = expected.iter().map(|absence| absence.seat).collect();
@@ -627,7 +669,6 @@ impl Chain {
                         seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat })
                     );
                 }
-                let server_time = block.header().server_time;
                 let in_time = |a: &&Absence| {
                     a.reason == self.reason_of_late()
                         && self.deadline_of(a.seat).is_none_or(|deadline| server_time < deadline)
@@ -642,24 +683,26 @@ impl Chain {
         }
     }
 
-    /// Has every seat consented to a takeback, and is none passed over that all have consented to?
-    fn check_consent(&self, header: &Header, open: &OpenTurn) -> Result<(), BlockError> {
-        match &header.kind {
-            BlockKind::Takeback { to_turn } => {
-                let mut asked = SeatSet::first(self.genesis.seat_count()).without(self.resigned()).iter();
-                let other = asked.find(|seat| open.takeback_of(*seat) != Some(*to_turn));
-                other.map_or(Ok(()), |seat| Err(BlockError::NoConsent { seat }))
-            }
-            BlockKind::Turn | BlockKind::Commit if open.agreed_takeback(self).is_some() => {
-                Err(BlockError::TakebackDue)
+    /// Has every seat consented to what needs the consent of all, and is nothing passed over that all want?
+    fn check_agreement(&self, header: &Header, open: &OpenTurn) -> Result<(), BlockError> {
+        let needed = match &header.kind {
+            BlockKind::Takeback { to_turn } => Agreement::Takeback { to_turn: *to_turn },
+            BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => Agreement::Pause { ms: *ms },
+            BlockKind::Seal { reason: SealReason::Agreed, .. } => Agreement::End,
+            BlockKind::Turn | BlockKind::Commit => {
+                return match open.agreed(self) {
+                    None => Ok(()),
+                    Some(Agreement::Takeback { .. }) => Err(BlockError::TakebackDue),
+                    Some(Agreement::Pause { .. } | Agreement::End) => Err(BlockError::AgreementDue),
+                };
             }
             BlockKind::Start
-            | BlockKind::Turn
-            | BlockKind::Commit
             | BlockKind::Reopen { .. }
             | BlockKind::KeyChange { .. }
-            | BlockKind::Seal { .. } => Ok(()),
-        }
+            | BlockKind::Seal { .. } => return Ok(()),
+        };
+        let other = self.active().iter().find(|seat| open.wanted_by(self, *seat) != Some(needed));
+        other.map_or(Ok(()), |seat| Err(BlockError::NoConsent { seat }))
     }
 
     /// Why seats are absent that let pass the time of what is open now.
@@ -667,17 +710,23 @@ impl Chain {
         if self.state.revealing { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline }
     }
 
-    /// The absent list of a turn, or of the half of one, in which these seats acted: it follows from the chain,
-    /// the server has no choice in it.
-    fn absences(&self, acted: SeatSet) -> Vec<Absence> {
+    /// The absent list of a turn, or of the half of one, that is closed at `now`: it follows from the chain, the
+    /// server has no choice in it.
+    fn absences(&self, open: &OpenTurn, now: Millis) -> Vec<Absence> {
+        let is_skipped = |seat| {
+            let early = self.deadline_of(seat).is_some_and(|deadline| now < deadline);
+            early && open.waits_for(self, seat).is_some_and(|until| until <= now)
+        };
         let (asked, required, resigned) = (self.asked(), self.required(), self.resigned());
         SeatSet::first(self.genesis.seat_count())
-            .without(acted)
+            .without(open.acted())
             .iter()
             .map(|seat| Absence {
                 seat,
                 reason: if resigned.contains(seat) {
                     AbsenceReason::Resigned
+                } else if required.contains(seat) && is_skipped(seat) {
+                    AbsenceReason::Skipped
                 } else if required.contains(seat) {
                     self.reason_of_late()
                 } else if asked.contains(seat) {

@@ -25,8 +25,11 @@ pub const TAKEBACK_TURNS_MAX: u32 = 16;
 /// Most turns that spectators can be behind: what they are not told yet is kept in memory.
 pub const SPECTATOR_DELAY_TURNS_MAX: u16 = 100;
 
-/// How often a seat can propose, consent to or decline takebacks in one turn.
-pub const TAKEBACKS_PER_TURN_MAX: usize = 2;
+/// How often a seat can say in one turn what it wants the others to consent to: takebacks and other motions.
+pub const STANCES_PER_TURN_MAX: usize = 4;
+
+/// Fewest seats that can skip another one: nobody does it alone.
+pub const SKIP_QUORUM_MIN: u32 = 2;
 
 /// Height 0 of a match. Its hash is the match's id, so nothing in it can be changed afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -53,6 +56,8 @@ pub struct Genesis {
     pub randomness: Randomness,
     /// Whether turns can be taken back.
     pub takebacks: TakebackPolicy,
+    /// What else the players can agree on.
+    pub agreements: AgreementPolicy,
     /// Who may watch.
     pub spectators: SpectatorPolicy,
     /// The match that this one goes on from.
@@ -264,6 +269,57 @@ pub enum TakebackPolicy {
     Unanimous,
 }
 
+/// What players can agree on beside takebacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct AgreementPolicy {
+    /// The longest pause, in milliseconds, [`DEADLINE_MS_MAX`] at most; 0 for none.
+    pub pause_ms_max: u32,
+    /// Whether all together can end the match.
+    pub end: bool,
+    /// Who can skip a seat that keeps the others waiting.
+    pub skip: SkipPolicy,
+}
+
+impl AgreementPolicy {
+    /// Nothing.
+    pub const NONE: Self = Self { pause_ms_max: 0, end: false, skip: SkipPolicy::Never };
+
+    /// What is played where nothing else was asked for: what needs the consent of all, and nothing against anybody.
+    pub const USUAL: Self = Self { pause_ms_max: 10 * 60 * 1000, end: true, skip: SkipPolicy::Never };
+
+    /// Checks that the numbers can be played with.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot.
+    pub fn validate(self) -> Result<(), &'static str> {
+        if self.pause_ms_max > DEADLINE_MS_MAX { Err("pause out of range") } else { Ok(()) }
+    }
+}
+
+/// Who can skip a seat that keeps the others waiting. Counted are the seats that have not resigned, without that one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum SkipPolicy {
+    /// Nobody.
+    Never,
+    /// More than half of the others, and [`SKIP_QUORUM_MIN`] at least.
+    Majority,
+    /// All others, and [`SKIP_QUORUM_MIN`] at least.
+    AllOthers,
+}
+
+impl SkipPolicy {
+    /// Do so many of the others suffice?
+    pub const fn is_quorum(self, votes: u32, others: u32) -> bool {
+        let decided = match self {
+            Self::Never => false,
+            Self::Majority => 2 * votes > others,
+            Self::AllOthers => votes == others,
+        };
+        decided && votes >= SKIP_QUORUM_MIN
+    }
+}
+
 /// Who may watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub enum SpectatorPolicy {
@@ -410,6 +466,7 @@ impl Wire for Genesis {
             return Err("a limit of no turns");
         }
         self.absence.validate()?;
+        self.agreements.validate()?;
         match &self.randomness {
             Randomness::None => Ok(()),
             Randomness::CommitReveal { seats, .. } if seats.len() != self.seats.len() => {

@@ -58,8 +58,8 @@ impl<'de, C> BorrowDecode<'de, C> for Seat {
     }
 }
 
-/// A set of seats.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// A set of seats, by the bits of a byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct SeatSet(u8);
 
 impl SeatSet {

@@ -48,9 +48,9 @@ pub use block::{
 };
 pub use certificate::{Certificate, CertificateError, KeyRole, SignedCertificate, VerifiedCertificate};
 pub use chain::{
-    Admission, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head, JoinError,
-    JoinPoint, NextTransaction, OpenTurn, REOPENS_MAX, SeatClock, TransactionError, VerifiedJoinPoint,
-    chain_leaf,
+    Admission, Agreement, Appended, BlockError, Chain, ChainState, CheckedBlock, Draft, GenesisError, Head,
+    JoinError, JoinPoint, NextTransaction, OpenTurn, REOPENS_MAX, SeatClock, TransactionError,
+    VerifiedJoinPoint, chain_leaf,
 };
 pub use codec::{CodecError, DECODE_BYTES_MAX, Wire, decode_exact, encode};
 pub use compare::{CHUNKS_ASKED_MAX, CompareAnswer, CompareRequest, OWN_CHUNKS_MAX, PHASES_MAX};
@@ -62,10 +62,10 @@ pub use evidence::{
     ProvenHeader, Refuted, StateClaim, Undecidable, Verdict,
 };
 pub use genesis::{
-    AbsencePolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy, Genesis, Parent,
-    Randomness, RandomnessMode, SPECTATOR_DELAY_TURNS_MAX, SeatHolder, SpectatorPolicy, TAKEBACK_TURNS_MAX,
-    TAKEBACKS_PER_TURN_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
-    may_commit_and_reveal, may_fork, may_take_back,
+    AbsencePolicy, AgreementPolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy,
+    Genesis, Parent, Randomness, RandomnessMode, SKIP_QUORUM_MIN, SPECTATOR_DELAY_TURNS_MAX,
+    STANCES_PER_TURN_MAX, SeatHolder, SkipPolicy, SpectatorPolicy, TAKEBACK_TURNS_MAX, TakebackPolicy,
+    TurnMode, TurnRules, UnsupportedMode, Visibility, may_commit_and_reveal, may_fork, may_take_back,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,
@@ -104,5 +104,5 @@ pub use state_tree::{
 };
 pub use talk::{Reaction, ReadTalk, SignedTalk, Talk, TalkPlace, TalkRefusal, Words};
 pub use text::{TEXT_BYTES_MAX, TEXT_CHARS_MAX, Text, TextError};
-pub use transaction::{ReadTransaction, SignedTransaction, Transaction, TransactionBody};
+pub use transaction::{Motion, ReadTransaction, SignedTransaction, Transaction, TransactionBody};
 pub use view::{LightHead, Since, VIEWPORT_CHUNKS_MAX, View, ViewError};

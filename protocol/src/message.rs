@@ -10,8 +10,8 @@ use crate::{
     compare::{CompareAnswer, CompareRequest},
     conversation::{LINES_KEPT, Line},
     genesis::{
-        AbsencePolicy, Clock, DoubleTransactionPolicy, RandomnessMode, SpectatorPolicy, TakebackPolicy,
-        TurnMode, Visibility,
+        AbsencePolicy, AgreementPolicy, Clock, DoubleTransactionPolicy, RandomnessMode, SpectatorPolicy,
+        TakebackPolicy, TurnMode, Visibility,
     },
     hash::Digest,
     hash_chain::ChainStart,
@@ -23,7 +23,7 @@ use crate::{
     state_tree::{CHUNK_BYTES_MAX, ChunkId},
     talk::{SignedTalk, TalkPlace, TalkRefusal},
     text::Text,
-    transaction::SignedTransaction,
+    transaction::{Motion, SignedTransaction},
     view::{VIEWPORT_CHUNKS_MAX, View},
 };
 
@@ -119,6 +119,8 @@ pub struct RoomSpec {
     pub randomness: RandomnessMode,
     /// Whether turns can be taken back.
     pub takebacks: TakebackPolicy,
+    /// What else the players can agree on.
+    pub agreements: AgreementPolicy,
     /// How the time of a turn is counted.
     pub clock: Clock,
     /// What an absence leads to.
@@ -342,6 +344,13 @@ pub enum ServerMessage {
     Rematch {
         /// Which seat.
         seat: Seat,
+    },
+    /// What a seat wants in the open turn: on disk, and by the server's word only, as Takeback is.
+    Motion {
+        /// Which seat.
+        seat: Seat,
+        /// What it said last.
+        motion: Motion,
     },
 }
 
@@ -615,7 +624,8 @@ impl Wire for ServerMessage {
             | Self::Said(_)
             | Self::NotSaid { .. }
             | Self::Notice(Notice::Shutdown { .. })
-            | Self::Rematch { .. } => Ok(()),
+            | Self::Rematch { .. }
+            | Self::Motion { .. } => Ok(()),
         }
     }
 }

@@ -53,7 +53,8 @@ pub fn read_server_message(bytes: &[u8]) -> Result<ServerMessage, CodecError> {
         | ServerMessage::Said(_)
         | ServerMessage::NotSaid { .. }
         | ServerMessage::Notice(_)
-        | ServerMessage::Rematch { .. } => Err(CodecError::Invalid("packed")),
+        | ServerMessage::Rematch { .. }
+        | ServerMessage::Motion { .. } => Err(CodecError::Invalid("packed")),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     codec::{CodecError, Wire, decode_exact, encode},
     delegation::SignedDelegation,
     hash::{Context, Digest, hash},
-    ids::{Attempt, BlockHash, Epoch, Height, MatchId, Seat, Seq, StateRoot, Turn, TxHash},
+    ids::{Attempt, BlockHash, Epoch, Height, MatchId, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::{BadSignature, EnrolledKey, PublicKey, SecretKey, Signature},
     setup::COMMANDS_BYTES_MAX,
 };
@@ -67,6 +67,34 @@ pub enum TransactionBody {
     },
     /// Gives up.
     Resign,
+    /// Puts a motion to the others, or consents to one.
+    Motion(Motion),
+}
+
+/// What a seat wants that only several of them can decide. Its last word in a turn counts, Takebacks among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Motion {
+    /// Nothing of what it wanted before.
+    Nothing,
+    /// The open turn to stand still. All have to consent.
+    Pause {
+        /// For how long, in milliseconds. 1 or more.
+        ms: u32,
+    },
+    /// The match to end as it stands. All have to consent.
+    End,
+    /// The open turn to wait for these seats no longer. A quorum of the others decides.
+    Skip {
+        /// Other seats than the own.
+        seats: SeatSet,
+    },
+}
+
+impl TransactionBody {
+    /// Does it say what the seat wants the others to consent to, and is no action?
+    pub const fn is_stance(&self) -> bool {
+        matches!(self, Self::Takeback { .. } | Self::Motion(_))
+    }
 }
 
 impl Transaction {
@@ -100,7 +128,7 @@ impl Slot {
             | TransactionBody::Turn(_)
             | TransactionBody::Reveal { .. }
             | TransactionBody::Resign => Some(Self::Action),
-            TransactionBody::Takeback { .. } => None,
+            TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => None,
         }
     }
 }
@@ -124,7 +152,8 @@ impl Wire for Transaction {
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => Ok(()),
+            | TransactionBody::Resign
+            | TransactionBody::Motion(_) => Ok(()),
         }
     }
 }

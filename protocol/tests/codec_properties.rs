@@ -6,17 +6,17 @@ mod reference;
 mod support;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Access, Attempt, Block, BlockHash, BlockKind, CHUNK_BYTES_MAX,
-    CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock, CodecError,
-    CompareAnswer, CompareRequest, Delegation, Digest, DisplayName, Door, DoubleTransactionPolicy, EnterAs,
-    Entry, Epoch, Following, ForkPoint, Genesis, Header, Height, Invitation, KeyRole, LINES_KEPT, Limits,
-    Line, LineHash, Lobby, LobbySeat, MatchId, Millis, Notice, PHASES_MAX, Parent, Pass, ProvenBlock,
-    ProvenReceipt, PublicKey, Randomness, RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName,
-    RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof,
-    Signature, SignedCertificate, SignedDelegation, SignedInvitation, SignedTalk, SignedTransaction,
-    SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Talk, TalkPlace, Text, Transaction,
-    TransactionBody, TransactionError, Turn, TurnMode, TurnRules, TxHash, Visibility, WALK_FANOUT,
-    WALK_NODES_MAX, Wire, Words, decode_exact, encode,
+    Absence, AbsencePolicy, AbsenceReason, Access, AgreementPolicy, Attempt, Block, BlockHash, BlockKind,
+    CHUNK_BYTES_MAX, CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
+    CodecError, CompareAnswer, CompareRequest, DEADLINE_MS_MAX, Delegation, Digest, DisplayName, Door,
+    DoubleTransactionPolicy, EnterAs, Entry, Epoch, Following, ForkPoint, Genesis, Header, Height,
+    Invitation, KeyRole, LINES_KEPT, Limits, Line, LineHash, Lobby, LobbySeat, MatchId, Millis, Motion,
+    Notice, PHASES_MAX, Parent, Pass, ProvenBlock, ProvenReceipt, PublicKey, Randomness, RandomnessMode,
+    Reaction, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason,
+    Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof, Signature, SignedCertificate, SignedDelegation,
+    SignedInvitation, SignedTalk, SignedTransaction, SkipPolicy, SpectatorPolicy, Standing, StateRoot,
+    TakebackPolicy, Talk, TalkPlace, Text, Transaction, TransactionBody, TransactionError, Turn, TurnMode,
+    TurnRules, TxHash, Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, Words, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -368,6 +368,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
     let visibility = sample::select(&[Visibility::Held, Visibility::Sealed, Visibility::Open]);
     let chains = option::of((1..65_536_u32, digest(), collection::vec(chain_start(), 8)));
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
+    let agreements = agreements();
     let spectators = spectators();
     let parent = (match_id(), height(), block_hash(), any::<u32>(), digest()).prop_map(
         |(match_id, height, block, turn, root)| {
@@ -376,11 +377,19 @@ fn genesis() -> impl Strategy<Value = Genesis> {
         },
     );
     let first = (public_key(), rules, bytes(64), holders, turn_rules(), absence(), double);
-    let second =
-        (visibility, chains, takebacks, spectators, option::of(parent), signed_certificate(), millis());
+    let second = (
+        visibility,
+        chains,
+        takebacks,
+        agreements,
+        spectators,
+        option::of(parent),
+        signed_certificate(),
+        millis(),
+    );
     (first, second, any::<[u8; 16]>()).prop_map(|(first, second, nonce)| {
         let (service, rules, options, seats, mut turns, absence, double_transactions) = first;
-        let (visibility, chains, takebacks, spectators, parent, signer, created) = second;
+        let (visibility, chains, takebacks, agreements, spectators, parent, signer, created) = second;
         let randomness = match chains {
             None => Randomness::None,
             Some((turns_max, server, mut starts)) => {
@@ -401,6 +410,7 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             visibility,
             randomness,
             takebacks,
+            agreements,
             spectators,
             parent,
             signer,
@@ -408,6 +418,24 @@ fn genesis() -> impl Strategy<Value = Genesis> {
             nonce,
         }
     })
+}
+
+fn agreements() -> impl Strategy<Value = AgreementPolicy> {
+    let skip = sample::select(&[SkipPolicy::Never, SkipPolicy::Majority, SkipPolicy::AllOthers]);
+    (0..=DEADLINE_MS_MAX, any::<bool>(), skip).prop_map(|(pause_ms_max, end, skip)| AgreementPolicy {
+        pause_ms_max,
+        end,
+        skip,
+    })
+}
+
+fn motion() -> impl Strategy<Value = Motion> {
+    prop_oneof![
+        Just(Motion::Nothing),
+        any::<u32>().prop_map(|ms| Motion::Pause { ms }),
+        Just(Motion::End),
+        seats().prop_map(|seats| Motion::Skip { seats: seats.into_iter().collect() }),
+    ]
 }
 
 fn chain_start() -> impl Strategy<Value = ChainStart> {
@@ -441,6 +469,7 @@ fn transaction() -> impl Strategy<Value = Transaction> {
             .prop_map(|(salt, commands)| TransactionBody::Reveal { salt, commands }),
         any::<u32>().prop_map(|turn| TransactionBody::Takeback { to_turn: Turn::new(turn) }),
         Just(TransactionBody::Resign),
+        motion().prop_map(TransactionBody::Motion),
     ];
     let place = (match_id(), any_seat(), any::<[u32; 4]>(), digest());
     let seen = (height(), block_hash(), digest());
@@ -492,7 +521,7 @@ fn proof() -> impl Strategy<Value = ServerProof> {
 }
 
 fn header() -> impl Strategy<Value = Header> {
-    let reopen = sample::select(&[ReopenReason::Restart, ReopenReason::Pause, ReopenReason::Grace]);
+    let reopen = sample::select(&[ReopenReason::Restart, ReopenReason::Pause { ms: 9 }, ReopenReason::Grace]);
     let seal = sample::select(vec![
         SealReason::Rules,
         SealReason::TurnLimit,
@@ -500,6 +529,7 @@ fn header() -> impl Strategy<Value = Header> {
         SealReason::Abandoned,
         SealReason::Operator,
         SealReason::DoubleTransaction { seat: seat(3) },
+        SealReason::Agreed,
     ]);
     let standings = collection::btree_map(0_u8..8, (1_u8..9, any::<i64>()), 0..9).prop_map(|standings| {
         let standing = |(index, (place, score))| Standing { seat: seat(index), place, score };
@@ -586,13 +616,15 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
     let takebacks = sample::select(&[TakebackPolicy::Never, TakebackPolicy::Unanimous]);
     let fork =
         (match_id(), any::<u32>()).prop_map(|(match_id, turn)| ForkPoint { match_id, turn: Turn::new(turn) });
-    let modes = (double, visibility, randomness, takebacks, clock(), absence(), option::of(fork));
+    let modes =
+        (double, visibility, randomness, takebacks, agreements(), clock(), absence(), option::of(fork));
     let seats = (any::<u8>(), any::<u8>(), access());
     let settings = (settings, seats);
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (settings, seats), times, modes)| {
         let ((size, mode), (seats, seats_min, access)) = (settings, seats);
         let (turns_max, deadline_ms, spectators) = times;
-        let (double_transactions, visibility, randomness, takebacks, clock, absence, fork) = modes;
+        let (double_transactions, visibility, randomness, takebacks, agreements, clock, absence, fork) =
+            modes;
         RoomSpec {
             rules,
             size,
@@ -607,6 +639,7 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             absence,
             clock,
             takebacks,
+            agreements,
             seats_min,
             access,
             fork,

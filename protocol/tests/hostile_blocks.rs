@@ -9,7 +9,8 @@ use std::sync::LazyLock;
 
 use cadastre_protocol::{
     Absence, AbsenceReason, Attempt, BlockHash, BlockKind, Digest, Epoch, Header, Height, MatchId, Millis,
-    ReopenReason, SealReason, Seq, Standing, StateRoot, Transaction, TransactionBody, Turn, decode_exact,
+    Motion, ReopenReason, SealReason, Seq, Standing, StateRoot, Transaction, TransactionBody, Turn,
+    decode_exact,
 };
 use proptest::prelude::*;
 use support::{CREATED, Match, Parts, bend, eventful_match, received, seat};
@@ -119,7 +120,8 @@ fn set_transaction(tx: &mut Transaction, which: u8, number: u64) {
         5 => tx.seen_block = BlockHash::new(Digest::ZERO),
         6 => tx.body = TransactionBody::Resign,
         7 => tx.body = TransactionBody::Takeback { to_turn: Turn::new(small) },
-        8 => tx.body = TransactionBody::Turn(vec![0; usize::try_from(number % 5000).unwrap()]),
+        8 => tx.body = TransactionBody::Motion(Motion::Pause { ms: small }),
+        9 => tx.body = TransactionBody::Turn(vec![0; usize::try_from(number % 5000).unwrap()]),
         _ => tx.chain_element = Some(Digest::ZERO),
     }
 }
@@ -140,6 +142,7 @@ fn change() -> impl Strategy<Value = Change> {
         Just(BlockKind::Turn),
         Just(BlockKind::Commit),
         Just(BlockKind::Reopen { reason: ReopenReason::Restart }),
+        Just(BlockKind::Reopen { reason: ReopenReason::Pause { ms: u32::MAX } }),
         Just(BlockKind::Takeback { to_turn: Turn::new(u32::MAX) }),
         standings.prop_map(|standings| BlockKind::Seal { reason: SealReason::Operator, standings }),
     ];
@@ -156,6 +159,6 @@ fn change() -> impl Strategy<Value = Change> {
         (0_usize..8).prop_map(Change::RepeatEntry),
         (0_usize..8, 0_usize..8).prop_map(|(a, b)| Change::SwapEntries(a, b)),
         (0_usize..8, number()).prop_map(|(at, number)| Change::MoveEntry(at, number)),
-        (0_usize..8, 0_u8..10, number()).prop_map(|(at, which, n)| Change::Transaction(at, which, n)),
+        (0_usize..8, 0_u8..11, number()).prop_map(|(at, which, n)| Change::Transaction(at, which, n)),
     ]
 }

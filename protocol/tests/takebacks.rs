@@ -177,9 +177,11 @@ fn a_seat_may_say_little_about_takebacks_in_one_turn() {
     let first = game.back_to(seat(0), 1);
     let second = game.following(&first, game.back_to(seat(0), 3));
     let third = game.following(&second, game.back_to(seat(0), 2));
-    assert_eq!(refused(&game, std::slice::from_ref(&first), &second), None);
-    let refused = refused(&game, &[first, second], &third);
-    assert_eq!(refused, Some(TransactionError::AlreadySubmitted));
+    let fourth = game.following(&third, game.back_to(seat(0), 1));
+    let fifth = game.following(&fourth, game.back_to(seat(0), 2));
+    let said = [first, second, third, fourth];
+    assert_eq!(refused(&game, &said[..3], &said[3]), None);
+    assert_eq!(refused(&game, &said, &fifth), Some(TransactionError::AlreadySubmitted));
 }
 
 #[test]

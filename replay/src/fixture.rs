@@ -7,10 +7,10 @@ mod log;
 use std::{num::NonZeroU32, sync::Arc};
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, Block, BlockKind, Certificate, Chain, ChainSecret, ChainStart, Clock, Context,
-    Delegation, Digest, DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis, HashChain,
-    Header, KeyRole, Millis, OpenTurn, Parent, ProvenBlock, Randomness, RandomnessMode, ReopenReason,
-    RoomName, RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate,
+    Absence, AbsencePolicy, AgreementPolicy, Block, BlockKind, Certificate, Chain, ChainSecret, ChainStart,
+    Clock, Context, Delegation, Digest, DisplayName, DoubleTransactionPolicy, Draft, Entry, Epoch, Genesis,
+    HashChain, Header, KeyRole, Millis, Motion, OpenTurn, Parent, ProvenBlock, Randomness, RandomnessMode,
+    ReopenReason, RoomName, RulesId, SealReason, Seat, SeatHolder, SecretKey, ServerProof, SignedCertificate,
     SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, Transaction, TransactionBody, Turn,
     TurnMode, TurnRules, Visibility, Work, block_leaf, decode_exact, encode, hash, log::LogProof, merkle,
     sealed_commands,
@@ -47,6 +47,8 @@ pub struct Plan {
     pub randomness: RandomnessMode,
     /// Whether turns can be taken back.
     pub takebacks: TakebackPolicy,
+    /// What else the players can agree on.
+    pub agreements: AgreementPolicy,
     /// How the time of a turn is counted.
     pub clock: Clock,
 }
@@ -62,6 +64,7 @@ impl Plan {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
     };
 
@@ -216,7 +219,8 @@ impl Match {
                 TransactionBody::Delegate(_)
                 | TransactionBody::Commit(_)
                 | TransactionBody::Takeback { .. }
-                | TransactionBody::Resign => None,
+                | TransactionBody::Resign
+                | TransactionBody::Motion(_) => None,
             },
             body,
         }
@@ -282,7 +286,16 @@ impl Match {
             self.submit(&self.transaction(seat, TransactionBody::Takeback { to_turn }));
         }
         let open = std::mem::replace(&mut self.open, self.chain.open_turn());
-        let draft = self.chain.draft_takeback(open, self.now).expect("all have consented");
+        let draft = self.chain.draft_agreed(open, self.now).expect("all have consented");
+        self.append(draft);
+    }
+
+    /// All want to pause, or to end the match.
+    pub fn agree(&mut self, motion: Motion) {
+        for seat in Seat::first(self.chain.genesis().seat_count()) {
+            self.submit(&self.transaction(seat, TransactionBody::Motion(motion)));
+        }
+        let draft = self.chain.draft_agreed(self.open.clone(), self.now).expect("all want the same");
         self.append(draft);
     }
 
@@ -518,6 +531,7 @@ pub fn genesis(plan: &Plan) -> Genesis {
             Some(chains) => Randomness::CommitReveal { server: chains.server.anchor(), seats: chains.starts },
         },
         takebacks: plan.takebacks,
+        agreements: plan.agreements,
         spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
         parent: None,
         signer: certificate(FIRST_SERIAL),

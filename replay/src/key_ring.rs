@@ -51,7 +51,8 @@ impl KeyRing {
                 | TransactionBody::Commit(_)
                 | TransactionBody::Reveal { .. }
                 | TransactionBody::Takeback { .. }
-                | TransactionBody::Resign => {}
+                | TransactionBody::Resign
+                | TransactionBody::Motion(_) => {}
             }
         }
     }

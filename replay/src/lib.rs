@@ -26,7 +26,9 @@ mod summary;
 mod trailer;
 mod writer;
 
-pub use audit::{AuditError, AuditReport, ParentError, Takeback, Violation, audit, audit_parent, audit_with};
+pub use audit::{
+    AuditError, AuditReport, ParentError, Pause, Takeback, Violation, audit, audit_parent, audit_with,
+};
 pub use damage::{Damage, Fault};
 pub use diff::{Located, Parting, Side, diff};
 pub use evidence::{judge_evidence, verify_evidence};

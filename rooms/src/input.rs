@@ -369,6 +369,11 @@ pub enum Event {
         /// That turn.
         to_turn: Turn,
     },
+    /// All wanted the open turn to stand still.
+    Paused {
+        /// For how long, in milliseconds.
+        ms: u32,
+    },
     /// The match is over.
     Ended {
         /// Why.

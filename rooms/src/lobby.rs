@@ -55,6 +55,7 @@ impl Seats {
             && spec.spectators.is_supported()
             && spec.clock.validate().is_ok()
             && spec.absence.validate().is_ok()
+            && spec.agreements.validate().is_ok()
             && spec.absence.abandon_after() <= ABANDON_AFTER_TURNS_MAX;
         fits.then(|| Self {
             seats: vec![None; usize::from(spec.seats)],
@@ -90,6 +91,7 @@ impl Seats {
             visibility: genesis.visibility,
             randomness: genesis.randomness.mode(),
             takebacks: genesis.takebacks,
+            agreements: genesis.agreements,
             clock: genesis.turns.clock,
             absence: genesis.absence,
             seats_min: genesis.seat_count(),
@@ -213,6 +215,7 @@ impl Seats {
             visibility: self.spec.visibility,
             randomness,
             takebacks: self.spec.takebacks,
+            agreements: self.spec.agreements,
             spectators: self.spec.spectators,
             parent: self.parent,
             signer: host.signer.clone(),

@@ -6,12 +6,12 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsenceReason, Admission, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock, ChunkId,
-    CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs, GenesisError,
-    HashChain, Height, Line, Millis, OpenTurn, ProvenBlock, ProvenHeader, ProvenReceipt, Randomness,
-    ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason, SealReason, Seat, SeatSet,
-    ServerMessage, ServerProof, SignedCertificate, SignedTransaction, StateTree, TAKEBACK_TURNS_MAX,
-    TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
+    AbsenceReason, Admission, Agreement, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock,
+    ChunkId, CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs,
+    GenesisError, HashChain, Height, Line, Millis, Motion, OpenTurn, ProvenBlock, ProvenHeader,
+    ProvenReceipt, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason,
+    SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate, SignedTransaction, StateTree,
+    TAKEBACK_TURNS_MAX, TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
 };
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
@@ -265,10 +265,16 @@ impl Playing {
             leaf: receipt.leaf(),
             receipt: encode(&receipt),
         };
+        let transaction = read.hash();
         self.open.accept(admission);
-        let records = self.close_turns(now)?;
-        // Where there is a block, it says all that the receipt would.
-        Ok(if records.is_empty() { vec![record] } else { records })
+        let mut records = self.close_turns(now)?;
+        // A block that closes the turn says all that the receipt would.
+        if self.chain.sealed().is_none()
+            && self.open.entries().iter().any(|entry| entry.transaction.hash() == transaction)
+        {
+            records.insert(0, record);
+        }
+        Ok(records)
     }
 
     /// Looks whether a transaction that was refused proves that its seat cheats: whether the seat has signed
@@ -313,8 +319,10 @@ impl Playing {
     /// whoever is to move has resigned, nobody is waited for.
     pub(crate) fn close_turns(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
         let mut records = Vec::new();
-        if self.open.agreed_takeback(&self.chain).is_some() {
-            records.push(self.take_back(now)?);
+        if self.chain.sealed().is_none()
+            && let Some(agreed) = self.open.agreed(&self.chain)
+        {
+            records.push(self.carry_out(agreed, now)?);
         }
         while self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now) {
             let open = self.close();
@@ -335,10 +343,13 @@ impl Playing {
         Ok(records)
     }
 
-    /// Goes back to the turn that all have consented to.
-    fn take_back(&mut self, now: Millis) -> Result<Record, BlockError> {
-        let open = self.close();
-        let draft = self.chain.draft_takeback(open, now).ok_or(BlockError::Exhausted)?;
+    /// Does what all have agreed on. Only a Takeback closes the open turn: a pause leaves it as it is.
+    fn carry_out(&mut self, agreed: Agreement, now: Millis) -> Result<Record, BlockError> {
+        let open = match agreed {
+            Agreement::Takeback { .. } => self.close(),
+            Agreement::Pause { .. } | Agreement::End => self.open.clone(),
+        };
+        let draft = self.chain.draft_agreed(open, now).ok_or(BlockError::Exhausted)?;
         self.append(draft)
     }
 
@@ -437,14 +448,14 @@ impl Playing {
             BlockKind::Start => self.events.push(Event::Started { match_id: header.match_id }),
             BlockKind::Turn => {
                 let absent = checked.block().absent().iter();
-                let late = absent
-                    .filter(|a| matches!(a.reason, AbsenceReason::Deadline | AbsenceReason::RevealMissing))
-                    .map(|a| a.seat)
-                    .collect();
+                let late = absent.filter(|a| is_late(a.reason)).map(|a| a.seat).collect();
                 self.events.push(Event::TurnClosed { turn: header.turn, late, desynced: checked.desynced() });
             }
             BlockKind::Seal { reason, .. } => self.events.push(Event::Ended { reason: *reason }),
             BlockKind::Takeback { to_turn } => self.events.push(Event::TakenBack { to_turn: *to_turn }),
+            BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
+                self.events.push(Event::Paused { ms: *ms });
+            }
             BlockKind::Commit | BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
         }
     }
@@ -576,12 +587,27 @@ impl Playing {
         }
     }
 
-    /// What the others are told when a seat has said something about takebacks.
+    /// What the others are told when a seat has said what it wants. A pause that has been, nobody wants again.
     fn stance_of(&self, seat: Seat, transaction: &SignedTransaction) -> Option<ServerMessage> {
         let read = transaction.clone().read().ok()?;
-        let TransactionBody::Takeback { to_turn } = read.get().body else { return None };
-        let to_turn = (to_turn != self.chain.head().turn).then_some(to_turn);
-        Some(ServerMessage::Takeback { seat, to_turn })
+        match read.get().body {
+            TransactionBody::Takeback { to_turn } => {
+                let to_turn = (to_turn != self.chain.head().turn).then_some(to_turn);
+                Some(ServerMessage::Takeback { seat, to_turn })
+            }
+            TransactionBody::Motion(Motion::Pause { .. })
+                if read.get().seen_height < self.chain.last_pause() =>
+            {
+                None
+            }
+            TransactionBody::Motion(motion) => Some(ServerMessage::Motion { seat, motion }),
+            TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Turn(_)
+            | TransactionBody::Commit(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign => None,
+        }
     }
 
     /// Do all see at once what a seat does? Not once the match is over: nothing of the open turn has an effect.
@@ -627,6 +653,11 @@ pub(crate) enum Judged {
     New(Box<Admission>),
     /// It was accepted before; its receipt, if that is on disk already.
     Again(Option<ProvenReceipt>),
+}
+
+/// Did the turn wait for a seat with this reason in vain?
+const fn is_late(reason: AbsenceReason) -> bool {
+    matches!(reason, AbsenceReason::Deadline | AbsenceReason::RevealMissing | AbsenceReason::Skipped)
 }
 
 fn record_of(block: &ReadBlock) -> Record {

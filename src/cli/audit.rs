@@ -6,7 +6,7 @@ use cadastre_protocol::{
     Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, Parent, PublicKey, Revocations, Seat, Turn, Verdict,
     log::{Checkpoint, LoggedHead, WitnessKey},
 };
-use cadastre_replay::{AuditError, AuditReport, ParentError, Takeback, Violation};
+use cadastre_replay::{AuditError, AuditReport, ParentError, Pause, Takeback, Violation};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -262,6 +262,7 @@ fn tell(
         "height": report.height.get(),
         "head": report.head.to_string(),
         "takebacks": report.takebacks.iter().map(takeback_json).collect::<Vec<_>>(),
+        "pauses": report.pauses.iter().map(pause_json).collect::<Vec<_>>(),
         "logged": logged,
         "revoked_log": report.revoked_log,
         "violations": violations,
@@ -302,6 +303,9 @@ fn text(
     for Takeback { height, from_turn, to_turn } in &report.takebacks {
         lines.push(format!("takeback  block {height}, by all: from turn {from_turn} back to turn {to_turn}"));
     }
+    for Pause { height, turn, ms } in &report.pauses {
+        lines.push(format!("pause     block {height}, by all: {ms} ms, after turn {turn}"));
+    }
     if let Some(logged) = &report.logged {
         let Checkpoint { origin, size, .. } = logged.checkpoint().get();
         let (height, index) = (logged.entry().height, logged.index());
@@ -333,6 +337,11 @@ fn text(
 fn takeback_json(takeback: &Takeback) -> Value {
     let Takeback { height, from_turn, to_turn } = takeback;
     json!({ "height": height.get(), "from_turn": from_turn.get(), "to_turn": to_turn.get() })
+}
+
+fn pause_json(pause: &Pause) -> Value {
+    let Pause { height, turn, ms } = pause;
+    json!({ "height": height.get(), "turn": turn.get(), "ms": ms })
 }
 
 fn violation_json(violation: &Violation) -> Value {

@@ -6,8 +6,8 @@ use cadastre_client::{Client, Config, Credential, Event, Follower, Said};
 #[cfg(feature = "faults")]
 use cadastre_protocol::Turn;
 use cadastre_protocol::{
-    BlockKind, Chain, DisplayName, EnterAs, Following, Head, MatchId, Notice, RoomName, RoomSpec, Seat,
-    SecretKey, Words,
+    BlockKind, Chain, DisplayName, EnterAs, Following, Head, MatchId, Motion, Notice, RoomName, RoomSpec,
+    Seat, SecretKey, Words,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -64,6 +64,9 @@ pub(super) struct BotArgs {
     /// How many matches the bots play in a row: after each but the last they want a rematch, which begins if all want it.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rematch: u32,
+    /// Consents to every motion of another player: to pause, to end the match, to skip somebody else.
+    #[arg(long)]
+    agree: bool,
     #[command(flatten)]
     evidence: EvidenceArgs,
     #[command(flatten)]
@@ -96,13 +99,14 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
         let (server, turns, pace) = (server.clone(), args.turns, Duration::from_millis(args.pace));
         let desyncs = desync_folder(args.desyncs.as_ref());
         let evidence = args.evidence.clone();
+        let answers = Answers { takebacks: args.takebacks, agrees: args.agree };
         let observe = move |observed: Observed<'_>| {
             observed.report(&server, output);
             observed.report_desync(desyncs.as_ref(), output);
             observed.keep(&evidence, output);
             observed.report_talk(output);
         };
-        bots.spawn(play_in_a_row(client, args.rematch, turns, pace, args.takebacks, observe));
+        bots.spawn(play_in_a_row(client, args.rematch, turns, pace, answers, observe));
     }
     while let Some(ended) = bots.join_next().await {
         ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
@@ -112,11 +116,24 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
 
 /// What a bot says when another player wants to take turns back.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum TakebackAnswer {
+enum TakebackAnswer {
     /// No.
     Decline,
     /// Yes.
     Accept,
+}
+
+/// What a bot says to what other players want.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answers {
+    takebacks: TakebackAnswer,
+    /// Does it consent to motions? Else it says nothing.
+    agrees: bool,
+}
+
+impl Answers {
+    /// It goes along with nothing.
+    pub(super) const PLAYS_ON: Self = Self { takebacks: TakebackAnswer::Decline, agrees: false };
 }
 
 /// A client that takes a seat.
@@ -222,6 +239,7 @@ impl Observed<'_> {
             | Event::Relayed(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Receipt(_)
             | Event::Refused { .. }
             | Event::Evidence(_)
@@ -275,6 +293,7 @@ impl Observed<'_> {
             | Event::Relayed(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Receipt(_)
@@ -346,18 +365,28 @@ async fn play_in_a_row(
     matches: u32,
     turns: Option<u32>,
     pace: Duration,
-    takebacks: TakebackAnswer,
+    answers: Answers,
     mut observe: impl FnMut(Observed<'_>),
 ) -> Result<Client, CliError> {
     for _ in 1..matches {
-        client = play(client, turns, pace, takebacks, &mut observe).await?;
+        client = play(client, turns, pace, answers, &mut observe).await?;
         if let Err(error) = client.rematch() {
             // It has left before the end.
             tracing::warn!(error = describe(&error), "no rematch");
             return Ok(client);
         }
     }
-    play(client, turns, pace, takebacks, observe).await
+    play(client, turns, pace, answers, observe).await
+}
+
+/// Can the seat `own` want the same as `seat`?
+fn may_second(own: Seat, seat: Seat, motion: Motion) -> bool {
+    let for_all = match motion {
+        Motion::Nothing => false,
+        Motion::Pause { .. } | Motion::End => true,
+        Motion::Skip { seats } => !seats.contains(own),
+    };
+    seat != own && for_all
 }
 
 /// Plays, or only watches, to the end of the match or the turn `turns`, whichever is first. Thinks for as long
@@ -366,7 +395,7 @@ pub(super) async fn play(
     mut client: Client,
     turns: Option<u32>,
     pace: Duration,
-    takebacks: TakebackAnswer,
+    answers: Answers,
     mut observe: impl FnMut(Observed<'_>),
 ) -> Result<Client, CliError> {
     loop {
@@ -384,13 +413,21 @@ pub(super) async fn play(
                 }
             }
             Event::Takeback { seat, to_turn: Some(to_turn) } if Some(seat) != client.session().seat() => {
-                let answered = match takebacks {
+                let answered = match answers.takebacks {
                     TakebackAnswer::Accept => client.propose_takeback(to_turn),
                     TakebackAnswer::Decline => client.decline_takeback(),
                 };
                 // A spectator is told too, and has no say.
                 if let (Err(error), Some(_)) = (answered, client.session().seat()) {
                     tracing::warn!(error = describe(&error), "cannot answer a takeback");
+                }
+            }
+            Event::Motion { seat, motion }
+                if answers.agrees
+                    && client.session().seat().is_some_and(|own| may_second(own, seat, motion)) =>
+            {
+                if let Err(error) = client.propose(motion) {
+                    tracing::warn!(error = describe(&error), "cannot consent to a motion");
                 }
             }
             Event::Ended { .. } => return Ok(client),
@@ -416,6 +453,7 @@ pub(super) async fn play(
             | Event::Relayed(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Receipt(_)

@@ -16,12 +16,12 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{
     CliError, Ending, audit,
-    bot::{TakebackAnswer, play, player},
+    bot::{Answers, play, player},
     connect::{Server, display_name, room_name, throw_away_identity},
     evidence::EvidenceArgs,
     export,
     output::Output,
-    room::{DoubleTransactions, GameArgs, RandomnessArg, VisibilityArg},
+    room::{DoubleTransactions, GameArgs, RandomnessArg, Skip, VisibilityArg},
     server_process::{Scratch, ServerProcess},
 };
 
@@ -68,6 +68,9 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         deadline: None,
         no_spectators: false,
         spectator_delay: 0,
+        pause: 0,
+        no_agreed_end: true,
+        skip: Skip::Never,
         double_transactions: DoubleTransactions::KeepFirst,
         visibility: VisibilityArg::Held,
         randomness: RandomnessArg::None,
@@ -177,7 +180,7 @@ fn join(
         };
         let sender = sender.clone();
         clients.spawn(async move {
-            let client = play(client, None, Duration::ZERO, TakebackAnswer::Decline, |observed| {
+            let client = play(client, None, Duration::ZERO, Answers::PLAYS_ON, |observed| {
                 let report = match observed.event {
                     Event::Match { match_id, .. } => Report::Match(*match_id),
                     Event::Block { head, kind, .. } => {
@@ -202,6 +205,7 @@ fn join(
                     | Event::Undrafted { .. }
                     | Event::Goodbye { .. }
                     | Event::Takeback { .. }
+                    | Event::Motion { .. }
                     | Event::Said { .. }
                     | Event::NotSaid { .. }
                     | Event::Conversing

@@ -4,9 +4,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use cadastre_client::create_room;
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy, ForkPoint, MatchId,
-    RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SpectatorPolicy, TakebackPolicy,
-    Turn, TurnMode, Visibility, may_commit_and_reveal, may_fork, may_take_back,
+    AbsencePolicy, Access, AgreementPolicy, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy,
+    ForkPoint, MatchId, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SkipPolicy,
+    SpectatorPolicy, TakebackPolicy, Turn, TurnMode, Visibility, may_commit_and_reveal, may_fork,
+    may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -115,6 +116,16 @@ pub(super) struct GameArgs {
     /// When the others see a player's commands: with the block, after all have committed to theirs, or at once.
     #[arg(long, default_value = "held")]
     pub(super) visibility: VisibilityArg,
+    /// The longest pause that all players together can take, in seconds; 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value_t = AgreementPolicy::USUAL.pause_ms_max / 1000,
+        value_parser = clap::value_parser!(u32).range(..=i64::from(DEADLINE_MS_MAX / 1000)))]
+    pub(super) pause: u32,
+    /// Lets the match go on even if all players want it to end.
+    #[arg(long)]
+    pub(super) no_agreed_end: bool,
+    /// Who can skip a seat that keeps the others waiting, once half of its time is over; always two at least.
+    #[arg(long, value_name = "QUORUM", default_value = "never")]
+    pub(super) skip: Skip,
     /// Lets nobody watch.
     #[arg(long)]
     pub(super) no_spectators: bool,
@@ -133,6 +144,16 @@ enum Takebacks {
     Never,
     /// With the consent of every seat.
     Unanimous,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Skip {
+    /// Nobody.
+    Never,
+    /// More than half of the others.
+    Majority,
+    /// All others.
+    All,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -231,6 +252,15 @@ impl GameArgs {
                 RandomnessArg::CommitReveal => RandomnessMode::CommitReveal,
             },
             takebacks: TakebackPolicy::Never,
+            agreements: AgreementPolicy {
+                pause_ms_max: self.pause * 1000,
+                end: !self.no_agreed_end,
+                skip: match self.skip {
+                    Skip::Never => SkipPolicy::Never,
+                    Skip::Majority => SkipPolicy::Majority,
+                    Skip::All => SkipPolicy::AllOthers,
+                },
+            },
             clock: self.bank.map_or(Clock::PerTurn, |initial_ms| Clock::Bank {
                 initial_ms,
                 increment_ms: self.increment,

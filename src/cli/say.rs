@@ -122,6 +122,7 @@ async fn speak(
             | Event::Relayed(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Receipt(_)
             | Event::Refused { .. }
             | Event::Evidence(_)

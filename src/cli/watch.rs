@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     Ending, ServerArgs,
     access::CredentialArgs,
-    bot::{TakebackAnswer, block_json, desync_folder, play, word},
+    bot::{Answers, block_json, desync_folder, play, word},
     connect::{Server, display_name, room_name, throw_away_identity},
     evidence::EvidenceArgs,
     output::Output,
@@ -62,97 +62,97 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
     let desyncs = desync_folder(args.desyncs.as_ref());
     let mut behind = true;
     let mut heard = VecDeque::new();
-    let watched =
-        play(client, None, Duration::ZERO, TakebackAnswer::Decline, |observed| match observed.event {
-            Event::Said { .. }
-            | Event::NotSaid { .. }
-            | Event::Conversing
-            | Event::TalkMissed { .. }
-            | Event::TalkBroken { .. }
-            | Event::Notice(_) => {
-                observed.report_talk(output);
-                heard.extend(observed.talk().map(|(_, text)| text));
-                if heard.len() > HEARD_LINES {
-                    heard.pop_front();
-                }
+    let watched = play(client, None, Duration::ZERO, Answers::PLAYS_ON, |observed| match observed.event {
+        Event::Said { .. }
+        | Event::NotSaid { .. }
+        | Event::Conversing
+        | Event::TalkMissed { .. }
+        | Event::TalkBroken { .. }
+        | Event::Notice(_) => {
+            observed.report_talk(output);
+            heard.extend(observed.talk().map(|(_, text)| text));
+            if heard.len() > HEARD_LINES {
+                heard.pop_front();
             }
-            Event::Connected { root } => server.remember(*root),
-            Event::Lobby(lobby) => {
-                let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
-                let result =
-                    json!({ "room": lobby.room.as_str(), "players": players, "seats": lobby.spec.seats });
-                output.result(&result, || {
-                    format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
-                });
-            }
-            Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
-            Event::CaughtUp => behind = false,
-            Event::Lost { reason } => {
-                behind = true;
-                tracing::warn!(reason, "connection lost; coming back");
-            }
-            Event::Block { .. } => {
-                let Some((match_id, _, head, kind)) = observed.block() else { return };
-                let follower = observed.client.session().follower();
-                match follower {
-                    // Of the blocks before one came, only the last is worth a picture.
-                    Some(follower) if draws => {
-                        if !behind || head.turn.get() == 0 {
-                            output.say("\x1b[2J\x1b[H");
-                            output.picture(follower.game().simulation().picture());
-                            let clocks = in_words(&clocks_of(follower));
-                            output.say(&format!(
-                                "turn {}  block {}  {}{clocks}",
-                                head.turn, head.height, head.block
-                            ));
-                            heard.iter().for_each(|line| output.say(line));
-                        }
-                    }
-                    Some(_) | None => {
-                        let clocks = follower.map(clocks_of).unwrap_or_default();
-                        let mut result = block_json(match_id, None, head);
-                        result["banks_ms"] =
-                            json!(clocks.iter().filter_map(|clock| clock.bank_ms).collect::<Vec<_>>());
-                        output.result(&result, || {
-                            format!(
-                                "turn {:>5}  block {:>6}  {:<8}  {}{}",
-                                head.turn,
-                                head.height,
-                                word(kind),
-                                head.block,
-                                in_words(&clocks)
-                            )
-                        });
+        }
+        Event::Connected { root } => server.remember(*root),
+        Event::Lobby(lobby) => {
+            let players: Vec<_> = lobby.seats.iter().map(|seat| seat.name.as_str()).collect();
+            let result =
+                json!({ "room": lobby.room.as_str(), "players": players, "seats": lobby.spec.seats });
+            output.result(&result, || {
+                format!("lobby of {}: {} of {} seats taken", lobby.room, players.len(), lobby.spec.seats)
+            });
+        }
+        Event::Desync(_) => observed.report_desync(desyncs.as_ref(), output),
+        Event::CaughtUp => behind = false,
+        Event::Lost { reason } => {
+            behind = true;
+            tracing::warn!(reason, "connection lost; coming back");
+        }
+        Event::Block { .. } => {
+            let Some((match_id, _, head, kind)) = observed.block() else { return };
+            let follower = observed.client.session().follower();
+            match follower {
+                // Of the blocks before one came, only the last is worth a picture.
+                Some(follower) if draws => {
+                    if !behind || head.turn.get() == 0 {
+                        output.say("\x1b[2J\x1b[H");
+                        output.picture(follower.game().simulation().picture());
+                        let clocks = in_words(&clocks_of(follower));
+                        output.say(&format!(
+                            "turn {}  block {}  {}{clocks}",
+                            head.turn, head.height, head.block
+                        ));
+                        heard.iter().for_each(|line| output.say(line));
                     }
                 }
-            }
-            Event::Joined { head } => {
-                let Some(follower) = observed.client.session().follower() else { return };
-                output.result(&block_json(follower.chain().match_id(), None, *head), || {
-                    format!("turn {:>5}  block {:>6}  joined    {}", head.turn, head.height, head.block)
-                });
-            }
-            Event::Shown { header } => {
-                if let Some(light) = observed.client.session().light() {
-                    show(light, header, draws, output);
+                Some(_) | None => {
+                    let clocks = follower.map(clocks_of).unwrap_or_default();
+                    let mut result = block_json(match_id, None, head);
+                    result["banks_ms"] =
+                        json!(clocks.iter().filter_map(|clock| clock.bank_ms).collect::<Vec<_>>());
+                    output.result(&result, || {
+                        format!(
+                            "turn {:>5}  block {:>6}  {:<8}  {}{}",
+                            head.turn,
+                            head.height,
+                            word(kind),
+                            head.block,
+                            in_words(&clocks)
+                        )
+                    });
                 }
             }
-            Event::Evidence(_) => observed.keep(&args.evidence, output),
-            Event::Ended { .. }
-            | Event::Match { .. }
-            | Event::YourTurn { .. }
-            | Event::Receipt(_)
-            | Event::Refused { .. }
-            | Event::Failed(_)
-            | Event::Relayed(_)
-            | Event::Mispredicted(_)
-            | Event::Undrafted { .. }
-            | Event::Goodbye { .. }
-            | Event::Takeback { .. }
-            | Event::Rematch { .. }
-            | Event::Limited { .. } => {}
-        })
-        .await?;
+        }
+        Event::Joined { head } => {
+            let Some(follower) = observed.client.session().follower() else { return };
+            output.result(&block_json(follower.chain().match_id(), None, *head), || {
+                format!("turn {:>5}  block {:>6}  joined    {}", head.turn, head.height, head.block)
+            });
+        }
+        Event::Shown { header } => {
+            if let Some(light) = observed.client.session().light() {
+                show(light, header, draws, output);
+            }
+        }
+        Event::Evidence(_) => observed.keep(&args.evidence, output),
+        Event::Ended { .. }
+        | Event::Match { .. }
+        | Event::YourTurn { .. }
+        | Event::Receipt(_)
+        | Event::Refused { .. }
+        | Event::Failed(_)
+        | Event::Relayed(_)
+        | Event::Mispredicted(_)
+        | Event::Undrafted { .. }
+        | Event::Goodbye { .. }
+        | Event::Takeback { .. }
+        | Event::Rematch { .. }
+        | Event::Motion { .. }
+        | Event::Limited { .. } => {}
+    })
+    .await?;
     if let Some(follower) = watched.session().follower() {
         output.picture(follower.game().simulation().picture());
     }

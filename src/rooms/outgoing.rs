@@ -7,6 +7,7 @@ use cadastre_protocol::{ServerMessage, encode, pack};
 const BLOCK: &str = "block";
 const RELAY: &str = "relay";
 const TAKEBACK: &str = "takeback";
+const MOTION: &str = "motion";
 const SAID: &str = "said";
 
 /// A message as it is sent.
@@ -40,7 +41,7 @@ impl Outgoing {
 
     /// Is it told to a spectator who asks for what was missed?
     pub(crate) fn can_be_told_again(&self) -> bool {
-        [BLOCK, RELAY, TAKEBACK, SAID].contains(&self.kind())
+        [BLOCK, RELAY, TAKEBACK, MOTION, SAID].contains(&self.kind())
     }
 
     /// Are these the same bytes in memory?
@@ -84,6 +85,7 @@ const fn kind_of(message: &ServerMessage) -> (&'static str, bool) {
         ServerMessage::Compared(_) => ("compared", false),
         ServerMessage::Limited { .. } => ("limited", false),
         ServerMessage::Takeback { .. } => (TAKEBACK, false),
+        ServerMessage::Motion { .. } => (MOTION, false),
         ServerMessage::Snapshot(_) => ("snapshot", true),
         ServerMessage::Chunks(_) => ("chunks", true),
         ServerMessage::Packed(_) => ("packed", false),

@@ -489,6 +489,10 @@ impl RoomTask {
                 metrics.takebacks.inc();
                 info!(%to_turn, "turns were taken back");
             }
+            Event::Paused { ms } => {
+                metrics.pauses.inc();
+                info!(%ms, "all agreed to pause");
+            }
             Event::Ended { reason } => {
                 let reason = seal_word(*reason);
                 metrics.matches_ended.get_or_create(&Reason { reason }).inc();

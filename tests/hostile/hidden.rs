@@ -320,12 +320,16 @@ fn closed(mut made: Match, acting: &[u8]) -> ProvenBlock {
     made.blocks().last().unwrap().clone()
 }
 
-/// As [`handed_in`] by seat 0, and put in the place of what it has in `block`.
+/// As [`handed_in`] by seat 0, and put in the place of what it has in `block`. What is refused stands first there:
+/// another element may mix the seats in another order.
 fn in_place(name: &str, transactions: Vec<SignedTransaction>, block: &ProvenBlock, verdict: &str) -> Case {
     let entries = decode_exact::<Block>(&block.block).unwrap().entries;
     let received = entries.iter().find(|entry| seat_of(entry) == seat(0)).unwrap().received;
-    let blocks = vec![replaced(block, &transactions, received)];
-    handed_in(name, transactions, blocks, verdict)
+    let mut placed = replaced(block, &transactions, received);
+    if verdict != "accepted" {
+        placed = forged(&placed, |_, entries, _| entries.sort_by_key(|entry| seat_of(entry) != seat(0)));
+    }
+    handed_in(name, transactions, vec![placed], verdict)
 }
 
 /// Nothing comes from a seat; the block is what follows from that.

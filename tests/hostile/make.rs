@@ -17,6 +17,7 @@ use cadastre_replay::fixture::{
 };
 use num_bigint::BigUint;
 
+mod agreements;
 mod hidden;
 mod takebacks;
 
@@ -27,7 +28,7 @@ use super::{
 
 type Make = fn() -> Family;
 
-pub(crate) const FAMILIES: [(&str, Make); 9] = [
+pub(crate) const FAMILIES: [(&str, Make); 10] = [
     ("turns", || after_two_turns(turns())),
     ("signatures", || after_two_turns(signatures())),
     ("blocks", || after_two_turns(blocks())),
@@ -40,6 +41,7 @@ pub(crate) const FAMILIES: [(&str, Make); 9] = [
         family(&played, played.blocks(), clocks())
     }),
     ("takebacks", takebacks::takebacks),
+    ("agreements", agreements::agreements),
 ];
 
 fn after_two_turns(cases: Vec<Case>) -> Family {
@@ -408,7 +410,7 @@ fn blocks() -> Vec<Case> {
         shown("second_start", of_kind(BlockKind::Start), "wrong-kind"),
         shown(
             "reopened_for_no_restart",
-            of_kind(BlockKind::Reopen { reason: ReopenReason::Pause }),
+            of_kind(BlockKind::Reopen { reason: ReopenReason::Grace }),
             "wrong-kind",
         ),
         shown("wrong_chain_root", bent(&|h, _, _| h.chain_root = other), "chain-root"),

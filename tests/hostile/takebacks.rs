@@ -22,6 +22,8 @@ pub(super) fn takebacks() -> Family {
     let proposal = |to_turn| said(seat(0).get(), to_turn);
     let twice = following(&proposal(10), TransactionBody::Takeback { to_turn: Turn::new(11) });
     let thrice = following(&twice, TransactionBody::Takeback { to_turn: Turn::new(12) });
+    let fourth = following(&thrice, TransactionBody::Takeback { to_turn: Turn::new(11) });
+    let fifth = following(&fourth, TransactionBody::Takeback { to_turn: Turn::new(12) });
     let left = || left(HEAD + 1);
     let goes_back = going_back(10);
     let bent = |change: &dyn Fn(&mut Header, &mut Vec<Entry>)| {
@@ -34,7 +36,11 @@ pub(super) fn takebacks() -> Family {
         proposed_in_order(),
         refused("proposal_too_far_back", &[proposal(FLOOR - 1)], "tx-wrong-takeback"),
         refused("proposal_to_a_turn_that_has_not_come", &[proposal(HEAD + 1)], "tx-wrong-takeback"),
-        refused("third_word_in_one_turn", &[proposal(10), twice, thrice], "tx-already-submitted"),
+        refused(
+            "fifth_word_in_one_turn",
+            &[proposal(10), twice, thrice, fourth, fifth],
+            "tx-already-submitted",
+        ),
         refused(
             "proposal_in_the_attempt_that_was_left",
             &[Transaction { attempt: Attempt::FIRST, ..proposal(10) }],

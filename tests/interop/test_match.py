@@ -34,6 +34,7 @@ from cadastre.messages import (
 from cadastre.objects import (
     Absence,
     AbsenceReason,
+    Agreements,
     Bank,
     Block,
     ByRules,
@@ -46,6 +47,7 @@ from cadastre.objects import (
     RandomnessMode,
     Reveal,
     Shrink,
+    SkipPolicy,
     Takebacks,
     Transaction,
     TurnBody,
@@ -276,7 +278,8 @@ class Matches(unittest.TestCase):
     ) -> None:
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
-            times = (clock, absence, seats, PUBLIC, None)
+            agreements = Agreements(600_000, True, SkipPolicy.Majority)
+            times = (agreements, clock, absence, seats, PUBLIC, None)
             spec = RoomSpec("boxes", 5, seats, mode, None, None, Forbidden(), *modes, *times)
             connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))

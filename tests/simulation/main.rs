@@ -24,8 +24,8 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec, SpectatorPolicy,
-    TakebackPolicy, TurnMode, Visibility,
+    AbsencePolicy, Access, AgreementPolicy, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec,
+    SealReason, SkipPolicy, SpectatorPolicy, TakebackPolicy, TurnMode, Visibility,
 };
 use witness::Stored;
 use world::{Faults, World};
@@ -107,6 +107,22 @@ fn turns_are_taken_back_in_some_matches() {
 }
 
 #[test]
+fn some_matches_pause_some_are_ended_by_all_and_in_some_a_seat_is_skipped() {
+    let (mut paused, mut ended, mut skipped) = (false, false, false);
+    for seed in (0..SEEDS).filter(|seed| seed % KINDS < 2) {
+        for stored in World::new(seed, &specs(seed), faults(seed)).run() {
+            paused |= stored.paused();
+            ended |= stored.reason == SealReason::Agreed;
+            skipped |= stored.skipped();
+        }
+        if paused && ended && skipped {
+            return;
+        }
+    }
+    panic!("paused: {paused}, ended by all: {ended}, skipped: {skipped}");
+}
+
+#[test]
 fn one_seed_is_one_match() {
     for seed in 0..KINDS {
         assert!(play_one(seed) == play_one(seed), "seed {seed}");
@@ -114,7 +130,7 @@ fn one_seed_is_one_match() {
 }
 
 fn faults(seed: u64) -> Faults {
-    let none = Faults { exports: 2, proposals: 6, ..Faults::default() };
+    let none = Faults { exports: 2, proposals: 6, motions: 6, ..Faults::default() };
     let everything = Faults {
         cuts: 6,
         partitions: 2,
@@ -188,6 +204,15 @@ fn spec(variant: u64) -> RoomSpec {
             TakebackPolicy::Unanimous
         } else {
             TakebackPolicy::Never
+        },
+        agreements: AgreementPolicy {
+            pause_ms_max: if variant % 5 < 3 { 3_000 } else { 0 },
+            end: variant % 3 < 2,
+            skip: match variant % 4 {
+                0 | 3 => SkipPolicy::Majority,
+                1 => SkipPolicy::AllOthers,
+                _ => SkipPolicy::Never,
+            },
         },
         clock,
         absence,

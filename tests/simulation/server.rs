@@ -457,6 +457,7 @@ impl Server {
             | Event::Diverged { .. }
             | Event::Refused { .. }
             | Event::TakenBack { .. }
+            | Event::Paused { .. }
             | Event::Said
             | Event::NotSaid { .. }
             | Event::Rematch { .. }

@@ -8,9 +8,9 @@ use cadastre::{
 };
 use cadastre_client::Said;
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Header, Height, MatchId, Millis, PublicKey,
-    ReadBlock, Receipt, RoomName, SealReason, Seat, SeatSet, Seq, SignedTransaction, StateRoot, TalkHash,
-    TransactionBody, Turn, TxHash, Visibility, Words,
+    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Head, Header, Height, MatchId, Millis, Motion,
+    PublicKey, ReadBlock, Receipt, ReopenReason, RoomName, SealReason, Seat, SeatSet, Seq, SignedTransaction,
+    StateRoot, TalkHash, Transaction, TransactionBody, Turn, TxHash, Visibility, Words,
 };
 use cadastre_replay::{Replay, Violation, audit};
 
@@ -49,8 +49,8 @@ pub(crate) struct Stored {
     /// Of the exported file.
     pub(crate) bytes: Vec<u8>,
     sealed_moves: bool,
-    forfeit_after: Option<u16>,
     seats: u8,
+    forfeit_after: Option<u16>,
     blocks: Vec<ReadBlock>,
 }
 
@@ -114,8 +114,8 @@ impl Witness {
             TransactionBody::Delegate(_) => 1,
             TransactionBody::Commit(_) => 2,
             TransactionBody::Turn(_) | TransactionBody::Reveal { .. } | TransactionBody::Resign => 3,
-            // What is said of takebacks excludes nothing.
-            TransactionBody::Takeback { .. } => return,
+            // What is wanted excludes nothing.
+            TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => return,
         };
         let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
         let before = self.signed.insert(slot, read.hash());
@@ -136,6 +136,7 @@ impl Witness {
         }
         stored.check_order();
         stored.check_takebacks();
+        stored.check_agreements();
         self.check_absences(&stored);
         stored
     }
@@ -180,15 +181,16 @@ impl Stored {
             head,
             reason: restored.chain.sealed().expect("the match is over"),
             sealed_moves: restored.chain.genesis().visibility == Visibility::Sealed,
-            forfeit_after: restored.chain.genesis().absence.forfeit_after(),
             seats: restored.chain.genesis().seat_count(),
+            forfeit_after: restored.chain.genesis().absence.forfeit_after(),
             blocks: blocks.collect(),
             bytes,
         }
     }
 
     fn keeps(&self, receipt: &Receipt) -> bool {
-        let cut_short = matches!(self.reason, SealReason::Operator) && receipt.turn > self.head.turn;
+        let cut_short =
+            matches!(self.reason, SealReason::Operator | SealReason::Agreed) && receipt.turn > self.head.turn;
         let stands = self.blocks.iter().any(|block| {
             let turn = match block.header().kind {
                 // It stands before the turn that it is a half of.
@@ -233,7 +235,7 @@ impl Stored {
             let Header { kind, state_root, attempt, .. } = block.header();
             let open = Turn::new(u32::try_from(line.len()).unwrap());
             let mut resigning = SeatSet::default();
-            for entry in block.entries().iter().filter(|_| !kind.seals()) {
+            for entry in block.entries().iter().filter(|_| kind.closes_turn()) {
                 let tx = entry.transaction.get();
                 match tx.body {
                     TransactionBody::Takeback { to_turn } if to_turn.next() != Some(open) => {
@@ -248,6 +250,7 @@ impl Stored {
                     | TransactionBody::Join(_)
                     | TransactionBody::Turn(_)
                     | TransactionBody::Commit(_)
+                    | TransactionBody::Motion(_)
                     | TransactionBody::Reveal { .. } => drop(wants.remove(&tx.seat)),
                 }
             }
@@ -264,7 +267,11 @@ impl Stored {
                         let turns = absences.entry(seat).or_default();
                         match reason {
                             None => *turns = 0,
-                            Some(AbsenceReason::Deadline | AbsenceReason::RevealMissing) => *turns += 1,
+                            Some(
+                                AbsenceReason::Deadline
+                                | AbsenceReason::RevealMissing
+                                | AbsenceReason::Skipped,
+                            ) => *turns += 1,
                             Some(_) => {}
                         }
                         if Some(*turns) == self.forfeit_after {
@@ -292,21 +299,106 @@ impl Stored {
         }
     }
 
+    pub(crate) fn paused(&self) -> bool {
+        self.blocks.iter().any(|block| is_pause(&block.header().kind))
+    }
+
+    pub(crate) fn skipped(&self) -> bool {
+        let mut absent = self.blocks.iter().flat_map(|block| block.absent());
+        absent.any(|absence| absence.reason == AbsenceReason::Skipped)
+    }
+
+    /// A pause, an agreed end and a skipped seat are there if and only if enough want them: by what the blocks have of
+    /// each turn, the last words of the seats in it.
+    fn check_agreements(&self) {
+        let seats = SeatSet::first(self.seats);
+        let (mut resigned, mut paused) = (SeatSet::default(), Height::GENESIS);
+        let mut absent_turns = [0_u16; 8];
+        for block in &self.blocks {
+            let kind = &block.header().kind;
+            let playing = seats.without(resigned);
+            let mut words: BTreeMap<Seat, &Transaction> = BTreeMap::new();
+            let mut resigning = SeatSet::default();
+            let mut entries: Vec<_> = block.entries().iter().map(|entry| entry.transaction.get()).collect();
+            entries.sort_by_key(|tx| (tx.seat, tx.seq));
+            for tx in entries {
+                if tx.body == TransactionBody::Resign {
+                    resigning.insert(tx.seat);
+                    words.remove(&tx.seat);
+                } else if tx.body.is_stance() {
+                    words.insert(tx.seat, tx);
+                }
+            }
+            let wants = |motion: Motion| {
+                let is_over =
+                    |tx: &Transaction| matches!(motion, Motion::Pause { .. }) && tx.seen_height < paused;
+                let wanting = |seat| words.get(&seat).filter(|tx| tx.body == TransactionBody::Motion(motion));
+                playing.iter().all(|seat| wanting(seat).is_some_and(|tx| !is_over(tx)))
+            };
+            match kind {
+                BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
+                    assert!(wants(Motion::Pause { ms: *ms }));
+                    paused = block.header().height;
+                }
+                BlockKind::Seal { reason: SealReason::Agreed, .. } => assert!(wants(Motion::End)),
+                BlockKind::Turn | BlockKind::Commit => {
+                    assert!(!wants(Motion::End) && !wants(Motion::Pause { ms: 2_000 }));
+                    for skipped in block.absent().iter().filter(|a| a.reason == AbsenceReason::Skipped) {
+                        let wants_it = |tx: &&&Transaction| matches!(tx.body, TransactionBody::Motion(Motion::Skip { seats }) if seats.contains(skipped.seat));
+                        assert!(words.values().filter(wants_it).count() >= 2, "{skipped:?}");
+                    }
+                }
+                BlockKind::Start
+                | BlockKind::Reopen { .. }
+                | BlockKind::Takeback { .. }
+                | BlockKind::KeyChange { .. }
+                | BlockKind::Seal { .. } => {}
+            }
+            if *kind == BlockKind::Turn {
+                for seat in seats.iter() {
+                    let absent = block.absent().iter().find(|absence| absence.seat == seat);
+                    let turns = &mut absent_turns[seat.index()];
+                    match absent.map(|absence| absence.reason) {
+                        None => *turns = 0,
+                        Some(AbsenceReason::NotToMove | AbsenceReason::Resigned) => {}
+                        Some(_) => *turns += 1,
+                    }
+                    if self.forfeit_after.is_some_and(|after| *turns >= after) {
+                        resigning.insert(seat);
+                    }
+                }
+            }
+            if kind.closes_turn() {
+                resigned = resigned.iter().chain(resigning.iter()).collect();
+            }
+        }
+    }
+
     /// The transactions of a seat are numbered without gaps, and in a block it acts once.
     fn check_order(&self) {
         let mut last: BTreeMap<Seat, Seq> = BTreeMap::new();
-        for block in &self.blocks {
+        for block in self.blocks.iter().filter(|block| !shows_consent(block)) {
             let mut acted: BTreeMap<Seat, TxHash> = BTreeMap::new();
             for entry in block.entries() {
                 let tx = entry.transaction.get();
                 let before = last.insert(tx.seat, tx.seq);
                 let expected = before.map_or(Some(Seq::JOIN), Seq::next);
                 assert_eq!(Some(tx.seq), expected, "seat {} at height {}", tx.seat, block.header().height);
-                if !matches!(tx.body, TransactionBody::Delegate(_) | TransactionBody::Takeback { .. }) {
+                if !tx.body.is_stance() && !matches!(tx.body, TransactionBody::Delegate(_)) {
                     let twice = acted.insert(tx.seat, entry.transaction.hash());
                     assert_eq!(twice, None, "seat {} acts twice", tx.seat);
                 }
             }
         }
     }
+}
+
+/// Do the entries show what the seats want, and stand in the turn's block as well?
+fn shows_consent(block: &ReadBlock) -> bool {
+    let kind = &block.header().kind;
+    is_pause(kind) || matches!(kind, BlockKind::Seal { reason: SealReason::Agreed, .. })
+}
+
+const fn is_pause(kind: &BlockKind) -> bool {
+    matches!(kind, BlockKind::Reopen { reason: ReopenReason::Pause { .. } })
 }

@@ -9,8 +9,8 @@ use std::{
 use cadastre_client::{Cause, Config, Event, Fault, Follower, Received, Session, SubmitError};
 use cadastre_protocol::{
     BlockHash, BlockKind, ClientMessage, DisplayName, EnterAs, Following, GoodbyeReason, Height, KeyRole,
-    Millis, RoomName, RoomSpec, SealReason, SecretKey, ServerIdentity, ServerMessage, TalkRefusal, Text,
-    Turn, TxHash,
+    Millis, Motion, RoomName, RoomSpec, SealReason, SeatSet, SecretKey, ServerIdentity, ServerMessage,
+    TalkRefusal, Text, Turn, TxHash,
 };
 
 use super::{
@@ -57,6 +57,8 @@ pub(crate) struct Faults {
     pub(crate) desyncs: u32,
     /// Times that a player proposes to take turns back, where that can be.
     pub(crate) proposals: u32,
+    /// Pauses, ends and skips that players move.
+    pub(crate) motions: u32,
     /// Times that somebody asks for the files of all matches.
     pub(crate) exports: u32,
     /// Times that the operator ends what is played.
@@ -97,6 +99,7 @@ enum Happening {
     Connect { client: usize, process: u64 },
     Think { client: usize, process: u64, is_resolved: bool },
     Weigh { client: usize, process: u64, to_turn: Turn },
+    Second { client: usize, process: u64, motion: Motion },
     Write { incarnation: u64 },
     Answer { incarnation: u64 },
     Wake { incarnation: u64, room: u64, at: Millis },
@@ -221,6 +224,7 @@ impl World {
             Happening::Connect { client, process } => self.connect(client, process),
             Happening::Think { client, process, is_resolved } => self.think(client, process, is_resolved),
             Happening::Weigh { client, process, to_turn } => self.weigh(client, process, to_turn),
+            Happening::Second { client, process, motion } => self.second(client, process, motion),
             Happening::Restart => self.restart(),
             Happening::Write { incarnation }
             | Happening::Answer { incarnation }
@@ -621,6 +625,10 @@ impl World {
                 let process = self.clients[client].process;
                 self.in_time(0..600, Happening::Weigh { client, process, to_turn });
             }
+            Event::Motion { motion, .. } if motion != Motion::Nothing => {
+                let process = self.clients[client].process;
+                self.in_time(0..300, Happening::Second { client, process, motion });
+            }
             Event::Ended { reason, .. } => {
                 assert_eq!(self.clients[client].fate, Fate::Playing, "a match ends once");
                 self.clients[client].fate = Fate::Ended(reason);
@@ -650,6 +658,7 @@ impl World {
             | Event::Relayed(_)
             | Event::Takeback { to_turn: None, .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Mispredicted(_)
             | Event::Undrafted { .. }
             | Event::Refused { .. }
@@ -675,6 +684,9 @@ impl World {
         if !self.is_playing(client, process) {
             return;
         }
+        if self.faults.motions > 0 && self.random.once_in(6) && self.put_a_motion(client) {
+            self.faults.motions -= 1;
+        }
         if self.faults.proposals > 0 && !is_resolved && self.random.once_in(5) && self.propose(client) {
             self.faults.proposals -= 1;
             // If nobody agrees, it plays.
@@ -699,7 +711,7 @@ impl World {
                 model.check(session);
             }
             Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted) => {}
-            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback)) => {
+            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback | SubmitError::NoMotion)) => {
                 panic!("client {client}: {error}")
             }
         }
@@ -718,7 +730,7 @@ impl World {
                 *handed_in = Some(self.now);
             }
             Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted) => {}
-            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback)) => {
+            Err(error @ (SubmitError::Illegal(_) | SubmitError::NoTakeback | SubmitError::NoMotion)) => {
                 panic!("client {client}: {error}")
             }
         }
@@ -759,11 +771,53 @@ impl World {
         self.said(client, answered);
     }
 
-    /// What a player says of takebacks may come too late, or once too often.
+    /// A player wants to pause, to end the match, or to skip others, if it can.
+    fn put_a_motion(&mut self, client: usize) -> bool {
+        let session = &mut self.clients[client].session;
+        let Some((seat, chain)) = session.seat().zip(session.follower().map(Follower::chain)) else {
+            return false;
+        };
+        let seats = chain.active().without(SeatSet::from_iter([seat]));
+        let motion = match self.random.within(0..8) {
+            0..3 => Motion::End,
+            3..6 => Motion::Skip { seats },
+            _ => Motion::Pause { ms: 2_000 },
+        };
+        let proposed = session.propose(motion);
+        self.said(client, proposed)
+    }
+
+    /// A player was told some time ago that another one wants something: wants it too, nothing any more, or leaves it.
+    fn second(&mut self, client: usize, process: u64, motion: Motion) {
+        let answer = self.random.within(0..5);
+        if !self.is_playing(client, process) || self.clients[client].session.seat().is_none() {
+            return;
+        }
+        let session = &mut self.clients[client].session;
+        let own = SeatSet::from_iter(session.seat());
+        let motion = match motion {
+            // Nobody skips himself.
+            Motion::Skip { seats } => Motion::Skip { seats: seats.without(own) },
+            Motion::Nothing | Motion::Pause { .. } | Motion::End => motion,
+        };
+        let answered = match answer {
+            0..3 => session.propose(motion),
+            3 => session.propose(Motion::Nothing),
+            _ => return,
+        };
+        self.said(client, answered);
+    }
+
+    /// What a player says that it wants may come too late, or once too often, or cannot be wanted by this one.
     fn said(&mut self, client: usize, said: Result<TxHash, SubmitError>) -> bool {
         match said {
             Ok(_) => self.attend_to(client),
-            Err(SubmitError::NotPlaying | SubmitError::AlreadySubmitted | SubmitError::NoTakeback) => {}
+            Err(
+                SubmitError::NotPlaying
+                | SubmitError::AlreadySubmitted
+                | SubmitError::NoTakeback
+                | SubmitError::NoMotion,
+            ) => {}
             Err(error @ SubmitError::Illegal(_)) => panic!("client {client}: {error}"),
         }
         said.is_ok()

@@ -22,9 +22,9 @@ use std::{
 
 use cadastre_client::{Client, Config, ServerUrl};
 use cadastre_protocol::{
-    AbsencePolicy, Access, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy, EnterAs, PublicKey,
-    RandomnessMode, RoomName, RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy, Trust, TurnMode,
-    Visibility,
+    AbsencePolicy, Access, AgreementPolicy, Clock, DEADLINE_MS_MAX, DisplayName, DoubleTransactionPolicy,
+    EnterAs, PublicKey, RandomnessMode, RoomName, RoomSpec, SecretKey, SpectatorPolicy, TakebackPolicy,
+    Trust, TurnMode, Visibility,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -362,6 +362,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
         seats_min: seats,

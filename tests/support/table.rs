@@ -1,7 +1,7 @@
 //! A match whose turns the test plays one by one.
 
 use cadastre_client::{Client, Event};
-use cadastre_protocol::{BlockHash, BlockKind, Chain, EnterAs, Height, RoomSpec, Turn};
+use cadastre_protocol::{BlockHash, BlockKind, Chain, EnterAs, Height, Motion, RoomSpec, Turn};
 use tokio::task::JoinSet;
 
 use super::{Server, soon};
@@ -107,6 +107,17 @@ impl Player {
         }
     }
 
+    /// Wants all to agree on something, and does nothing else until there is a block.
+    pub(crate) async fn move_that(&mut self, motion: Motion) -> BlockKind {
+        self.client.propose(motion).unwrap();
+        loop {
+            if let Event::Block { head, kind, .. } = self.client.next().await.unwrap() {
+                self.seen.push((head.height, head.block));
+                return kind;
+            }
+        }
+    }
+
     /// Plays until it has seen such a block.
     pub(crate) async fn play_until(&mut self, is_it: fn(&BlockKind) -> bool) {
         loop {
@@ -131,6 +142,7 @@ impl Player {
                 | Event::Relayed(_)
                 | Event::Takeback { .. }
                 | Event::Rematch { .. }
+                | Event::Motion { .. }
                 | Event::Mispredicted(_)
                 | Event::Undrafted { .. }
                 | Event::Receipt(_)

@@ -1,9 +1,9 @@
 //! What a session signs and hands in for the open turn.
 
 use cadastre_protocol::{
-    ClientMessage, Delegation, Epoch, MatchId, Millis, NextTransaction, ReadTransaction, Seat, SecretKey,
-    Seq, SignedDelegation, SignedTransaction, TAKEBACKS_PER_TURN_MAX, Transaction, TransactionBody, Turn,
-    TxHash, Visibility,
+    ClientMessage, Delegation, Epoch, MatchId, Millis, Motion, NextTransaction, ReadTransaction,
+    STANCES_PER_TURN_MAX, Seat, SecretKey, Seq, SignedDelegation, SignedTransaction, Transaction,
+    TransactionBody, Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Refusal;
 
@@ -55,10 +55,7 @@ impl Session {
         if to_turn > chain.head().turn || floor.is_none_or(|floor| to_turn < floor) {
             return Err(SubmitError::NoTakeback);
         }
-        if self.pending.iter().filter(|signed| is_takeback(signed)).count() == TAKEBACKS_PER_TURN_MAX {
-            return Err(SubmitError::AlreadySubmitted);
-        }
-        self.hand_in(TransactionBody::Takeback { to_turn })
+        self.want(TransactionBody::Takeback { to_turn })
     }
 
     /// Declines what others have proposed, and takes back an own proposal or consent.
@@ -70,6 +67,29 @@ impl Session {
         let (_, follower) = self.at_table()?;
         let turn = follower.chain().head().turn;
         self.propose_takeback(turn)
+    }
+
+    /// Puts a motion to the others, or consents to it if another seat has put it. It stands in place of what this
+    /// seat wanted before, takebacks too, until the turn is closed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::submit`], and [`SubmitError::NoMotion`].
+    pub fn propose(&mut self, motion: Motion) -> Result<TxHash, SubmitError> {
+        let (seat, follower) = self.at_table()?;
+        let chain = follower.chain();
+        if chain.is_revealing() || !chain.can_be_moved(seat, motion) {
+            return Err(SubmitError::NoMotion);
+        }
+        self.want(TransactionBody::Motion(motion))
+    }
+
+    /// Hands in what the seat wants the others to consent to.
+    fn want(&mut self, body: TransactionBody) -> Result<TxHash, SubmitError> {
+        if self.pending.iter().filter(|signed| is_stance(signed)).count() == STANCES_PER_TURN_MAX {
+            return Err(SubmitError::AlreadySubmitted);
+        }
+        self.hand_in(body)
     }
 
     fn playing(&self) -> Result<(Seat, &Follower), SubmitError> {
@@ -86,7 +106,8 @@ impl Session {
     pub(super) fn action(&self) -> Option<ReadTransaction> {
         let mut read = self.pending.iter().filter_map(|signed| signed.clone().read().ok());
         read.find(|read| {
-            !matches!(read.get().body, TransactionBody::Takeback { .. } | TransactionBody::Delegate(_))
+            let body = &read.get().body;
+            !body.is_stance() && !matches!(body, TransactionBody::Delegate(_))
         })
     }
 
@@ -194,10 +215,10 @@ impl Session {
         self.config.process.session(match_id, epoch)
     }
 
-    /// Does the action that was signed last stand in the chain? What was said after it about takebacks need not.
+    /// Does the action that was signed last stand in the chain? What the seat said after it that it wants need not.
     pub(super) fn is_in_chain(&self) -> bool {
         let next = self.follower.as_ref().zip(self.seat).and_then(|(it, seat)| it.chain().next_of(seat));
-        let after = self.pending.iter().rev().take_while(|signed| is_takeback(signed)).count();
+        let after = self.pending.iter().rev().take_while(|signed| is_stance(signed)).count();
         let mut since = self.pending.iter().rev().take(after + 1);
         next.is_some_and(|next| since.any(|signed| signed.hash() == next.prev_tx))
     }
@@ -225,8 +246,9 @@ impl Session {
     }
 }
 
-pub(super) fn is_takeback(signed: &SignedTransaction) -> bool {
-    signed.clone().read().is_ok_and(|read| matches!(read.get().body, TransactionBody::Takeback { .. }))
+/// Does it say what the seat wants, and is no action?
+pub(super) fn is_stance(signed: &SignedTransaction) -> bool {
+    signed.clone().read().is_ok_and(|read| read.get().body.is_stance())
 }
 
 /// Why commands were not handed in. The caller's fault, or bad luck with the clock.
@@ -241,6 +263,9 @@ pub enum SubmitError {
     /// The match has no takebacks, or none to that turn, or none at this moment.
     #[error("the match cannot go back to that turn now")]
     NoTakeback,
+    /// The match has no such motion, or none at this moment.
+    #[error("nobody can move that in this match now")]
+    NoMotion,
     /// The rules do not allow it.
     #[error(transparent)]
     Illegal(Refusal),

@@ -65,7 +65,8 @@ impl Session {
             TransactionBody::Join(_)
             | TransactionBody::Delegate(_)
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => None,
+            | TransactionBody::Resign
+            | TransactionBody::Motion(_) => None,
         }
     }
 

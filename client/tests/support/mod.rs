@@ -10,9 +10,9 @@ pub(crate) mod store;
 
 use cadastre_client::Config;
 use cadastre_protocol::{
-    AbsencePolicy, Access, BlockHash, Clock, Context, Digest, DisplayName, DoubleTransactionPolicy, EnterAs,
-    Header, MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey, ServerProof, SpectatorPolicy,
-    TakebackPolicy, TurnMode, Visibility, block_leaf, encode, hash,
+    AbsencePolicy, Access, AgreementPolicy, BlockHash, Clock, Context, Digest, DisplayName,
+    DoubleTransactionPolicy, EnterAs, Header, MatchId, ProvenHeader, RandomnessMode, RoomSpec, SecretKey,
+    ServerProof, SpectatorPolicy, TakebackPolicy, TurnMode, Visibility, block_leaf, encode, hash,
 };
 
 /// Serial of the first block signer's certificate.
@@ -49,6 +49,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
         seats_min: seats,

@@ -61,11 +61,10 @@ impl Model {
         }
     }
 
-    /// What is said of takebacks leaves the action as it is.
+    /// What a player wants of the others leaves the action as it is.
     fn refused(&mut self, transaction: TxHash) {
-        let is_takeback =
-            |sent: &ReadTransaction| matches!(sent.get().body, TransactionBody::Takeback { .. });
-        if self.sent.iter().any(|sent| sent.hash() == transaction && !is_takeback(sent)) {
+        let is_stance = |sent: &ReadTransaction| sent.get().body.is_stance();
+        if self.sent.iter().any(|sent| sent.hash() == transaction && !is_stance(sent)) {
             self.refuse(true);
         }
     }
@@ -123,6 +122,7 @@ impl Model {
             | Event::Evidence(_)
             | Event::Takeback { .. }
             | Event::Rematch { .. }
+            | Event::Motion { .. }
             | Event::Limited { .. }
             | Event::Failed(_)
             | Event::Goodbye { .. }

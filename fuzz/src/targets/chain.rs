@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 use cadastre_client::{FollowError, Follower};
 use cadastre_protocol::{
     Absence, AbsenceReason, Attempt, Block, BlockError, BlockHash, BlockKind, Digest, Entry, Epoch, Header,
-    Height, MatchId, Millis, ProvenBlock, RandomnessMode, ReopenReason, SealReason, Seat, SecretKey, Seq,
-    Signature, SignedTransaction, StateRoot, Transaction, TransactionBody, Turn, Visibility, decode_exact,
+    Height, MatchId, Millis, Motion, ProvenBlock, RandomnessMode, ReopenReason, SealReason, Seat, SeatSet,
+    SecretKey, Seq, Signature, SignedTransaction, StateRoot, Transaction, TransactionBody, Turn, Visibility,
+    decode_exact,
 };
 use cadastre_replay::{
     audit,
@@ -205,7 +206,7 @@ fn kind(numbers: &mut Numbers<'_>, made: &Made, before: &BlockKind) -> BlockKind
         1 => BlockKind::Turn,
         2 => BlockKind::Commit,
         3 => BlockKind::Reopen { reason: ReopenReason::Restart },
-        4 => BlockKind::Reopen { reason: ReopenReason::Pause },
+        4 => BlockKind::Reopen { reason: ReopenReason::Pause { ms: numbers.u32() } },
         5 => BlockKind::Takeback { to_turn: Turn::new(numbers.u32()) },
         6 => BlockKind::KeyChange { certificate: certificate(numbers.u32()) },
         _ => {
@@ -226,12 +227,14 @@ fn kind(numbers: &mut Numbers<'_>, made: &Made, before: &BlockKind) -> BlockKind
 }
 
 fn body(numbers: &mut Numbers<'_>, made: &Made) -> TransactionBody {
-    match numbers.u8() % 6 {
+    match numbers.u8() % 8 {
         0 => TransactionBody::Turn(numbers.bytes().to_vec()),
         1 => TransactionBody::Commit(digest(numbers, made)),
         2 => TransactionBody::Reveal { salt: [numbers.u8(); 32], commands: numbers.bytes().to_vec() },
         3 => TransactionBody::Takeback { to_turn: Turn::new(numbers.u32()) },
         4 => TransactionBody::Resign,
+        5 => TransactionBody::Motion(Motion::Pause { ms: numbers.u32() }),
+        6 => TransactionBody::Motion(Motion::Skip { seats: SeatSet::first(numbers.u8() % 9) }),
         _ => {
             let (seat, epoch) = (seat(numbers), Epoch::new(numbers.u32()));
             let session = identity_key(seat.get()).session(made.match_id(), epoch);
@@ -272,12 +275,13 @@ const REASONS: [AbsenceReason; 6] = [
     AbsenceReason::OpenSeat,
 ];
 
-const SEALS: [SealReason; 5] = [
+const SEALS: [SealReason; 6] = [
     SealReason::Rules,
     SealReason::TurnLimit,
     SealReason::Resigned,
     SealReason::Abandoned,
     SealReason::Operator,
+    SealReason::Agreed,
 ];
 
 fn of_seat(index: u8) -> Seat {

@@ -225,7 +225,8 @@ impl ReadOn for ServerMessage {
             | Self::Takeback { .. }
             | Self::NotSaid { .. }
             | Self::Notice(_)
-            | Self::Rematch { .. } => {}
+            | Self::Rematch { .. }
+            | Self::Motion { .. } => {}
             Self::Compared(CompareAnswer::Chunk { proof, chunk }) => {
                 proof.root(chunk.as_deref());
             }

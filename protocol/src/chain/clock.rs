@@ -72,9 +72,10 @@ impl Chain {
                 tx.seat == seat && is_action(&tx.body)
             });
             let before = &self.state.seats[seat.index()];
+            let since_opened = |until: Millis| until.get().saturating_sub(opened.get());
             let spent = action.map_or_else(
-                || self.allowance(before),
-                |entry| entry.received.get().saturating_sub(opened.get()),
+                || since_opened(block.header().server_time).min(self.allowance(before)),
+                |entry| since_opened(entry.received),
             );
             let after = &mut seats[seat.index()];
             after.bank_ms = after.bank_ms.map(|left| left.saturating_sub(spent));
@@ -102,10 +103,19 @@ impl OpenTurn {
     /// When the turn can be closed if nothing more comes: when the time of every seat is up for which it still
     /// waits. None when no turn is open.
     pub fn closes_at(&self, chain: &Chain) -> Option<Millis> {
-        chain.opened().map(|opened| {
-            let awaited = chain.required().without(self.acted());
-            awaited.iter().filter_map(|seat| chain.deadline_of(seat)).max().unwrap_or(opened)
-        })
+        // In a pause its time begins later on, and whoever has acted is not waited for all the same.
+        let earliest = chain.opened()?.min(chain.head().server_time);
+        let awaited = chain.required().without(self.acted());
+        let waits = awaited.iter().filter_map(|seat| self.waits_for(chain, seat));
+        Some(waits.max().unwrap_or(earliest))
+    }
+
+    /// Until when the turn waits for `seat`: for the whole time that the seat has, or half of it if enough of the
+    /// others want to skip it.
+    pub(super) fn waits_for(&self, chain: &Chain, seat: Seat) -> Option<Millis> {
+        let (opened, deadline) = (chain.opened()?, chain.deadline_of(seat)?);
+        let half = (deadline.get() - opened.get()).div_ceil(2);
+        Some(if self.is_skipped(chain, seat) { opened.after(half) } else { deadline })
     }
 
     /// Can the turn be closed at `now`: has every seat acted that it waits for, or is its time up?
@@ -117,7 +127,7 @@ impl OpenTurn {
 /// Does a seat that hands in this body act, so that the turn needs not wait for it any longer?
 const fn is_action(body: &TransactionBody) -> bool {
     match body {
-        TransactionBody::Delegate(_) | TransactionBody::Takeback { .. } => false,
+        TransactionBody::Delegate(_) | TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => false,
         TransactionBody::Join(_)
         | TransactionBody::Turn(_)
         | TransactionBody::Commit(_)

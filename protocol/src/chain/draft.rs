@@ -5,7 +5,10 @@ use crate::{
         Absence, BlockKind, Header, ReadBlock, ReadEntry, ReopenReason, SealReason, absent_root, body_root,
     },
     certificate::SignedCertificate,
-    chain::{Chain, open_turn::OpenTurn},
+    chain::{
+        Chain,
+        open_turn::{Agreement, OpenTurn},
+    },
     genesis::Visibility,
     hash::Digest,
     ids::{Millis, Seat, StateRoot, Turn},
@@ -53,14 +56,28 @@ impl Chain {
         } else {
             (BlockKind::Turn, next)
         };
-        let absent = self.absences(open.acted());
+        let absent = self.absences(&open, self.time_of(open.entries(), now));
         self.draft(kind, turn, open.into_entries(), absent, now, element)
     }
 
-    /// Drafts the block that goes back to the turn that all seats have consented to; `None` when there is none.
-    pub fn draft_takeback(&self, open: OpenTurn, now: Millis) -> Option<Draft> {
-        let to_turn = open.agreed_takeback(self)?;
-        self.draft(BlockKind::Takeback { to_turn }, to_turn, open.into_entries(), Vec::new(), now, None)
+    /// Drafts the block that carries out what all seats have agreed on; `None` when there is nothing. A Takeback
+    /// closes the turn, and takes up all that came for it; the other blocks only show what the seats want.
+    pub fn draft_agreed(&self, open: OpenTurn, now: Millis) -> Option<Draft> {
+        match open.agreed(self)? {
+            Agreement::Takeback { to_turn } => self.draft(
+                BlockKind::Takeback { to_turn },
+                to_turn,
+                open.into_entries(),
+                Vec::new(),
+                now,
+                None,
+            ),
+            Agreement::Pause { ms } => {
+                let kind = BlockKind::Reopen { reason: ReopenReason::Pause { ms } };
+                self.draft(kind, self.head().turn, open.shown(), Vec::new(), now, None)
+            }
+            Agreement::End => self.draft_last(SealReason::Agreed, open.shown(), now),
+        }
     }
 
     /// Drafts a block that opens the open turn again.
@@ -104,9 +121,7 @@ impl Chain {
         element: Option<Digest>,
     ) -> Option<Draft> {
         let head = self.head();
-        // The clock of the machine may have been set back; that of the chain never goes back.
-        let received = entries.iter().map(|entry| entry.received);
-        let server_time = received.fold(now.max(head.server_time), Millis::max);
+        let server_time = self.time_of(&entries, now);
         let randomness = element.filter(|_| kind.reveals() && self.state.server.is_some());
         let mut header = Header {
             version: Header::VERSION,
@@ -126,7 +141,8 @@ impl Chain {
             signer_serial: self.signer().serial(),
         };
         let drawn = self.drawn(&header, &entries);
-        if !header.kind.seals() {
+        // The two transactions of a seat that ended the match stand as they came.
+        if !matches!(header.kind, BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. }) {
             let order = self.seat_order(drawn);
             entries.sort_by_key(|entry| {
                 let tx = entry.transaction.get();
@@ -135,5 +151,12 @@ impl Chain {
         }
         header.body_root = body_root(&entries);
         Some(Draft { header, drawn, entries, absent })
+    }
+
+    /// When a block with these entries is made. The clock of the machine may have been set back; that of the chain
+    /// never goes back.
+    fn time_of(&self, entries: &[ReadEntry], now: Millis) -> Millis {
+        let received = entries.iter().map(|entry| entry.received);
+        received.fold(now.max(self.head().server_time), Millis::max)
     }
 }

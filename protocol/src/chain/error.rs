@@ -138,8 +138,8 @@ pub enum BlockError {
         /// The seat.
         seat: Seat,
     },
-    /// A takeback that a seat has not consented to.
-    #[error("seat {seat} has not consented to the takeback")]
+    /// A takeback, a pause or an agreed end that a seat has not consented to.
+    #[error("seat {seat} has not consented to it")]
     NoConsent {
         /// The seat.
         seat: Seat,
@@ -147,6 +147,9 @@ pub enum BlockError {
     /// All have consented to a takeback, and the turn goes on all the same.
     #[error("all have consented to a takeback, and the turn was closed all the same")]
     TakebackDue,
+    /// All have agreed on a pause or an end, and the turn goes on all the same.
+    #[error("all have agreed on a pause or an end, and the turn was closed all the same")]
+    AgreementDue,
 }
 
 impl BlockError {
@@ -179,6 +182,7 @@ impl BlockError {
             Self::EarlyAbsence { .. } => "early-absence",
             Self::NoConsent { .. } => "no-consent",
             Self::TakebackDue => "takeback-due",
+            Self::AgreementDue => "agreement-due",
         }
     }
 
@@ -210,7 +214,8 @@ impl BlockError {
             | Self::WrongStandings
             | Self::WrongOrder
             | Self::WrongAbsence
-            | Self::TakebackDue => None,
+            | Self::TakebackDue
+            | Self::AgreementDue => None,
         }
     }
 }
@@ -305,6 +310,9 @@ pub enum TransactionError {
     /// To go back to a turn that is ahead, or too far back. Checked after [`Self::NotToMove`].
     #[error("the match cannot go back to that turn")]
     WrongTakeback,
+    /// A motion that the genesis or the moment does not allow. Checked after [`Self::NotToMove`].
+    #[error("nobody can move that in this match")]
+    WrongMotion,
 }
 
 impl TransactionError {
@@ -335,6 +343,7 @@ impl TransactionError {
             Self::BadSignature => "tx-bad-signature",
             Self::Exhausted => "tx-exhausted",
             Self::WrongTakeback => "tx-wrong-takeback",
+            Self::WrongMotion => "tx-wrong-motion",
         }
     }
 }

@@ -124,6 +124,7 @@ impl JoinPoint {
                 .all(|seat| seat.session.is_some() && seat.bank_ms.is_some() == has_banks)
             && self.state.history().is_some()
             && self.state.has_been_further(&chain.genesis)
+            && self.state.paused < header.height
             && self.state.draws_from(&chain.genesis, &header);
         if !fits {
             return Err(JoinError::State);

@@ -9,11 +9,11 @@ use crate::{
         state::{SeatState, Session},
     },
     delegation::SignedDelegation,
-    genesis::{TAKEBACKS_PER_TURN_MAX, Visibility},
+    genesis::{AgreementPolicy, STANCES_PER_TURN_MAX, Visibility},
     hash_chain::ChainTip,
     ids::{Epoch, Height, Millis, Seat, SeatSet, Turn},
     randomness::sealed_commands,
-    transaction::{ReadTransaction, Transaction, TransactionBody},
+    transaction::{Motion, ReadTransaction, Transaction, TransactionBody},
 };
 
 /// The open turn of a chain, or its Joins before the Start. The room fills it as transactions come in; the
@@ -25,16 +25,63 @@ pub struct OpenTurn {
     acted: SeatSet,
     delegated: SeatSet,
     desynced: SeatSet,
-    takebacks: Vec<Stance>,
+    stances: Vec<Stance>,
     entries: Vec<ReadEntry>,
 }
 
-/// What a seat has said in the open turn about taking turns back.
+/// What all seats together can want. The server must carry it out then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// To go back to the state after an earlier turn.
+    Takeback {
+        /// That turn.
+        to_turn: Turn,
+    },
+    /// That the open turn stands still.
+    Pause {
+        /// For how long, in milliseconds.
+        ms: u32,
+    },
+    /// That the match ends as it stands.
+    End,
+}
+
+/// What a seat has said in the open turn that it wants.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stance {
-    /// The turn that it wants to go back to, unless it has acted or declined since.
-    to: Option<Turn>,
+    /// What it wants all to consent to.
+    wants: Option<Agreement>,
+    /// The seats that it wants to skip.
+    skips: SeatSet,
+    /// Which head it had seen when it said so.
+    seen: Height,
     said: usize,
+}
+
+impl Stance {
+    /// Once the seat has done this too.
+    fn after(self, tx: &Transaction) -> Self {
+        let nothing = Self { said: self.said, ..Self::default() };
+        let said = Self { seen: tx.seen_height, said: self.said + 1, ..Self::default() };
+        match tx.body {
+            TransactionBody::Takeback { to_turn } => {
+                let declines = to_turn.next() == Some(tx.turn);
+                Self { wants: (!declines).then_some(Agreement::Takeback { to_turn }), ..said }
+            }
+            TransactionBody::Motion(Motion::Nothing) => said,
+            TransactionBody::Motion(Motion::Pause { ms }) => {
+                Self { wants: Some(Agreement::Pause { ms }), ..said }
+            }
+            TransactionBody::Motion(Motion::End) => Self { wants: Some(Agreement::End), ..said },
+            TransactionBody::Motion(Motion::Skip { seats }) => Self { skips: seats, ..said },
+            TransactionBody::Turn(_) | TransactionBody::Commit(_) => {
+                let plays_on = matches!(self.wants, Some(Agreement::Takeback { .. }));
+                if plays_on { nothing } else { self }
+            }
+            TransactionBody::Resign => nothing,
+            TransactionBody::Join(_) | TransactionBody::Delegate(_) | TransactionBody::Reveal { .. } => self,
+        }
+    }
 }
 
 /// A transaction that can be accepted.
@@ -59,7 +106,7 @@ impl OpenTurn {
             acted: SeatSet::EMPTY,
             delegated: SeatSet::EMPTY,
             desynced: SeatSet::EMPTY,
-            takebacks: vec![Stance::default(); chain.state.seats.len()],
+            stances: vec![Stance::default(); chain.state.seats.len()],
             entries: Vec::new(),
         }
     }
@@ -73,8 +120,33 @@ impl OpenTurn {
     pub fn check(
         &self,
         chain: &Chain,
+        transaction: ReadTransaction,
+        received: Millis,
+    ) -> Result<Admission, TransactionError> {
+        self.admit(chain, transaction, received, check_link)
+    }
+
+    /// As [`OpenTurn::check`], for a block that shows only what seats want: what else they did in the open turn is
+    /// not in it, and so their transactions need not follow one on the other.
+    pub(super) fn check_shown(
+        &self,
+        chain: &Chain,
+        transaction: ReadTransaction,
+        received: Millis,
+    ) -> Result<Admission, TransactionError> {
+        let body = &transaction.get().body;
+        if !body.is_stance() && !matches!(body, TransactionBody::Delegate(_)) {
+            return Err(TransactionError::WrongKind);
+        }
+        self.admit(chain, transaction, received, check_order)
+    }
+
+    fn admit(
+        &self,
+        chain: &Chain,
         mut transaction: ReadTransaction,
         received: Millis,
+        check_place: fn(&SeatState, &Transaction) -> Result<(), TransactionError>,
     ) -> Result<Admission, TransactionError> {
         let tx = transaction.get();
         let seat = tx.seat;
@@ -83,7 +155,7 @@ impl OpenTurn {
         }
         let Some(state) = self.seats.get(seat.index()) else { return Err(TransactionError::NoSuchSeat) };
         self.check_turn(chain, tx)?;
-        check_link(state, tx)?;
+        check_place(state, tx)?;
         let seen =
             chain.state.seen(tx.seen_height, tx.seen_block).ok_or(TransactionError::UnknownSeenBlock)?;
         let revealed = check_element(state, tx)?;
@@ -116,7 +188,8 @@ impl OpenTurn {
             | TransactionBody::Turn(_)
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Resign => state.commitment,
+            | TransactionBody::Resign
+            | TransactionBody::Motion(_) => state.commitment,
         };
         transaction.verify(&session.key).map_err(|_| TransactionError::BadSignature)?;
         let prev_tx = transaction.hash();
@@ -150,24 +223,19 @@ impl OpenTurn {
         let Admission { after, desynced, entry } = admission;
         let tx = entry.transaction.get();
         self.seats[tx.seat.index()] = after;
-        let stance = &mut self.takebacks[tx.seat.index()];
+        let stance = &mut self.stances[tx.seat.index()];
+        *stance = stance.after(tx);
         match tx.body {
             TransactionBody::Delegate(_) => {
                 self.delegated.insert(tx.seat);
             }
-            TransactionBody::Takeback { to_turn } => {
-                *stance = Stance {
-                    to: (to_turn.next() != Some(tx.turn)).then_some(to_turn),
-                    said: stance.said + 1,
-                };
-            }
+            TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => {}
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
             | TransactionBody::Resign => {
                 self.acted.insert(tx.seat);
-                stance.to = None;
             }
         }
         if desynced {
@@ -184,6 +252,7 @@ impl OpenTurn {
         }
         let sealed = chain.genesis.visibility == Visibility::Sealed;
         let takebacks = chain.genesis.has_takebacks();
+        let motions = chain.genesis.agreements != AgreementPolicy::NONE;
         match tx.body {
             TransactionBody::Join(_) if !begun => {}
             TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
@@ -191,13 +260,15 @@ impl OpenTurn {
             TransactionBody::Commit(_) if begun && sealed && !chain.state.revealing => {}
             TransactionBody::Reveal { .. } if begun && chain.state.revealing => {}
             TransactionBody::Takeback { .. } if begun && takebacks && !chain.state.revealing => {}
+            TransactionBody::Motion(_) if begun && motions && !chain.state.revealing => {}
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Delegate(_)
             | TransactionBody::Resign
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Takeback { .. } => return Err(TransactionError::WrongKind),
+            | TransactionBody::Takeback { .. }
+            | TransactionBody::Motion(_) => return Err(TransactionError::WrongKind),
         }
         let expected =
             if begun { chain.next_turn().ok_or(TransactionError::Exhausted)? } else { Turn::START };
@@ -207,8 +278,7 @@ impl OpenTurn {
         if tx.attempt != chain.state.head.attempt {
             return Err(TransactionError::WrongAttempt);
         }
-        let is_takeback = matches!(tx.body, TransactionBody::Takeback { .. });
-        if chain.resigned().contains(tx.seat) || is_takeback && self.seats[tx.seat.index()].resigned {
+        if chain.resigned().contains(tx.seat) || tx.body.is_stance() && self.seats[tx.seat.index()].resigned {
             return Err(TransactionError::Resigned);
         }
         if self.is_said(tx) {
@@ -221,7 +291,11 @@ impl OpenTurn {
             TransactionBody::Takeback { to_turn } if !chain.can_be_asked_for(to_turn) => {
                 Err(TransactionError::WrongTakeback)
             }
+            TransactionBody::Motion(motion) if !chain.can_be_moved(tx.seat, motion) => {
+                Err(TransactionError::WrongMotion)
+            }
             TransactionBody::Takeback { .. }
+            | TransactionBody::Motion(_)
             | TransactionBody::Join(_)
             | TransactionBody::Delegate(_)
             | TransactionBody::Turn(_)
@@ -234,8 +308,8 @@ impl OpenTurn {
     /// Has the seat said as much of this kind as it may in one turn?
     fn is_said(&self, tx: &Transaction) -> bool {
         match tx.body {
-            TransactionBody::Takeback { .. } => {
-                self.takebacks[tx.seat.index()].said == TAKEBACKS_PER_TURN_MAX
+            TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => {
+                self.stances[tx.seat.index()].said == STANCES_PER_TURN_MAX
             }
             TransactionBody::Delegate(_) => self.acted.contains(tx.seat) || self.delegated.contains(tx.seat),
             TransactionBody::Join(_)
@@ -246,16 +320,43 @@ impl OpenTurn {
         }
     }
 
-    /// The turn that `seat` wants to go back to; `None` also when it has acted or declined since it said so.
-    pub fn takeback_of(&self, seat: Seat) -> Option<Turn> {
-        self.takebacks.get(seat.index())?.to
+    /// What `seat` wants all to consent to. A pause that has been is wanted no more.
+    pub fn wanted_by(&self, chain: &Chain, seat: Seat) -> Option<Agreement> {
+        let stance = self.stances.get(seat.index())?;
+        let is_over =
+            |wants: &Agreement| matches!(wants, Agreement::Pause { .. }) && stance.seen < chain.state.paused;
+        stance.wants.filter(|wants| !is_over(wants))
     }
 
-    /// The turn that all seats that have not resigned consent to go back to.
-    pub fn agreed_takeback(&self, chain: &Chain) -> Option<Turn> {
-        let asked = SeatSet::first(chain.genesis.seat_count()).without(chain.resigned());
-        let to = self.takeback_of(asked.iter().next()?)?;
-        asked.iter().all(|seat| self.takeback_of(seat) == Some(to)).then_some(to)
+    /// What all seats that have not resigned want, and the server must carry out.
+    pub fn agreed(&self, chain: &Chain) -> Option<Agreement> {
+        let asked = chain.active();
+        let wanted = self.wanted_by(chain, asked.iter().next()?)?;
+        let can_be = chain.may_reopen() || !matches!(wanted, Agreement::Pause { .. });
+        let is_wanted = asked.iter().all(|seat| self.wanted_by(chain, seat) == Some(wanted));
+        (can_be && is_wanted).then_some(wanted)
+    }
+
+    /// Do enough of the others want the turn to wait for `seat` no longer?
+    pub(super) fn is_skipped(&self, chain: &Chain, seat: Seat) -> bool {
+        let others = chain.active().without(SeatSet::from_iter([seat]));
+        let votes: SeatSet =
+            others.iter().filter(|other| self.stances[other.index()].skips.contains(seat)).collect();
+        chain.genesis.agreements.skip.is_quorum(votes.len(), others.len())
+    }
+
+    /// What shows what the seats want: their last words, and the delegations that the turn brought.
+    pub(super) fn shown(&self) -> Vec<ReadEntry> {
+        let is_last_word = |at: usize, seat: Seat| {
+            let mut since = self.entries[at + 1..].iter().map(|entry| entry.transaction.get());
+            !since.any(|tx| tx.seat == seat && tx.body.is_stance())
+        };
+        let shown = self.entries.iter().enumerate().filter(|(at, entry)| {
+            let tx = entry.transaction.get();
+            matches!(tx.body, TransactionBody::Delegate(_))
+                || tx.body.is_stance() && is_last_word(*at, tx.seat)
+        });
+        shown.map(|(_, entry)| entry.clone()).collect()
     }
 
     /// The transactions so far, in the order in which they came.
@@ -279,6 +380,25 @@ impl OpenTurn {
 
 /// Do epoch, number and link go on where the seat stands?
 fn check_link(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
+    check_epoch(state, tx)?;
+    let next = state.next();
+    if tx.seq != next.seq {
+        return Err(TransactionError::WrongSeq { expected: next.seq, got: tx.seq });
+    }
+    if tx.prev_tx != next.prev_tx {
+        return Err(TransactionError::WrongLink);
+    }
+    Ok(())
+}
+
+/// Do epoch and number go on where the seat stands, or after something else that it did since?
+fn check_order(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
+    check_epoch(state, tx)?;
+    let expected = state.next_seq;
+    if tx.seq < expected { Err(TransactionError::WrongSeq { expected, got: tx.seq }) } else { Ok(()) }
+}
+
+fn check_epoch(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
     let next = state.next();
     let opens_epoch = matches!(tx.body, TransactionBody::Join(_) | TransactionBody::Delegate(_));
     let expected = match (next.epoch, opens_epoch) {
@@ -288,12 +408,6 @@ fn check_link(state: &SeatState, tx: &Transaction) -> Result<(), TransactionErro
     };
     if tx.epoch != expected {
         return Err(TransactionError::WrongEpoch { expected, got: tx.epoch });
-    }
-    if tx.seq != next.seq {
-        return Err(TransactionError::WrongSeq { expected: next.seq, got: tx.seq });
-    }
-    if tx.prev_tx != next.prev_tx {
-        return Err(TransactionError::WrongLink);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    block::{BlockKind, Header, SealReason},
+    block::{BlockKind, Header, ReopenReason, SealReason},
     certificate::SignedCertificate,
     chain::{Head, NextTransaction, chain_leaf},
     codec::Wire,
@@ -39,6 +39,8 @@ pub struct ChainState {
     pub(super) revealing: bool,
     /// The last turn that was ever executed, taken back or not.
     pub(super) furthest: Turn,
+    /// Height of the last pause; that of the genesis if there was none.
+    pub(super) paused: Height,
 }
 
 /// A block that was the head in the open turn.
@@ -128,6 +130,7 @@ impl ChainState {
             server,
             revealing: false,
             furthest: Turn::START,
+            paused: Height::GENESIS,
         }
     }
 
@@ -185,6 +188,7 @@ impl ChainState {
                 self.seen.clear();
             }
             BlockKind::Seal { reason, .. } => self.sealed = Some(*reason),
+            BlockKind::Reopen { reason: ReopenReason::Pause { .. } } => self.paused = header.height,
             BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
         }
         self.furthest = self.furthest.max(header.turn);

@@ -2,11 +2,11 @@
 //! of the crate under test only the values to be written.
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Block, BlockKind, Certificate, Clock, Delegation,
-    DoubleTransactionPolicy, Entry, Genesis, Header, KeyRole, Line, Millis, Parent, ProvenBlock,
+    Absence, AbsencePolicy, AbsenceReason, AgreementPolicy, Block, BlockKind, Certificate, Clock, Delegation,
+    DoubleTransactionPolicy, Entry, Genesis, Header, KeyRole, Line, Millis, Motion, Parent, ProvenBlock,
     ProvenReceipt, Randomness, Reaction, Receipt, ReopenReason, Revocations, SealReason, SeatHolder,
-    ServerProof, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, Standing,
-    TakebackPolicy, Talk, TalkPlace, Transaction, TransactionBody, TurnMode, Visibility, Words,
+    ServerProof, SignedCertificate, SignedDelegation, SignedTransaction, SkipPolicy, SpectatorPolicy,
+    Standing, TakebackPolicy, Talk, TalkPlace, Transaction, TransactionBody, TurnMode, Visibility, Words,
 };
 
 use super::h;
@@ -65,6 +65,7 @@ impl Bytes {
             SealReason::Abandoned => self.u32(3),
             SealReason::Operator => self.u32(4),
             SealReason::DoubleTransaction { seat } => self.u32(5).u8(seat.get()),
+            SealReason::Agreed => self.u32(6),
         }
     }
 
@@ -180,6 +181,12 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
         TakebackPolicy::Never => 0,
         TakebackPolicy::Unanimous => 1,
     });
+    let AgreementPolicy { pause_ms_max, end, skip } = g.agreements;
+    let to = to.u32(pause_ms_max).u8(end.into()).u32(match skip {
+        SkipPolicy::Never => 0,
+        SkipPolicy::Majority => 1,
+        SkipPolicy::AllOthers => 2,
+    });
     let to = match g.spectators {
         SpectatorPolicy::Forbidden => to.u32(0),
         SpectatorPolicy::Allowed { delay_turns } => to.u32(1).u16(delay_turns),
@@ -256,6 +263,15 @@ pub(crate) fn transaction(t: &Transaction) -> Vec<u8> {
         TransactionBody::Reveal { salt, commands } => to.u32(4).raw(salt).counted(commands),
         TransactionBody::Takeback { to_turn } => to.u32(5).u32(to_turn.get()),
         TransactionBody::Resign => to.u32(6),
+        TransactionBody::Motion(motion) => {
+            let to = to.u32(7);
+            match motion {
+                Motion::Nothing => to.u32(0),
+                Motion::Pause { ms } => to.u32(1).u32(*ms),
+                Motion::End => to.u32(2),
+                Motion::Skip { seats } => to.u32(3).u8(seats.iter().map(|seat| 1 << seat.get()).sum()),
+            }
+        }
     }
     .0
 }
@@ -288,11 +304,11 @@ pub(crate) fn header(h: &Header) -> Vec<u8> {
         BlockKind::Start => to.u32(0),
         BlockKind::Turn => to.u32(1),
         BlockKind::Commit => to.u32(2),
-        BlockKind::Reopen { reason } => to.u32(3).u32(match reason {
-            ReopenReason::Restart => 0,
-            ReopenReason::Pause => 1,
-            ReopenReason::Grace => 2,
-        }),
+        BlockKind::Reopen { reason } => match reason {
+            ReopenReason::Restart => to.u32(3).u32(0),
+            ReopenReason::Pause { ms } => to.u32(3).u32(1).u32(*ms),
+            ReopenReason::Grace => to.u32(3).u32(2),
+        },
         BlockKind::Takeback { to_turn } => to.u32(4).u32(to_turn.get()),
         BlockKind::KeyChange { certificate } => to.u32(5).signed_certificate(certificate),
         BlockKind::Seal { reason, standings } => {

@@ -10,13 +10,13 @@ pub(crate) mod samples;
 pub(crate) mod stored;
 
 use cadastre_protocol::{
-    Absence, AbsencePolicy, AbsenceReason, Appended, Attempt, Block, BlockError, BlockHash, BlockKind,
-    Certificate, Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest,
+    Absence, AbsencePolicy, AbsenceReason, AgreementPolicy, Appended, Attempt, Block, BlockError, BlockHash,
+    BlockKind, Certificate, Chain, ChainSecret, ChainStart, CheckedBlock, Clock, Delegation, Digest,
     DoubleTransactionPolicy, Entry, Epoch, Executed, Genesis, HashChain, Header, KeyRole, MatchId, Millis,
-    Parent, ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock, ReadTransaction, ReopenReason,
-    RulesId, SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate,
-    SignedDelegation, SignedTransaction, SpectatorPolicy, Standing, StateRoot, TakebackPolicy, Transaction,
-    TransactionBody, Turn, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode,
+    Motion, Parent, ProvenBlock, PublicKey, Randomness, ReadBlock, ReadProvenBlock, ReadTransaction,
+    ReopenReason, RulesId, SealReason, Seat, SeatHolder, SeatSet, SecretKey, ServerProof, SignedCertificate,
+    SignedDelegation, SignedTransaction, SkipPolicy, SpectatorPolicy, Standing, StateRoot, TakebackPolicy,
+    Transaction, TransactionBody, Turn, TurnMode, TurnRules, Visibility, block_leaf, decode_exact, encode,
     sealed_commands,
 };
 
@@ -77,6 +77,7 @@ pub(crate) fn genesis(seats: u8) -> Genesis {
         visibility: Visibility::Held,
         randomness: Randomness::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
         parent: None,
         signer: SignedCertificate::issue(&root(), &certificate(KeyRole::Block, &block_key(), SERIAL)),
@@ -323,14 +324,15 @@ impl Match {
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => head.turn,
         };
+        let whole = u64::from(self.chain.genesis().turns.deadline_ms);
         let deadline = match kind {
-            BlockKind::Start
-            | BlockKind::Turn
-            | BlockKind::Commit
-            | BlockKind::Takeback { .. }
-            | BlockKind::Reopen { .. } => {
-                Some(server_time.after(u64::from(self.chain.genesis().turns.deadline_ms)))
+            BlockKind::Start | BlockKind::Turn | BlockKind::Commit | BlockKind::Takeback { .. } => {
+                Some(server_time.after(whole))
             }
+            BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
+                head.deadline.map(|deadline| deadline.after(u64::from(ms)))
+            }
+            BlockKind::Reopen { .. } => head.deadline.max(Some(server_time.after(whole))),
             BlockKind::KeyChange { .. } => head.deadline,
             BlockKind::Seal { .. } => None,
         };
@@ -395,6 +397,29 @@ impl Match {
         self.transaction(seat, TransactionBody::Takeback { to_turn: Turn::new(to_turn) })
     }
 
+    /// Wants something of the others.
+    pub(crate) fn motion(&self, seat: Seat, motion: Motion) -> Transaction {
+        self.transaction(seat, TransactionBody::Motion(motion))
+    }
+
+    /// A pause for which these transactions speak.
+    pub(crate) fn pause(&self, ms: u32, transactions: &[Transaction]) -> Parts {
+        let kind = BlockKind::Reopen { reason: ReopenReason::Pause { ms } };
+        self.block(kind, self.entries(transactions), Vec::new(), 2000)
+    }
+
+    /// An agreed end for which these transactions speak.
+    pub(crate) fn agreed_end(&self, transactions: &[Transaction]) -> Parts {
+        let kind = BlockKind::Seal { reason: SealReason::Agreed, standings: self.chain.standings() };
+        self.block(kind, self.entries(transactions), Vec::new(), 2000)
+    }
+
+    /// A Turn with these transactions that is closed so many milliseconds after the head because this seat is skipped.
+    pub(crate) fn skipping(&self, seat: Seat, transactions: &[Transaction], ms: u64) -> Parts {
+        let absent = vec![Absence { seat, reason: AbsenceReason::Skipped }];
+        self.block(BlockKind::Turn, self.entries(transactions), absent, ms)
+    }
+
     /// A Commit with these transactions, likewise.
     pub(crate) fn first_half(&self, transactions: &[Transaction]) -> Parts {
         self.closing(BlockKind::Commit, transactions)
@@ -403,7 +428,7 @@ impl Match {
     fn closing(&self, kind: BlockKind, transactions: &[Transaction]) -> Parts {
         let acted: SeatSet = transactions
             .iter()
-            .filter(|tx| !matches!(tx.body, TransactionBody::Delegate(_) | TransactionBody::Takeback { .. }))
+            .filter(|tx| !tx.body.is_stance() && !matches!(tx.body, TransactionBody::Delegate(_)))
             .map(|tx| tx.seat)
             .collect();
         let (required, resigned) = (self.chain.required(), self.chain.resigned());
@@ -660,6 +685,52 @@ pub(crate) fn fork_match() -> Match {
     game.append(&game.full_turn());
     game.append(&game.full_turn());
     game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// Lets players agree on everything.
+pub(crate) fn allow_agreements(genesis: &mut Genesis) {
+    genesis.agreements = AgreementPolicy { pause_ms_max: 60_000, end: true, skip: SkipPolicy::Majority };
+}
+
+/// A match that pauses under new keys, and over what was handed in meanwhile; in which a seat is skipped; and which
+/// all end.
+pub(crate) fn agreed_match() -> Match {
+    let mut game = Match::with(3, allow_agreements);
+    game.append(&game.start());
+    let decided = game.motion(seat(0), Motion::End);
+    let undecided = game.following(&decided, game.motion(seat(0), Motion::Nothing));
+    let first = game.following(&undecided, game.action(seat(0)));
+    game.append(&game.turn(&[decided, undecided, first, game.action(seat(1)), game.action(seat(2))]));
+
+    let wants = |seat| game.motion(seat, Motion::Pause { ms: 10_000 });
+    let action = game.action(seat(0));
+    let delegate = game.delegate(seat(1));
+    let mine = game.following(&action, wants(seat(0)));
+    let yours = game.following(&delegate, wants(seat(1)));
+    let theirs = wants(seat(2));
+    let after = game.following(&yours, game.action(seat(1)));
+    let pause = game.pause(10_000, &[mine.clone(), delegate.clone(), yours.clone(), theirs.clone()]);
+    let so_far = [action, mine, delegate, yours, theirs.clone()];
+    let entries = [game.entries(&so_far), vec![game.entry(&after, 9000)]].concat();
+    game.append(&pause);
+    let last = game.following(&theirs, game.action(seat(2)));
+    let entries = [entries, vec![game.entry(&last, 35_000)]].concat();
+    game.append(&game.block(BlockKind::Turn, entries, Vec::new(), 35_000));
+
+    let seats = SeatSet::from_iter([seat(2)]);
+    let votes = [0, 1]
+        .map(|by| game.following(&game.action(seat(by)), game.motion(seat(by), Motion::Skip { seats })));
+    let [mine, yours] = votes;
+    let half = u64::from(DEADLINE_MS / 2);
+    game.append(&game.skipping(seat(2), &[game.action(seat(0)), mine, game.action(seat(1)), yours], half));
+    game.append(&game.turn(&[
+        game.action(seat(0)),
+        game.action(seat(2)),
+        game.transaction(seat(1), TransactionBody::Resign),
+    ]));
+    let ends = [0, 2].map(|by| game.motion(seat(by), Motion::End));
+    game.append(&game.agreed_end(&ends));
     game
 }
 

@@ -126,8 +126,10 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     transaction.at("seat 8", 33, &[1], &[8], malformed);
     transaction.at("seat 255", 33, &[1], &[255], malformed);
     transaction.at("option tag 2", 154, &[0], &[2], malformed);
-    transaction.tag("body 7", 155, 6, 7);
+    transaction.tag("body 8", 155, 6, 8);
     transaction.tag("body 2³² − 1", 155, 6, u32::MAX);
+
+    bend(all, Kind::Transaction, "motion to end").tag("motion 4", 159, 2, 4);
 
     bend(all, Kind::Receipt, "of seat 0").at("seat 8", 33, &[0], &[8], malformed);
 
@@ -135,7 +137,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::Header, "turn").at("option tag 2", 93, &[1], &[2], malformed);
     bend(all, Kind::Header, "reopen for grace").tag("reason to reopen 3", 77, 2, 3);
     let mut seal = bend(all, Kind::Header, "seal by the operator");
-    seal.tag("reason to seal 5", 77, 4, 5);
+    seal.tag("reason to seal 7", 77, 4, 7);
     seal.at("seat 8 in the standings", 89, &[0], &[8], malformed);
 
     // Three seats, one of them absent at the deadline.
@@ -155,16 +157,18 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("visibility 3", 199, 0, 3);
     genesis.tag("randomness 2", 203, 0, 2);
     genesis.tag("takeback policy 2", 207, 0, 2);
-    genesis.tag("spectator policy 2", 211, 1, 2);
-    genesis.at("option tag 2 of the parent", 217, &[0], &[2], malformed);
+    genesis.at("bool 2 of the agreed end", 215, &[0], &[2], malformed);
+    genesis.tag("skip policy 3", 216, 0, 3);
+    genesis.tag("spectator policy 2", 220, 1, 2);
+    genesis.at("option tag 2 of the parent", 226, &[0], &[2], malformed);
 
     bend(all, Kind::ClientMessage, "leave").tag("client message 13", 0, 5, 13);
     bend(all, Kind::ClientMessage, "ready").at("bool 2", 4, &[1], &[2], malformed);
     bend(all, Kind::ClientMessage, "resume to play").tag("enter as 3", 36, 0, 3);
     let mut server = bend(all, Kind::ServerMessage, "caught up");
-    server.tag("server message 25", 0, 5, 25);
+    server.tag("server message 26", 0, 5, 26);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
-    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 24", 40, 22, 24);
+    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 25", 40, 22, 25);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 13", 4, 10, 13);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
     bend(all, Kind::ServerMessage, "limited: PasswordsPerAddress").tag("limit 13", 4, 12, 13);
@@ -301,8 +305,8 @@ fn rules_of_matches(all: &mut Vec<Refused>) {
         received: Millis::new(0),
         transaction: SignedTransaction { body: Vec::new(), signature: Signature::new([0; 64]) },
     };
-    let entries = Block { entries: vec![entry; 33], ..block.clone() };
-    add(Kind::Block, "33 entries", encode(&entries), invalid("too many entries"));
+    let entries = Block { entries: vec![entry; 49], ..block.clone() };
+    add(Kind::Block, "49 entries", encode(&entries), invalid("too many entries"));
 }
 
 fn rules_of_messages(all: &mut Vec<Refused>) {
@@ -323,6 +327,9 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
             .u32(0)
             .u32(0)
             .u32(0)
+            .u32(0)
+            .u32(0)
+            .u8(0)
             .u32(0)
             .u32(0)
             .u32(0)

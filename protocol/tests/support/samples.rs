@@ -3,16 +3,17 @@
 use std::sync::LazyLock;
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, Attempt, BlockHash, BlockKind, Certificate, ChainStart, ChunkId, ChunkProof,
-    ClientMessage, Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation, Digest,
-    DisplayName, Door, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, ForkPoint, Genesis,
-    GoodbyeReason, Header, Height, Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby, LobbySeat,
-    Millis, Notice, Parent, Pass, ProvenHeader, ProvenReceipt, Randomness, RandomnessMode, Reaction, Receipt,
-    Refusal, Relay, ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId, SealReason, SeatHolder,
-    SecretKey, Seen, Seq, ServerMessage, ServerProof, SignedInvitation, SignedRevocations, SignedTalk, Since,
-    SpectatorPolicy, Standing, StateRoot, StateTree, TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text,
-    Transaction, TransactionBody, TransactionError, Turn, TurnMode, TurnRules, View, Visibility, Wire, Words,
-    block_leaf, decode_exact, encode, pack, prove_password,
+    AbsencePolicy, Access, AgreementPolicy, Attempt, BlockHash, BlockKind, Certificate, ChainStart, ChunkId,
+    ChunkProof, ClientMessage, Clock, CodecError, CompareAnswer, CompareRequest, Conversation, Delegation,
+    Digest, DisplayName, Door, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Following, ForkPoint,
+    Genesis, GoodbyeReason, Header, Height, Invitation, JoinPoint, KeyRole, Limit, Limits, Line, Lobby,
+    LobbySeat, Millis, Motion, Notice, Parent, Pass, ProvenHeader, ProvenReceipt, Randomness, RandomnessMode,
+    Reaction, Receipt, Refusal, Relay, ReopenReason, Revocations, Revoked, RoomName, RoomSpec, RulesId,
+    SealReason, SeatHolder, SecretKey, Seen, Seq, ServerMessage, ServerProof, SignedInvitation,
+    SignedRevocations, SignedTalk, Since, SkipPolicy, SpectatorPolicy, Standing, StateRoot, StateTree,
+    TakebackPolicy, Talk, TalkPlace, TalkRefusal, Text, Transaction, TransactionBody, TransactionError, Turn,
+    TurnMode, TurnRules, View, Visibility, Wire, Words, block_leaf, decode_exact, encode, pack,
+    prove_password,
 };
 
 use super::{
@@ -197,6 +198,17 @@ pub(crate) const TAKEN_BACK_NAMES: [&str; 12] = [
 /// What the blocks of [`super::fork_match`] are.
 pub(crate) const FORK_NAMES: [&str; 4] = ["start", "turn 1", "turn 2", "seal"];
 
+/// What the blocks of [`super::agreed_match`] are.
+pub(crate) const AGREED_NAMES: [&str; 7] = [
+    "start",
+    "turn, over a motion that is withdrawn",
+    "pause, under a new session key, after an action that it does not show",
+    "turn after the pause",
+    "turn in which a seat is skipped",
+    "turn with a resignation",
+    "seal that all want, without the resigned seat",
+];
+
 /// A genesis that names all that [`genesis`] does not.
 pub(crate) fn other_modes() -> Genesis {
     Genesis {
@@ -220,6 +232,7 @@ pub(crate) fn other_modes() -> Genesis {
                 .into(),
         },
         takebacks: TakebackPolicy::Unanimous,
+        agreements: AgreementPolicy { pause_ms_max: 86_400_000, end: true, skip: SkipPolicy::AllOthers },
         spectators: SpectatorPolicy::Forbidden,
         parent: Some(Parent {
             match_id: genesis(3).match_id(),
@@ -313,6 +326,13 @@ pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
         ("reveal", of(TransactionBody::Reveal { salt: ramp(0x60), commands: vec![1, 1] })),
         ("takeback", of(TransactionBody::Takeback { to_turn: Turn::START })),
         ("resign", of(TransactionBody::Resign)),
+        ("motion for nothing", of(TransactionBody::Motion(Motion::Nothing))),
+        ("motion to pause", of(TransactionBody::Motion(Motion::Pause { ms: 600_000 }))),
+        ("motion to end", of(TransactionBody::Motion(Motion::End))),
+        (
+            "motion to skip",
+            of(TransactionBody::Motion(Motion::Skip { seats: [seat(0), seat(2)].into_iter().collect() })),
+        ),
     ]
 }
 
@@ -326,7 +346,7 @@ pub(crate) fn headers() -> Vec<(&'static str, Header)> {
         ("turn", turn.header),
         ("commit", header(BlockKind::Commit)),
         ("reopen after a restart", header(BlockKind::Reopen { reason: ReopenReason::Restart })),
-        ("reopen after a pause", header(BlockKind::Reopen { reason: ReopenReason::Pause })),
+        ("reopen after a pause", header(BlockKind::Reopen { reason: ReopenReason::Pause { ms: 600_000 } })),
         ("reopen for grace", header(BlockKind::Reopen { reason: ReopenReason::Grace })),
         ("takeback", header(BlockKind::Takeback { to_turn: Turn::START })),
         ("key change", game.key_change().header),
@@ -334,6 +354,7 @@ pub(crate) fn headers() -> Vec<(&'static str, Header)> {
         ("seal at the turn limit", game.seal(SealReason::TurnLimit).header),
         ("seal after resignations", game.seal(SealReason::Resigned).header),
         ("seal of an abandoned match", game.seal(SealReason::Abandoned).header),
+        ("seal by agreement", game.seal(SealReason::Agreed).header),
         (
             "seal by the operator",
             header(BlockKind::Seal {
@@ -397,6 +418,7 @@ pub(crate) fn spec() -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::USUAL,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
         seats_min: 3,
@@ -432,6 +454,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         visibility: Visibility::Sealed,
         randomness: RandomnessMode::CommitReveal,
         takebacks: TakebackPolicy::Unanimous,
+        agreements: AgreementPolicy { skip: SkipPolicy::Majority, ..AgreementPolicy::NONE },
         clock: Clock::Bank { initial_ms: 300_000, increment_ms: 5_000 },
         absence: AbsencePolicy::Shrink { abandon_after: 9, forfeit_after: Some(4), shortest_ms: 1_000 },
         seats_min: 2,
@@ -571,6 +594,11 @@ pub(crate) fn server_messages() -> Vec<(String, ServerMessage)> {
     for (name, to_turn) in [("takeback: wanted", Some(Turn::new(6))), ("takeback: declined", None)] {
         messages.push((name.into(), ServerMessage::Takeback { seat: seat(1), to_turn }));
     }
+    for (name, motion) in
+        [("motion: wanted", Motion::Pause { ms: 60_000 }), ("motion: withdrawn", Motion::Nothing)]
+    {
+        messages.push((name.into(), ServerMessage::Motion { seat: seat(1), motion }));
+    }
     let (transaction, receipt) = (game.sign(&game.action(seat(0))), batch().receipts[0].clone());
     messages.push(("relay".into(), ServerMessage::Relay(Box::new(Relay { transaction, receipt }))));
     let conversation = |lines| ServerMessage::Conversation { place: lobby_place(), lines };
@@ -626,7 +654,7 @@ fn refusals() -> Vec<(String, Refusal)> {
     refusals
 }
 
-const TRANSACTION_ERRORS: [TransactionError; 24] = [
+const TRANSACTION_ERRORS: [TransactionError; 25] = [
     TransactionError::WrongMatch,
     TransactionError::NoSuchSeat,
     TransactionError::MatchOver,
@@ -651,6 +679,7 @@ const TRANSACTION_ERRORS: [TransactionError; 24] = [
     TransactionError::BadSignature,
     TransactionError::Exhausted,
     TransactionError::WrongTakeback,
+    TransactionError::WrongMotion,
 ];
 
 const FAILURES: [Failure; 13] = [

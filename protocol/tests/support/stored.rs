@@ -26,6 +26,7 @@ pub(crate) struct StoredState {
     pub(crate) server: Option<StoredTip>,
     pub(crate) revealing: bool,
     pub(crate) furthest: u32,
+    pub(crate) paused: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

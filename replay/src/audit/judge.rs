@@ -1,10 +1,12 @@
 //! Takes the records of a file one after the other and notes what is wrong with them.
 
-use cadastre_protocol::{BlockKind, Height, ReadProvenBlock, Revocations, Seat, StateRoot, StateTree};
+use cadastre_protocol::{
+    BlockKind, Height, ReadProvenBlock, ReopenReason, Revocations, Seat, StateRoot, StateTree,
+};
 
 use super::{
     logged::LogCheck,
-    report::{AuditError, AuditReport, Takeback, Violation},
+    report::{AuditError, AuditReport, Pause, Takeback, Violation},
 };
 use crate::{
     damage::Damage,
@@ -116,6 +118,11 @@ impl Judge {
         let header = block.block().header();
         let (turn, signer) = (header.turn, header.signer_serial);
         let goes_back = matches!(header.kind, BlockKind::Takeback { .. });
+        let pause = if let BlockKind::Reopen { reason: ReopenReason::Pause { ms } } = header.kind {
+            Some(ms)
+        } else {
+            None
+        };
         let is_revoked = self.revocations.is_revoked(signer, header.server_time);
         match self.execution.take(block) {
             Ok(step) => {
@@ -128,6 +135,8 @@ impl Judge {
                         to_turn: head.turn,
                     });
                 }
+                let (height, turn) = (head.height, head.turn);
+                self.report.pauses.extend(pause.map(|ms| Pause { height, turn, ms }));
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
                 if let Some(log) = &mut self.log {

@@ -26,6 +26,8 @@ pub struct AuditReport {
     pub head: BlockHash,
     /// Where all consented to take turns back.
     pub takebacks: Vec<Takeback>,
+    /// Where all consented to a pause.
+    pub pauses: Vec<Pause>,
     /// Does the file hold the match to its Seal, and say so?
     pub complete: bool,
     /// The head of the match that the file proves to stand in the transparency log of the service.
@@ -48,6 +50,17 @@ pub struct Takeback {
     pub from_turn: Turn,
     /// The turn from which the match went on.
     pub to_turn: Turn,
+}
+
+/// A turn that stood still because all wanted it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Height of the block that shows the consent of all.
+    pub height: Height,
+    /// The last turn before it.
+    pub turn: Turn,
+    /// For how long, in milliseconds.
+    pub ms: u32,
 }
 
 /// A rule that was broken.
@@ -114,6 +127,7 @@ impl AuditReport {
             height: Height::GENESIS,
             head: match_id.as_block(),
             takebacks: Vec::new(),
+            pauses: Vec::new(),
             complete: false,
             logged: None,
             revoked_log: None,

@@ -14,12 +14,12 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsencePolicy, Access, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation, DisplayName,
-    DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height, KeyRole, Line,
-    MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode, ReadBlock, Receipt,
-    Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage, SignedCertificate,
-    SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, TalkPlace, Transaction,
-    TransactionBody, Turn, TurnMode, Visibility, decode_exact,
+    AbsencePolicy, Access, AgreementPolicy, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation,
+    DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height,
+    KeyRole, Line, MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode,
+    ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage,
+    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, TalkPlace,
+    Transaction, TransactionBody, Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room, Shown};
 use cadastre_simulations::Game;
@@ -475,6 +475,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         visibility: Visibility::Held,
         randomness: RandomnessMode::None,
         takebacks: TakebackPolicy::Never,
+        agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
         absence: AbsencePolicy::USUAL,
         seats_min: seats,

@@ -14,9 +14,12 @@ from .objects import (
     Abandoned,
     Absence,
     AbsenceReason,
+    Agreed,
+    Agreements,
     AllResigned,
     Bank,
     Block,
+    ByPause,
     ByRules,
     Certificate,
     ChainState,
@@ -27,21 +30,25 @@ from .objects import (
     Delegation,
     DoubleTransaction,
     DoubleTransactions,
+    End,
     Entry,
     Forfeit,
     Genesis,
-    Header,
     HeadState,
+    Header,
     Join,
     KeyChange,
+    Motion,
+    Nothing,
     Operator,
+    Pause,
     PlayerSeat,
     ProvenBlock,
     ProvenReceipt,
     Receipt,
     Reopen,
-    ReopenReason,
     Resign,
+    Restart,
     Reveal,
     Role,
     Seal,
@@ -54,6 +61,8 @@ from .objects import (
     Signed,
     SignedCertificate,
     SignedTransaction,
+    Skip,
+    SkipPolicy,
     Standing,
     Start,
     Takeback,
@@ -83,7 +92,8 @@ from .trees import Peaks, root, root_of_proof
 
 REOPENS_MAX = 1_000
 TAKEBACK_TURNS_MAX = 16
-TAKEBACKS_PER_TURN_MAX = 2
+STANCES_PER_TURN_MAX = 4
+SKIP_QUORUM_MIN = 2
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 
@@ -157,10 +167,10 @@ class OpenTurn:
     acted: set[int] = field(default_factory=set)
     delegated: set[int] = field(default_factory=set)
     last_received: dict[int, int] = field(default_factory=dict)
-    takebacks: dict[int, int] = field(default_factory=dict)
-    """How often each seat has said something of them."""
-    wanted: dict[int, int] = field(default_factory=dict)
-    """The turns that seats want to go back to."""
+    stances: dict[int, int] = field(default_factory=dict)
+    """How often each seat has said what it wants."""
+    wanted: dict[int, Transaction] = field(default_factory=dict)
+    """By what seats want what they want."""
 
 
 class Chain:
@@ -196,6 +206,8 @@ class Chain:
             self.lines = [replace(line, tip=Tip(start.anchor, 0)) for line, start in zip(self.lines, starts)]
         self.revealing = False
         self.furthest = 0
+        self.paused = 0
+        """Height of the last pause."""
         self.past: dict[int, Any] = {}
         """The states that the match can go back to."""
         self.idle_turns = 0
@@ -273,10 +285,46 @@ class Chain:
             return None
         return max(0, self.furthest - TAKEBACK_TURNS_MAX)
 
-    def agreed_takeback(self, turn: OpenTurn) -> int | None:
-        """The turn that all want to go back to who have not resigned in an earlier block."""
-        wanted = {turn.wanted.get(seat) for seat, line in enumerate(self.lines) if not line.resigned}
+    def active(self) -> set[int]:
+        """The seats that have not resigned in an earlier block."""
+        return {seat for seat, line in enumerate(self.lines) if not line.resigned}
+
+    def agreed(self, turn: OpenTurn) -> Takeback | Motion | None:
+        """What all of them want."""
+        wanted = {self._wanted_by(turn, seat) for seat in self.active()}
         return wanted.pop() if len(wanted) == 1 else None
+
+    def _wanted_by(self, turn: OpenTurn, seat: int) -> Takeback | Motion | None:
+        tx = turn.wanted.get(seat)
+        match tx.body if tx else None:
+            case Motion(Skip()):
+                return None
+            case Motion(Pause()) as body:
+                can_be = len(self.seen) - 1 < REOPENS_MAX
+                return body if can_be and tx is not None and tx.seen_height >= self.paused else None
+            case (Takeback() | Motion()) as body:
+                return body
+        return None
+
+    def _is_skipped(self, turn: OpenTurn, seat: int, now: int) -> bool:
+        """Whether the turn waits no longer for a seat whose time is not up."""
+        if seat not in self.waited_for():
+            return False
+        others = self.active() - {seat}
+        votes = 0
+        for other in others & turn.wanted.keys():
+            match turn.wanted[other].body:
+                case Motion(Skip(seats)) if seats & 1 << seat:
+                    votes += 1
+        match self.genesis.agreements.skip:
+            case SkipPolicy.Majority:
+                decided = 2 * votes > len(others)
+            case SkipPolicy.AllOthers:
+                decided = votes == len(others)
+            case _:
+                decided = False
+        half = self.opened() + (self.deadline_of(seat) - self.opened() + 1) // 2
+        return decided and votes >= SKIP_QUORUM_MIN and half <= now < self.deadline_of(seat)
 
     def open_turn(self) -> OpenTurn:
         """The open turn, or half of one, without any transaction."""
@@ -318,6 +366,8 @@ class Chain:
                 self._check_entries(header, entries, turn, drawn)
         self._check_absences(header, block.absent, turn)
         self._check_consent(header, turn)
+        if shows_consent(header):
+            turn = self.open_turn()
         self._play(header, entries, drawn)
         if drawn is not None and isinstance(header.kind, Start):
             self.seed = drawn
@@ -418,6 +468,10 @@ class Chain:
             case TakebackBlock(to_turn):
                 is_back = self.floor is not None and self.floor <= to_turn < self.head.turn
                 return started and due is None and not self.revealing and is_back and not block.absent
+            case Reopen(ByPause()):
+                return started and due is None and extra_blocks < REOPENS_MAX and not block.absent
+            case Seal(Agreed()):
+                return started and due is None and not block.absent
             case Seal(DoubleTransaction()):
                 ends = self.genesis.double_transactions is DoubleTransactions.EndMatch
                 return started and due is None and ends and not block.absent
@@ -425,7 +479,7 @@ class Chain:
             return False
         match header.kind:
             case Reopen(reason):
-                return due is None and reason is ReopenReason.Restart and extra_blocks < REOPENS_MAX
+                return due is None and reason == Restart() and extra_blocks < REOPENS_MAX
             case KeyChange():
                 return extra_blocks < REOPENS_MAX
             case Seal(reason):
@@ -438,7 +492,12 @@ class Chain:
                 return None
             case KeyChange():
                 return self.head.deadline
-        return min(header.server_time + self.genesis.deadline_ms, U64_MAX)
+            case Reopen(ByPause(ms)) if self.head.deadline is not None:
+                return min(self.head.deadline + ms, U64_MAX)
+        whole = min(header.server_time + self.genesis.deadline_ms, U64_MAX)
+        if isinstance(header.kind, Reopen) and self.head.deadline is not None:
+            return max(whole, self.head.deadline)
+        return whole
 
     def _check_entries(
         self,
@@ -449,7 +508,9 @@ class Chain:
     ) -> None:
         ranks: list[tuple[bytes, int]] = []
         for entry, tx in entries:
-            self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time)
+            shown = shows_consent(header)
+            require(not shown or isinstance(tx.body, Takeback | Motion | Delegate), "tx-wrong-kind")
+            self.check_transaction(entry.received, entry.transaction, tx, turn, header.server_time, not shown)
             advance(turn, entry.received, entry.transaction, tx)
             ranks.append((self.rank(header, drawn, tx.seat), tx.seq))
             require(len(ranks) == 1 or ranks[-2] < ranks[-1], "wrong-order")
@@ -484,17 +545,24 @@ class Chain:
         require(turn.acted | missing == seats and not turn.acted & missing, "missing-seat")
         waited_for = self.waited_for()
         for absence in absent:
-            require(absence.reason is self._absence(absence.seat), "wrong-absence")
-            if absence.seat in waited_for:
+            is_skipped = self._is_skipped(turn, absence.seat, header.server_time)
+            reason = AbsenceReason.Skipped if is_skipped else self._absence(absence.seat)
+            require(absence.reason is reason, "wrong-absence")
+            if absence.seat in waited_for and not is_skipped:
                 require(header.server_time >= self.deadline_of(absence.seat), "early-absence")
 
     def _check_consent(self, header: Header, turn: OpenTurn) -> None:
-        agreed = self.agreed_takeback(turn)
+        agreed = self.agreed(turn)
         match header.kind:
             case TakebackBlock(to_turn):
-                require(agreed == to_turn, "no-consent")
+                require(agreed == Takeback(to_turn), "no-consent")
+            case Reopen(ByPause(ms)):
+                require(agreed == Motion(Pause(ms)), "no-consent")
+            case Seal(Agreed()):
+                require(agreed == Motion(End()), "no-consent")
             case Turn() | CommitBlock():
-                require(agreed is None, "takeback-due")
+                require(not isinstance(agreed, Takeback), "takeback-due")
+                require(agreed is None, "agreement-due")
 
     def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
@@ -511,7 +579,7 @@ class Chain:
         turn: OpenTurn,
         entries: list[tuple[Entry, Transaction]],
     ) -> None:
-        for _, tx in entries if not isinstance(header.kind, Seal) else []:
+        for _, tx in entries if not isinstance(header.kind, Seal | Reopen) else []:
             seen = next(head for head in self.seen if head.height == tx.seen_height)
             if tx.seen_state_root != seen.state_root:
                 self.desynced.append((tx.turn, tx.seat))
@@ -553,6 +621,8 @@ class Chain:
                 return
             case Seal(reason):
                 self.sealed = reason
+            case Reopen(ByPause()):
+                self.paused = header.height
             case KeyChange(certificate):
                 self.signer, self.signer_signed = signer, certificate
                 self.signers.append(signer)
@@ -568,12 +638,13 @@ class Chain:
         spent = {
             tx.seat: max(entry.received - self.opened(), 0)
             for entry, tx in entries
-            if not isinstance(tx.body, Delegate | Takeback)
+            if not isinstance(tx.body, Delegate | Takeback | Motion)
         }
         for seat in self.waited_for():
             bank_ms = lines[seat].bank_ms
             if bank_ms is not None:
-                left = max(bank_ms - spent.get(seat, self.allowance(seat)), 0)
+                passed = min(header.server_time - self.opened(), self.allowance(seat))
+                left = max(bank_ms - spent.get(seat, max(passed, 0)), 0)
                 lines[seat] = replace(lines[seat], bank_ms=left)
         if isinstance(header.kind, Turn):
             for seat in self._asked():
@@ -600,8 +671,10 @@ class Chain:
         tx: Transaction,
         turn: OpenTurn,
         server_time: int | None = None,
+        follows_on: bool = True,
     ) -> None:
-        """Judges a transaction, in a block made at `server_time`, after those that `turn` has counted in."""
+        """Judges a transaction, in a block made at `server_time`, after those that `turn` has counted in:
+        directly after the last of its seat, or somewhere after it."""
         require(tx.match_id == self.match_id, "tx-wrong-match")
         require(tx.seat < len(self.lines), "tx-no-such-seat")
         require(self.is_open(), "tx-match-over")
@@ -610,7 +683,7 @@ class Chain:
         require(not started or self.head.turn < U32_MAX, "tx-exhausted")
         require(tx.turn == (self.head.turn + 1 if started else 0), "tx-wrong-turn")
         require(tx.attempt == self.head.attempt, "tx-wrong-attempt")
-        lines = turn.lines if isinstance(tx.body, Takeback) else self.lines
+        lines = turn.lines if isinstance(tx.body, Takeback | Motion) else self.lines
         require(not lines[tx.seat].resigned, "tx-resigned")
         require(not is_said(turn, tx), "tx-already-submitted")
         if isinstance(tx.body, TurnBody | Commit | Reveal):
@@ -618,8 +691,10 @@ class Chain:
         if isinstance(tx.body, Takeback):
             assert self.floor is not None
             require(self.floor <= tx.body.turn <= self.head.turn, "tx-wrong-takeback")
+        if isinstance(tx.body, Motion):
+            require(self._can_be_moved(tx.seat, tx.body), "tx-wrong-motion")
         line = turn.lines[tx.seat]
-        check_line(line, tx)
+        check_line(line, tx, follows_on)
         seen = [head for head in self.seen if (head.height, head.name) == (tx.seen_height, tx.seen_block)]
         require(bool(seen), "tx-unknown-seen-block")
         check_element(line, tx)
@@ -644,7 +719,20 @@ class Chain:
         if self.revealing:
             return Reveal, Delegate, Resign
         takeback = (Takeback,) if self.floor is not None else ()
-        return Commit if self.is_sealed_game else TurnBody, Delegate, Resign, *takeback
+        motion = (Motion,) if self.genesis.agreements != Agreements(0, False, SkipPolicy.Never) else ()
+        return Commit if self.is_sealed_game else TurnBody, Delegate, Resign, *takeback, *motion
+
+    def _can_be_moved(self, seat: int, body: Motion) -> bool:
+        policy = self.genesis.agreements
+        match body.motion:
+            case Pause(ms):
+                return 1 <= ms <= policy.pause_ms_max
+            case End():
+                return policy.end
+            case Skip(seats):
+                others = (1 << len(self.lines)) - 1 & ~(1 << seat)
+                return policy.skip is not SkipPolicy.Never and seats != 0 and seats & ~others == 0
+        return True
 
     def _session(self, line: SeatLine, tx: Transaction) -> Session:
         """The session that must have signed: the one in force, or the one that is brought."""
@@ -693,20 +781,29 @@ class Chain:
             self.server,
             self.revealing,
             self.furthest,
+            self.paused,
         )
 
 
 def is_said(turn: OpenTurn, tx: Transaction) -> bool:
     """Whether the seat has said as much of this kind as it may in one turn."""
     match tx.body:
-        case Takeback():
-            return turn.takebacks.get(tx.seat, 0) == TAKEBACKS_PER_TURN_MAX
+        case Takeback() | Motion():
+            return turn.stances.get(tx.seat, 0) == STANCES_PER_TURN_MAX
         case Delegate():
             return tx.seat in turn.acted or tx.seat in turn.delegated
     return tx.seat in turn.acted
 
 
-def check_line(line: SeatLine, tx: Transaction) -> None:
+def shows_consent(header: Header) -> bool:
+    """Whether the entries show what seats want, and take up nothing."""
+    match header.kind:
+        case Reopen(ByPause()) | Seal(Agreed()):
+            return True
+    return False
+
+
+def check_line(line: SeatLine, tx: Transaction, follows_on: bool) -> None:
     """Epoch, number and link, as they follow from the seat's transaction before this one."""
     if isinstance(tx.body, Join):
         require(tx.epoch == 0, "tx-wrong-epoch")
@@ -715,8 +812,8 @@ def check_line(line: SeatLine, tx: Transaction) -> None:
         delegates = isinstance(tx.body, Delegate)
         require(not delegates or line.session.epoch < U32_MAX, "tx-exhausted")
         require(tx.epoch == line.session.epoch + delegates, "tx-wrong-epoch")
-    require(tx.seq == line.next_seq, "tx-wrong-seq")
-    require(tx.prev_tx == line.prev_tx, "tx-wrong-link")
+    require(tx.seq == line.next_seq or not follows_on and tx.seq > line.next_seq, "tx-wrong-seq")
+    require(tx.prev_tx == line.prev_tx or not follows_on, "tx-wrong-link")
 
 
 def check_element(line: SeatLine, tx: Transaction) -> None:
@@ -748,14 +845,17 @@ def advance(turn: OpenTurn, received: int, signed: SignedTransaction, tx: Transa
         case Delegate():
             turn.delegated.add(tx.seat)
             return
-        case Takeback(to_turn):
-            turn.takebacks[tx.seat] = turn.takebacks.get(tx.seat, 0) + 1
-            if to_turn + 1 != tx.turn:
-                turn.wanted[tx.seat] = to_turn
-                return
+        case Takeback() | Motion():
+            turn.stances[tx.seat] = turn.stances.get(tx.seat, 0) + 1
+            turn.wanted[tx.seat] = tx
+            if tx.body in (Takeback(tx.turn - 1), Motion(Nothing())):
+                del turn.wanted[tx.seat]
+            return
         case _:
             turn.acted.add(tx.seat)
-    turn.wanted.pop(tx.seat, None)
+    plays_on = tx.seat in turn.wanted and isinstance(turn.wanted[tx.seat].body, Takeback)
+    if plays_on or isinstance(tx.body, Resign):
+        turn.wanted.pop(tx.seat, None)
 
 
 def session_of(delegation: Delegation) -> Session:

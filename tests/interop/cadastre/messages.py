@@ -8,6 +8,7 @@ from typing import Annotated
 from .access import Access, EnterAs, ShownInvitation, ShownPassword, is_room_name
 from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
+    Agreements,
     Allowed,
     Bank,
     ChainStart,
@@ -15,6 +16,7 @@ from .objects import (
     DoubleTransactions,
     Forbidden,
     Forfeit,
+    Motion,
     Pass,
     PerTurn,
     ProvenBlock,
@@ -22,12 +24,12 @@ from .objects import (
     RandomnessMode,
     ServerProof,
     Shrink,
+    Signed,
     SignedCertificate,
     SignedTransaction,
     Takebacks,
     TurnMode,
     Visibility,
-    Signed,
     ascending,
     is_room_name,
     is_rules_name,
@@ -58,6 +60,7 @@ class RoomSpec(Fields):
     visibility: Visibility
     randomness: RandomnessMode
     takebacks: Takebacks
+    agreements: Agreements
     clock: PerTurn | Bank
     absence: Pass | Forfeit | Shrink
     seats_min: U8
@@ -457,6 +460,11 @@ class WrongTakeback(Fields):
     word = "tx-wrong-takeback"
 
 
+@dataclass(frozen=True)
+class WrongMotion(Fields):
+    word = "tx-wrong-motion"
+
+
 TransactionError = (
     WrongMatch
     | NoSuchSeat
@@ -482,6 +490,7 @@ TransactionError = (
     | BadSignature
     | Exhausted
     | WrongTakeback
+    | WrongMotion
 )
 
 
@@ -735,6 +744,12 @@ class RematchMessage(Fields):
     seat: Seat
 
 
+@dataclass(frozen=True)
+class MotionMessage(Fields):
+    seat: Seat
+    motion: Motion
+
+
 ServerMessage = (
     Accept
     | Created
@@ -761,6 +776,7 @@ ServerMessage = (
     | Notice
     | Ping
     | RematchMessage
+    | MotionMessage
 )
 
 

@@ -26,7 +26,7 @@ from .codec import (
 from .crypto import H, enrol
 
 COMMANDS_BYTES_MAX = 4096
-ENTRIES_MAX = 32
+ENTRIES_MAX = 48
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,19 @@ class Takebacks(IntEnum):
     Unanimous = 1
 
 
+class SkipPolicy(IntEnum):
+    Never = 0
+    Majority = 1
+    AllOthers = 2
+
+
+@dataclass(frozen=True)
+class Agreements(Fields):
+    pause_ms_max: U32
+    end: bool
+    skip: SkipPolicy
+
+
 @dataclass(frozen=True)
 class Forbidden(Fields):
     pass
@@ -238,6 +251,7 @@ class Genesis(Versioned):
     visibility: Visibility
     randomness: NoRandomness | CommitReveal
     takebacks: Takebacks
+    agreements: Agreements
     spectators: Forbidden | Allowed
     parent: Parent | None
     signer: SignedCertificate
@@ -253,6 +267,7 @@ class Genesis(Versioned):
         require(len(set(identities)) == len(identities), "one identity on two seats")
         require(100 <= self.deadline_ms <= 2_678_400_000, "deadline out of range")
         require(self.last_turn != 0, "a limit of no turns")
+        require(self.agreements.pause_ms_max <= 2_678_400_000, "pause out of range")
         if isinstance(self.randomness, CommitReveal):
             require(len(self.randomness.seats) == len(self.seats), "number of hash chains")
             reached = self.last_turn is not None and self.last_turn <= 65_535
@@ -344,6 +359,32 @@ class Resign(Fields):
 
 
 @dataclass(frozen=True)
+class Nothing(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Pause(Fields):
+    ms: U32
+
+
+@dataclass(frozen=True)
+class End(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class Skip(Fields):
+    seats: U8
+    """A bit for each."""
+
+
+@dataclass(frozen=True)
+class Motion(Fields):
+    motion: Nothing | Pause | End | Skip
+
+
+@dataclass(frozen=True)
 class Transaction(Versioned):
     BYTES_MAX: ClassVar[int] = 4608
     match_id: Hash
@@ -357,7 +398,7 @@ class Transaction(Versioned):
     seen_block: Hash
     seen_state_root: Hash
     chain_element: Hash | None
-    body: Join | Delegate | TurnBody | Commit | Reveal | Takeback | Resign
+    body: Join | Delegate | TurnBody | Commit | Reveal | Takeback | Resign | Motion
 
 
 @dataclass(frozen=True)
@@ -380,7 +421,7 @@ def slot(tx: Transaction) -> tuple[bytes, int, int, int, int, str] | None:
             kind = "delegate"
         case Commit():
             kind = "commit"
-        case Takeback():
+        case Takeback() | Motion():
             return None
         case _:
             kind = "action"
@@ -437,15 +478,24 @@ class CommitBlock(Fields):
     pass
 
 
-class ReopenReason(IntEnum):
-    Restart = 0
-    Pause = 1
-    Grace = 2
+@dataclass(frozen=True)
+class Restart(Fields):
+    pass
+
+
+@dataclass(frozen=True)
+class ByPause(Fields):
+    ms: U32
+
+
+@dataclass(frozen=True)
+class Grace(Fields):
+    pass
 
 
 @dataclass(frozen=True)
 class Reopen(Fields):
-    reason: ReopenReason
+    reason: Restart | ByPause | Grace
 
 
 @dataclass(frozen=True)
@@ -488,7 +538,12 @@ class DoubleTransaction(Fields):
     seat: Seat
 
 
-SealReason = ByRules | TurnLimit | AllResigned | Abandoned | Operator | DoubleTransaction
+@dataclass(frozen=True)
+class Agreed(Fields):
+    pass
+
+
+SealReason = ByRules | TurnLimit | AllResigned | Abandoned | Operator | DoubleTransaction | Agreed
 
 
 @dataclass(frozen=True)
@@ -657,3 +712,4 @@ class ChainState(Fields):
     server: Tip | None
     revealing: bool
     furthest: U32
+    paused: U64

@@ -26,8 +26,9 @@ from .messages import (
     Limited,
     Lobby,
     MatchOver,
-    Notice,
+    MotionMessage,
     NotSaid,
+    Notice,
     NumberedChunk,
     Pong,
     Ready,
@@ -233,8 +234,8 @@ class Player:
                 self.conversation.append(line)
             case messages.Ping(number), _:
                 connection.send(Pong(number))
-            case (NotSaid() | Notice() | Pong() | RematchMessage() | TakebackMessage()), _:
-                pass  # What others want to take back is declined by playing on.
+            case (NotSaid() | Notice() | Pong() | RematchMessage() | TakebackMessage() | MotionMessage()), _:
+                pass  # What others want is declined by saying nothing.
             case Goodbye(_, retry_after_ms), _:
                 time.sleep(retry_after_ms / 1000)
                 raise ConnectionLost("goodbye")
@@ -444,6 +445,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.visibility, genesis.visibility),
         (spec.randomness, RandomnessMode.CommitReveal if random else RandomnessMode.Nothing),
         (spec.takebacks, genesis.takebacks),
+        (spec.agreements, genesis.agreements),
         (spec.fork, genesis.parent and ForkPoint(genesis.parent.match_id, genesis.parent.turn)),
     )
     return all(said == made for said, made in settings)
