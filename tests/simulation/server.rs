@@ -69,6 +69,7 @@ struct Watcher {
 }
 
 /// What the server does to the world.
+#[allow(clippy::large_enum_variant, reason = "only in tests")]
 pub(crate) enum Effect {
     Send {
         link: u64,
