@@ -57,6 +57,7 @@ pub(crate) struct Shell {
 }
 
 /// What a guest was told.
+#[allow(clippy::large_enum_variant, reason = "only in tests")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Message(ServerMessage),
