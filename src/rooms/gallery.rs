@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cadastre_protocol::{ChunkId, Digest, Height};
@@ -17,6 +18,9 @@ use tokio::sync::{
 
 use super::{Outgoing, places::Places};
 use crate::store::ReadError;
+
+/// Those who play hear of a block before thousands are told of it, and have the processors to themselves meanwhile.
+const HEAD_START: Duration = Duration::from_millis(5);
 
 /// Blocks by which a light spectator may be behind.
 const BLOCKS_KEPT: usize = 16;
@@ -67,6 +71,7 @@ impl Gallery {
         let (mut newest, sender) = (self.newest.subscribe(), self.sender.clone());
         async move {
             while newest.changed().await.is_ok() {
+                tokio::time::sleep(HEAD_START).await;
                 pass_on(&mut newest, &sender);
             }
         }

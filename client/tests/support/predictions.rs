@@ -77,6 +77,8 @@ impl Model {
                 self.others.clear();
                 self.refuse(false);
             }
+            // The open turn is told again.
+            Event::CaughtUp => self.others.clear(),
             Event::Block { kind: BlockKind::Commit, .. } => self.close_first_half(session),
             Event::Block { kind: BlockKind::Start | BlockKind::Turn, .. } | Event::Joined { .. } => {
                 if !matches!(self.own, Own::Drafted(_)) {
@@ -115,7 +117,6 @@ impl Model {
             | Event::Block { .. }
             | Event::Shown { .. }
             | Event::Desync(_)
-            | Event::CaughtUp
             | Event::YourTurn { .. }
             | Event::Relayed(_)
             | Event::Receipt(_)
