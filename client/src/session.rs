@@ -1,30 +1,29 @@
 //! One player or spectator in one match, over any number of connections.
 
 mod action;
+mod following;
+mod lobby;
 mod prediction;
 mod talk;
 
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockHash, BlockKind, ChunkId, ClientMessage, CompareAnswer, Digest, DisplayName, Door, EnterAs, Epoch,
-    Evidence, Failure, Following, GoodbyeReason, Head, Header, Height, JoinPoint, LightHead, Limit,
-    LineError, Lobby, MatchId, Millis, Motion, Notice, OpenTurn, Pass, Password, ProvenBlock, ProvenHeader,
-    ProvenReceipt, PublicKey, RandomnessMode, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    BlockHash, BlockKind, ClientMessage, Digest, DisplayName, Door, EnterAs, Evidence, Failure, Following,
+    GoodbyeReason, Head, Header, Height, LightHead, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice,
+    OpenTurn, Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
     SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
-    TalkHash, TalkRefusal, Transaction, TransactionBody, TransactionError, Turn, TxHash, ViewError,
-    Visibility, prove_password,
+    TalkHash, TalkRefusal, Transaction, TransactionError, Turn, TxHash, ViewError, Visibility,
 };
 use cadastre_simulations::Void;
 
 pub use self::action::SubmitError;
 use self::action::is_stance;
 use crate::{
-    agreement,
-    commitments::{Commitments, OtherChain},
+    commitments::Commitments,
     draft::{Draft, UndraftCause},
     first_state::FirstState,
-    follower::{Compared, FollowError, Followed, Follower},
+    follower::{FollowError, Follower},
     heal::Desync,
     light::{LightFollower, Viewport},
     prediction::Misprediction,
@@ -403,67 +402,6 @@ impl Session {
         self.head().is_some()
     }
 
-    fn enter(&mut self) {
-        self.forget_match();
-        self.outbox.push_back(ClientMessage::Enter {
-            room: self.config.room.clone(),
-            enter_as: self.config.enter_as,
-            name: self.config.name.clone(),
-            pass: self.pass(),
-        });
-    }
-
-    /// Wants another match of the same kind in the same room. When all players of this one do, the lobby is there again,
-    /// everybody a seat further, and the session is ready; what it knows of this match is gone then.
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError::NotPlaying`]: the session holds no seat, or the match is not over.
-    pub fn rematch(&mut self) -> Result<(), SubmitError> {
-        if self.seat.is_none() || !self.is_over() {
-            return Err(SubmitError::NotPlaying);
-        }
-        self.wants_rematch = true;
-        self.outbox.push_back(ClientMessage::Rematch);
-        Ok(())
-    }
-
-    fn is_over(&self) -> bool {
-        self.follower.as_ref().is_some_and(|follower| follower.chain().sealed().is_some())
-    }
-
-    /// Is this the lobby of a rematch? Nobody gets there whose seat did not want one. Whoever executes nothing may have
-    /// been shown no end.
-    fn is_again(&self, message: &ServerMessage) -> bool {
-        let may_go_on = self.is_over() && (self.wants_rematch || self.seat.is_none());
-        matches!(message, ServerMessage::Lobby(_)) && (may_go_on || self.is_light())
-    }
-
-    /// The match that was about to begin did not, or another one takes its place.
-    fn forget_match(&mut self) {
-        self.light = None;
-        self.awaited = None;
-        self.wants_rematch = false;
-        self.follower = None;
-        self.seat = None;
-        self.pending.clear();
-        self.refused = false;
-        self.relayed = None;
-        self.unseen.clear();
-        self.draft = Draft::default();
-    }
-
-    /// What is shown at the door, on this connection.
-    fn pass(&self) -> Option<Pass> {
-        match self.config.credential.as_ref()? {
-            Credential::Invitation(invitation) => Some(Pass::Invitation(invitation.clone())),
-            Credential::Password(_) => {
-                let key = self.room_key.as_ref()?;
-                Some(prove_password(key, self.session, &self.config.room))
-            }
-        }
-    }
-
     /// Takes a message of the server at `root`.
     ///
     /// # Errors
@@ -574,97 +512,6 @@ impl Session {
         self.seat
     }
 
-    fn lobby(&mut self, lobby: Lobby) -> Result<(), SessionError> {
-        let before = self.follower.as_ref().filter(|_| self.wants_rematch);
-        if before.is_some_and(|before| !agreement::is_same_kind(&lobby.spec, before.chain().genesis())) {
-            return Err(SessionError::OtherMatch);
-        }
-        // Back in the lobby: the match that was about to begin did not.
-        self.forget_match();
-        let me = self.config.identity.public();
-        if lobby.seats.iter().any(|seat| seat.identity == me && !seat.ready) {
-            let chain = match lobby.spec.randomness {
-                RandomnessMode::None => None,
-                RandomnessMode::CommitReveal => {
-                    self.commitments.offer(&self.config.identity, lobby.spec.turns_max)
-                }
-            };
-            self.outbox.push_back(ClientMessage::Ready { ready: true, chain });
-        }
-        self.agreed = Some(lobby.clone());
-        self.events.push_back(Event::Lobby(lobby));
-        Ok(())
-    }
-
-    /// The next chunks of the state that a fork begins with.
-    fn first_state(&mut self, chunks: Vec<(ChunkId, Vec<u8>)>, root: PublicKey) -> Result<(), SessionError> {
-        let mut awaited = self.awaited.take().ok_or(SessionError::Unexpected)?;
-        if !awaited.take(chunks) {
-            return Err(SessionError::Unexpected);
-        }
-        if !awaited.is_complete() {
-            self.awaited = Some(awaited);
-            return Ok(());
-        }
-        let begun = awaited.begun;
-        self.begin(awaited.begin(root).map_err(SessionError::Follow)?, begun)
-    }
-
-    fn begin(
-        &mut self,
-        #[cfg_attr(not(feature = "faults"), allow(unused_mut, reason = "only faults change it"))]
-        mut follower: Follower,
-        begun: bool,
-    ) -> Result<(), SessionError> {
-        #[cfg(feature = "faults")]
-        {
-            follower.fault = self.fault;
-        }
-        self.pending.clear();
-        self.witness = Witness::default();
-        self.seat = match self.config.enter_as {
-            EnterAs::Player => follower.chain().genesis().seat_of(self.config.identity.public()),
-            EnterAs::Spectator | EnterAs::Light => None,
-        };
-        let may_join = self
-            .commitments
-            .begin(&self.config.identity, follower.chain().genesis(), self.seat, begun)
-            .map_err(|OtherChain| SessionError::OtherChain)?;
-        let leads_to = |lobby: &Lobby| agreement::leads_to(lobby, follower.chain().genesis());
-        if !begun && self.seat.is_some() && !self.agreed.as_ref().is_some_and(leads_to) {
-            return Err(SessionError::OtherMatch);
-        }
-        self.relayed = None;
-        self.events.push_back(Event::Match { match_id: follower.chain().match_id(), seat: self.seat });
-        if let (Some(seat), false, true) = (self.seat, begun, may_join) {
-            let delegation = self.delegate(&follower, seat, Epoch::FIRST);
-            let body = TransactionBody::Join(delegation);
-            let chain_element = self.commitments.element_for(&body, 0);
-            let join = self.sign(&Transaction { chain_element, ..self.blank(seat, &follower, body) });
-            self.outbox.push_back(ClientMessage::Submit(join));
-        }
-        if !begun {
-            self.caught_up = true;
-        }
-        self.follower = Some(follower);
-        Ok(())
-    }
-
-    fn begin_light(
-        &mut self,
-        genesis: &[u8],
-        names: Vec<DisplayName>,
-        root: PublicKey,
-    ) -> Result<(), SessionError> {
-        let light = LightFollower::begin(genesis, names, root).map_err(SessionError::Follow)?;
-        self.events.push_back(Event::Match { match_id: light.head().match_id(), seat: None });
-        self.light = Some(Box::new(light));
-        if self.viewport != Viewport::All {
-            self.say_viewport();
-        }
-        Ok(())
-    }
-
     /// Takes notice of a view that was taken, if all of it has come.
     fn shown(&mut self, is_whole: bool) {
         let head = self.light.as_deref().filter(|_| is_whole).map(LightFollower::head);
@@ -673,206 +520,6 @@ impl Session {
         if let BlockKind::Seal { reason, standings } = &header.kind {
             self.events.push_back(Event::Ended { reason: *reason, standings: standings.clone() });
         }
-    }
-
-    fn block(&mut self, block: &ProvenBlock) -> Result<(), SessionError> {
-        if self.lost {
-            return self.hold_against(block);
-        }
-        let follower =
-            self.follower.as_mut().filter(|it| !it.is_joining()).ok_or(SessionError::Unexpected)?;
-        if follower.is_full() {
-            // The server is busy with what it has to send; what can be put right without it is.
-            let before = follower.chain().history_peaks().to_vec();
-            if let Some(healed) = follower.heal_alone() {
-                self.healed(before, *healed);
-                self.catch_up_with_held()?;
-            }
-        }
-        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
-        let was_diverged = follower.is_diverged();
-        let peaks = follower.chain().history_peaks().to_vec();
-        match follower.take(block.clone()) {
-            Ok(Some(followed)) => self.followed(peaks, block, followed),
-            Ok(None) if was_diverged => {}
-            Ok(None) => {
-                self.outbox.extend(follower.compare().map(ClientMessage::Compare));
-                // Whatever the server says of it, or does not say: it has signed this.
-                self.witness.disputes(block);
-                let evidence = follower.astray().and_then(|desync| self.witness.differs(follower, &desync));
-                self.tell_evidence(evidence);
-            }
-            Err(error) => {
-                let evidence = self.witness.refused(follower, block, &error);
-                self.tell_evidence(evidence);
-                return Err(SessionError::Follow(error));
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins to take the match up at a later block.
-    fn join(&mut self, point: JoinPoint) -> Result<(), SessionError> {
-        // Whoever only watches may have been too slow for all blocks.
-        let is_late = self.caught_up && self.config.enter_as == EnterAs::Player;
-        if self.following == Following::Blocks || is_late || self.lost {
-            return Err(SessionError::Unexpected);
-        }
-        let follower =
-            self.follower.as_mut().filter(|it| !it.is_joining()).ok_or(SessionError::Unexpected)?;
-        let block = point.block.clone();
-        if let Err(error) = follower.join(point) {
-            let evidence = self.witness.fork(follower, &block);
-            self.tell_evidence(evidence);
-            return Err(SessionError::Follow(error));
-        }
-        Ok(())
-    }
-
-    fn join_chunks(&mut self, chunks: Vec<(ChunkId, Vec<u8>)>) -> Result<(), SessionError> {
-        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
-        let Some(block) = follower.join_chunks(chunks).map_err(SessionError::Follow)? else { return Ok(()) };
-        let head = *follower.chain().head();
-        self.witness = Witness::joined(follower.chain(), block);
-        // The turn for which it was signed is over.
-        self.pending.clear();
-        self.relayed = None;
-        self.events.push_back(Event::Joined { head });
-        self.renew_draft(false);
-        Ok(())
-    }
-
-    /// Takes notice of a block that was followed; `peaks` are those of the chain before it.
-    fn followed(&mut self, peaks: Vec<Digest>, block: &ProvenBlock, followed: Followed) {
-        let evidence =
-            self.follower.as_ref().and_then(|follower| self.witness.followed(follower, peaks, block));
-        self.tell_evidence(evidence);
-        if followed.kind.closes_turn() {
-            // Signed in the first half of a sealed turn and too late for it: something else now would look like
-            // cheating.
-            if followed.kind != BlockKind::Commit || self.is_in_chain() {
-                self.pending.clear();
-            }
-            self.relayed = None;
-        }
-        let is_taken_back = matches!(followed.kind, BlockKind::Takeback { .. });
-        self.events.extend(followed.mispredicted.map(Event::Mispredicted));
-        self.events.push_back(Event::Block {
-            head: followed.head,
-            kind: followed.kind,
-            voids: followed.voids,
-            desynced: followed.desynced,
-        });
-        if let Some((reason, standings)) = self.follower.as_ref().and_then(Follower::result) {
-            self.events.push_back(Event::Ended { reason, standings });
-        }
-        self.renew_draft(is_taken_back);
-        self.reveal();
-        self.announce_turn();
-    }
-
-    /// The server says something of its state, which differs from the own one.
-    fn compared(&mut self, answer: CompareAnswer) -> Result<(), SessionError> {
-        let follower = self.follower.as_mut().ok_or(SessionError::Unexpected)?;
-        let peaks = follower.chain().history_peaks().to_vec();
-        match follower.compared(answer).map_err(SessionError::Follow)? {
-            Compared::Ask(requests) => self.outbox.extend(requests.into_iter().map(ClientMessage::Compare)),
-            Compared::Lost(desync, error) => {
-                self.tell_desync(*desync);
-                return Err(SessionError::Follow(error));
-            }
-            Compared::Healed(healed) => {
-                self.healed(peaks, *healed);
-                self.catch_up_with_held()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what was held back while the own state was put right.
-    fn catch_up_with_held(&mut self) -> Result<(), SessionError> {
-        while let Some(block) = self.follower.as_mut().and_then(Follower::take_held) {
-            self.block(&block)?;
-        }
-        self.see_unseen()
-    }
-
-    /// The own state was put right.
-    fn healed(&mut self, peaks: Vec<Digest>, (desync, followed): (Desync, Followed)) {
-        let block = desync.block.clone();
-        self.tell_desync(desync);
-        self.followed(peaks, &block, followed);
-    }
-
-    fn tell_desync(&mut self, desync: Desync) {
-        self.events.push_back(Event::Desync(Box::new(desync)));
-    }
-
-    fn tell_evidence(&mut self, evidence: Option<Evidence>) {
-        self.events.extend(evidence.map(Box::new).map(Event::Evidence));
-    }
-
-    /// Holds a block of the server that does not know the own head against those that it signed before.
-    fn hold_against(&mut self, block: &ProvenBlock) -> Result<(), SessionError> {
-        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        let header = ProvenHeader::of(block);
-        let header = header.map_err(|error| SessionError::Follow(FollowError::Encoding(error)))?;
-        match self.witness.fork(follower, &header) {
-            None => Ok(()),
-            Some(fork) => {
-                self.tell_evidence(Some(fork));
-                Err(SessionError::HistoryLost)
-            }
-        }
-    }
-
-    /// Asks the server that does not know the own head for all blocks that it has instead.
-    fn ask_for_everything(&mut self) {
-        let Some(follower) = &self.follower else { return };
-        let match_id = follower.chain().match_id();
-        self.lost = true;
-        if self.following != Following::Blocks {
-            self.outbox.push_back(ClientMessage::Follow { following: Following::Blocks, packed: true });
-        }
-        self.outbox.push_back(ClientMessage::Resume {
-            match_id,
-            enter_as: self.config.enter_as,
-            height: Height::GENESIS,
-            block: match_id.as_block(),
-            pass: self.pass(),
-        });
-    }
-
-    /// The server has nothing that contradicts the own head, and does not know it either.
-    fn history_lost(&mut self) -> SessionError {
-        let held = self.follower.as_ref().and_then(|follower| self.witness.held(follower));
-        self.tell_evidence(held);
-        SessionError::HistoryLost
-    }
-
-    fn caught_up(&mut self, height: Height) -> Result<(), SessionError> {
-        if self.lost {
-            return Err(self.history_lost());
-        }
-        let follower = self.follower.as_ref().ok_or(SessionError::Unexpected)?;
-        if follower.height() < height || follower.is_joining() {
-            return Err(SessionError::Unexpected);
-        }
-        let is_diverged = follower.is_diverged();
-        // The server tells the open turn again.
-        self.relayed = None;
-        self.unseen.clear();
-        self.caught_up = true;
-        self.events.push_back(Event::CaughtUp);
-        if is_diverged {
-            // What is pending is for the turn that the block under comparison closes.
-            return Ok(());
-        }
-        self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
-        self.outbox.extend(self.wants_rematch.then_some(ClientMessage::Rematch));
-        self.reveal();
-        self.announce_turn();
-        Ok(())
     }
 
     /// Says that the match waits for us, if it does.
