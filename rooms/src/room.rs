@@ -1,23 +1,25 @@
 //! The room: who is in it, and which phase it is in.
 
+mod admission;
+mod beginning;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
 use cadastre_protocol::{
-    Access, BlockError, Chain, ChainSecret, ChainStart, ChainState, CompareAnswer, CompareRequest,
-    Conversation, DisplayName, EnterAs, Failure, Genesis, GenesisError, GoodbyeReason, HashChain, Height,
-    MatchId, Millis, Parent, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal,
-    RoomName, RoomSpec, RulesId, Seat, SeatHolder, ServerMessage, ShownPass, SignedCertificate, SignedTalk,
-    SignedTransaction, SpectatorPolicy, TalkPlace, Turn, Visit, encode,
+    Access, BlockError, Chain, ChainSecret, ChainState, CompareAnswer, CompareRequest, Conversation,
+    DisplayName, EnterAs, Genesis, GenesisError, HashChain, Height, MatchId, Millis, Parent, ProvenBlock,
+    ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, RulesId, Seat,
+    ServerMessage, SignedCertificate, SignedTalk, SignedTransaction, Turn, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
 
 use crate::{
     guests::Guests,
     input::{Event, GuestId, Input, Output, Record, Shown},
-    lobby::{Joining, Seats, has_joined},
+    lobby::{Joining, Seats},
     playing::{Judged, Playing, Released},
     talk::{Heard, Talking},
 };
@@ -339,223 +341,9 @@ impl Room {
         matches!(self.phase, Phase::Lobby(_)) && self.guests.is_empty()
     }
 
-    /// May somebody come in? A seat is its holder's, whatever he shows.
-    fn open_door(
-        &self,
-        now: Millis,
-        identity: PublicKey,
-        enter_as: EnterAs,
-        shown: Option<&ShownPass>,
-    ) -> Result<(), Failure> {
-        let is_seated = match &self.phase {
-            Phase::Lobby(seats) => seats.is_seated(identity),
-            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => {
-                self.genesis().is_some_and(|genesis| genesis.seat_of(identity).is_some())
-            }
-        };
-        if is_seated && enter_as == EnterAs::Player {
-            return Ok(());
-        }
-        let visit = Visit { service: self.host.root, room: &self.name, identity, enter_as, now };
-        self.access.door.admit(&visit, shown)
-    }
-
-    fn enter(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs, name: DisplayName) {
-        let admitted = match (enter_as, &mut self.phase) {
-            (_, Phase::Broken) => {
-                let reason = GoodbyeReason::RoomClosed;
-                return self.outputs.push_back(Output::Dismiss { guest, reason });
-            }
-            (EnterAs::Spectator | EnterAs::Light, _) => self.may_watch(),
-            (EnterAs::Player, Phase::Lobby(seats)) => {
-                seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
-            }
-            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => {
-                let seat = self.genesis().and_then(|genesis| genesis.seat_of(identity));
-                seat.map(|_| ()).ok_or(Failure::NotSeated)
-            }
-        };
-        if let Err(failure) = admitted {
-            return self.outputs.push_back(Output::Refuse { guest, failure });
-        }
-        self.admit(guest, identity, enter_as);
-        self.greet(guest);
-        self.show_from(guest, Height::GENESIS);
-    }
-
-    /// Tells a guest who has come what there is so far.
-    fn greet(&mut self, guest: GuestId) {
-        match &self.phase {
-            // Whoever only looks on changes nothing for the others.
-            Phase::Lobby(seats) if self.guests.player(guest).is_none() => {
-                let lobby = ServerMessage::Lobby(seats.lobby(&self.name));
-                self.send(guest, lobby);
-            }
-            Phase::Lobby(_) => self.announce_lobby(),
-            Phase::Joining(joining) => {
-                let lobby = ServerMessage::Lobby(joining.seats.lobby(&self.name));
-                let genesis = genesis_message(&joining.chain, joining.seats.names(), false);
-                self.send(guest, lobby);
-                self.send(guest, genesis);
-                self.send_first_state(vec![guest]);
-            }
-            Phase::Playing(playing) => {
-                let message = genesis_message(&playing.chain, playing.names.clone(), true);
-                self.send(guest, message);
-                self.send_first_state(vec![guest]);
-                self.catch_up(guest, Height::GENESIS);
-            }
-            Phase::Broken => {}
-        }
-        self.tell_talk(guest);
-    }
-
-    /// Tells a guest what was said. Whoever sees the match with a delay hears it when the match is over: it may be of
-    /// what is withheld.
-    fn tell_talk(&mut self, guest: GuestId) {
-        if self.guests.player(guest).is_some() || !self.is_withholding() {
-            self.send(guest, self.talking.so_far());
-        }
-    }
-
     /// Is a match played of which those who watch do not know all yet?
     fn is_withholding(&self) -> bool {
         matches!(&self.phase, Phase::Playing(playing) if playing.curtain.is_drawn())
-    }
-
-    fn resume(
-        &mut self,
-        guest: GuestId,
-        identity: PublicKey,
-        enter_as: EnterAs,
-        height: Height,
-        known: bool,
-    ) {
-        let (known_to_it, seated) = match &self.phase {
-            Phase::Playing(playing) => {
-                (playing.known_to(enter_as), playing.chain.genesis().seat_of(identity).is_some())
-            }
-            Phase::Broken => {
-                let reason = GoodbyeReason::RoomClosed;
-                return self.outputs.push_back(Output::Dismiss { guest, reason });
-            }
-            // A lobby frozen again has another match id: the one asked for is gone.
-            Phase::Lobby(_) | Phase::Joining(_) => {
-                let failure = Failure::NoSuchMatch;
-                return self.outputs.push_back(Output::Refuse { guest, failure });
-            }
-        };
-        let admitted = match enter_as {
-            EnterAs::Player if !seated => Err(Failure::NotSeated),
-            EnterAs::Player => Ok(()),
-            EnterAs::Spectator | EnterAs::Light => self.may_watch(),
-        };
-        let admitted =
-            admitted.and(if known && height <= known_to_it { Ok(()) } else { Err(Failure::UnknownHead) });
-        if let Err(failure) = admitted {
-            return self.outputs.push_back(Output::Refuse { guest, failure });
-        }
-        self.admit(guest, identity, enter_as);
-        self.catch_up(guest, height);
-        self.tell_talk(guest);
-        self.show_from(guest, height);
-    }
-
-    fn show_from(&mut self, guest: GuestId, after: Height) {
-        if self.guests.is_light(guest) {
-            self.outputs.push_back(Output::Watch { guest, after });
-        }
-    }
-
-    /// Puts a connection on the list, and the one that the same player had before off it.
-    fn admit(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs) {
-        if let Some(old) = self.guests.connection_of(identity).filter(|_| enter_as == EnterAs::Player) {
-            self.guests.remove(old);
-            if let Phase::Playing(playing) = &mut self.phase {
-                playing.forget(old);
-            }
-            // The new one may know nothing of what this one wanted.
-            self.rematch.remove(&identity);
-            self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
-        }
-        self.guests.insert(guest, enter_as, identity);
-    }
-
-    fn catch_up(&mut self, guest: GuestId, after: Height) {
-        let Phase::Playing(playing) = &self.phase else { return };
-        if self.guests.is_light(guest) {
-            return;
-        }
-        let is_player = self.guests.player(guest).is_some();
-        let to = playing.known_to(if is_player { EnterAs::Player } else { EnterAs::Spectator });
-        self.outputs.push_back(Output::CatchUp { guest, after, to });
-        if !is_player && playing.curtain.is_drawn() {
-            return;
-        }
-        let news = playing.news_for(self.seat_of_guest(guest)).into_iter();
-        self.outputs.extend(news.map(|message| Output::Send { to: guest, message }));
-    }
-
-    fn go_on(&mut self, guest: GuestId, after: Height) {
-        if self.guests.get(guest).is_some() {
-            self.catch_up(guest, after);
-            self.tell_talk(guest);
-        }
-    }
-
-    fn ready(&mut self, now: Millis, guest: GuestId, ready: bool, chain: Option<ChainStart>) {
-        let (Phase::Lobby(seats), Some(identity)) = (&mut self.phase, self.guests.player(guest)) else {
-            // Too late, or not a player: whoever is late learns from the genesis that it has begun.
-            return;
-        };
-        let changed = seats.set_ready(identity, ready, chain);
-        if seats.all_ready() {
-            self.freeze(now);
-        } else if changed {
-            self.announce_lobby();
-        }
-    }
-
-    /// Freezes the lobby and asks everybody for the Join.
-    fn freeze(&mut self, now: Millis) {
-        let Phase::Lobby(seats) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let begun = seats.genesis(&self.host, &self.name, now).and_then(|(genesis, hash_chain)| {
-            let game = Game::begin(&genesis, self.first.as_deref()).ok()?;
-            let chain = Chain::begin(genesis, game.executed()).ok()?;
-            Some((chain, game, hash_chain))
-        });
-        let Some((chain, game, hash_chain)) = begun else {
-            // A key that cannot be enrolled, which the handshake does not let pass, or an expired certificate.
-            self.phase = Phase::Lobby(seats);
-            return self.broadcast(ServerMessage::Failed(Failure::BadSpec));
-        };
-        let until = now.after(JOIN_MS_MAX);
-        self.outputs.push_back(Output::WakeAt(until));
-        self.broadcast(genesis_message(&chain, seats.names(), false));
-        self.send_first_state(self.guests.all().collect());
-        let open = chain.open_turn();
-        self.phase =
-            Phase::Joining(Box::new(Joining { seats: *seats, chain, game, hash_chain, open, until }));
-    }
-
-    /// Gives up waiting for Joins: back to the lobby, where nobody is ready any more.
-    fn unfreeze(&mut self) {
-        let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let Joining { mut seats, chain, open, .. } = *joining;
-        seats.set_none_ready(|identity| has_joined(&chain, &open, identity));
-        self.phase = Phase::Lobby(Box::new(seats));
-        self.announce_lobby();
-    }
-
-    /// The time for the Joins is up: whoever has not joined loses the seat.
-    fn part_with_silent(&mut self) {
-        let Phase::Joining(joining) = &mut self.phase else { return };
-        let Joining { seats, chain, open, .. } = &mut **joining;
-        for guest in self.guests.part_with(|identity| !has_joined(chain, open, identity)) {
-            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
-        }
-        seats.keep(|identity| has_joined(chain, open, identity));
-        self.unfreeze();
     }
 
     fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
@@ -605,25 +393,6 @@ impl Room {
         }
     }
 
-    /// Begins the match: all have joined.
-    fn begin(&mut self, now: Millis) {
-        let Phase::Joining(joining) = std::mem::replace(&mut self.phase, Phase::Broken) else { return };
-        let Joining { seats, chain, game, hash_chain, open, .. } = *joining;
-        let (genesis, match_id) = (encode(chain.genesis()), chain.match_id());
-        let names = seats.names();
-        match Playing::begin(chain, game, hash_chain, open, names.clone(), now) {
-            Ok((playing, start)) => {
-                self.phase = Phase::Playing(Box::new(playing));
-                self.talking = Talking::goes_on(Conversation::begin(TalkPlace::Match(match_id)));
-                self.broadcast(self.talking.so_far());
-                let (room, access, first) = (self.name.clone(), self.access, self.first.clone());
-                let begin = Record::Begin { genesis, room, names, access, first };
-                self.play(now, |_| Ok(vec![begin, start]));
-            }
-            Err(error) => self.outputs.push_back(Output::Observed(Event::Broken { error })),
-        }
-    }
-
     fn compare(&mut self, guest: GuestId, request: CompareRequest) {
         let Some((enter_as, _)) = self.guests.get(guest) else { return };
         let Phase::Playing(playing) = &mut self.phase else {
@@ -639,42 +408,6 @@ impl Room {
             self.outputs.push_back(Output::Observed(Event::Diverged { guest, seat, incident }));
         }
         answers.into_iter().for_each(|answer| self.send(guest, ServerMessage::Compared(answer)));
-    }
-
-    /// A player wants another match, now that one is over.
-    fn rematch(&mut self, guest: GuestId) {
-        let Phase::Playing(playing) = &self.phase else { return };
-        let Some(identity) = self.guests.player(guest) else { return };
-        let Some(seat) = self.seat_of(identity) else { return };
-        if playing.has_ended() && self.rematch.insert(identity) {
-            self.broadcast(ServerMessage::Rematch { seat });
-            self.begin_again();
-        }
-    }
-
-    /// The lobby is there again, with everybody a seat further, once all players want it and nothing of the match that
-    /// is over is under way to the disk.
-    fn begin_again(&mut self) {
-        let Phase::Playing(playing) = &self.phase else { return };
-        let (genesis, match_id) = (playing.chain.genesis(), playing.chain.match_id());
-        let wants = |holder: &SeatHolder| match holder {
-            SeatHolder::Player(identity) => self.rematch.contains(identity),
-            SeatHolder::Open => true,
-        };
-        if !self.is_over() || !genesis.seats.iter().all(wants) {
-            return;
-        }
-        let again = Seats::again(genesis, playing.names.clone(), self.access);
-        self.rematch.clear();
-        let Some(seats) = again else { return self.broadcast(ServerMessage::Failed(Failure::BadSpec)) };
-        self.phase = Phase::Lobby(Box::new(seats));
-        self.talking = Talking::in_lobby(&self.host, &self.name, Some(match_id));
-        self.outputs.push_back(Output::Observed(Event::Rematch { match_id }));
-        // Before the Lobby, after which nothing of the match that is over may be shown.
-        let light = self.guests.light();
-        self.outputs.extend(light.map(|guest| Output::Watch { guest, after: Height::GENESIS }));
-        self.announce_lobby();
-        self.broadcast(self.talking.so_far());
     }
 
     fn say(&mut self, now: Millis, guest: GuestId, talk: SignedTalk) {
@@ -810,13 +543,6 @@ impl Room {
         others.map(|(guest, _)| guest).collect()
     }
 
-    fn announce_lobby(&mut self) {
-        if let Phase::Lobby(seats) = &self.phase {
-            let lobby = ServerMessage::Lobby(seats.lobby(&self.name));
-            self.broadcast(lobby);
-        }
-    }
-
     fn send(&mut self, to: GuestId, message: ServerMessage) {
         self.outputs.push_back(Output::Send { to, message });
     }
@@ -828,29 +554,6 @@ impl Room {
     fn broadcast_to(&mut self, to: Vec<GuestId>, message: ServerMessage) {
         if !to.is_empty() {
             self.outputs.push_back(Output::Broadcast { to, message });
-        }
-    }
-
-    /// What a fork begins with, to those who have just got its genesis and execute it.
-    fn send_first_state(&mut self, mut to: Vec<GuestId>) {
-        to.retain(|guest| !self.guests.is_light(*guest));
-        if let Some(state) = self.first.clone().filter(|_| !to.is_empty()) {
-            self.outputs.push_back(Output::FirstState { to, state });
-        }
-    }
-
-    fn may_watch(&self) -> Result<(), Failure> {
-        let allowed = match &self.phase {
-            Phase::Lobby(seats) => Some(seats.spec().spectators),
-            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => {
-                self.genesis().map(|genesis| genesis.spectators)
-            }
-        };
-        let allowed = matches!(allowed, Some(SpectatorPolicy::Allowed { .. }));
-        if allowed && self.guests.watching_len() < self.host.spectators_max {
-            Ok(())
-        } else {
-            Err(Failure::NoSpectators)
         }
     }
 
