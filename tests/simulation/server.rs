@@ -1,6 +1,8 @@
 //! The server: its rooms, the store and its signer, and the edge that stands before them. What `src/rooms.rs`,
 //! `src/rooms/task.rs`, `src/store/writer.rs` and `src/edge/socket.rs` do with tasks and queues, in one thread.
 
+mod showing;
+
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -8,14 +10,14 @@ use std::{
 
 use cadastre::store::{Commit, SignError, Signer, Store, recover};
 use cadastre_protocol::{
-    BlockHash, BlockKind, Certificate, ChainSecret, ChunkId, ClientMessage, Digest, EnterAs, Failure,
-    Following, Genesis, GoodbyeReason, Height, JoinPoint, KeyRole, MatchId, Millis, ProvenHeader, PublicKey,
-    RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof, SignedCertificate, SpectatorPolicy,
-    decode_exact, encode, pack,
+    BlockHash, Certificate, ChainSecret, ClientMessage, EnterAs, Failure, Following, GoodbyeReason, Height,
+    KeyRole, MatchId, Millis, PublicKey, RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof,
+    SignedCertificate,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room, Shown};
 use tokio::sync::oneshot;
 
+use self::showing::Watcher;
 use super::{disk::MemoryDisk, random::Random};
 
 /// Serial of the first block signer.
@@ -57,15 +59,6 @@ struct OpenRoom {
     room: Room,
     wake: Option<Millis>,
     newest: Option<Arc<Shown>>,
-}
-
-/// Somebody who is shown a match.
-#[derive(Default)]
-struct Watcher {
-    room: Option<u64>,
-    viewport: Option<Vec<ChunkId>>,
-    head: Height,
-    has_chunks: bool,
 }
 
 /// What the server does to the world.
@@ -347,47 +340,6 @@ impl Server {
         }
     }
 
-    /// Queues what a room says to a link. Some spectators are too slow for it: of what can be told again they are told
-    /// nothing then, until they ask.
-    fn queue(&mut self, link: u64, message: ServerMessage) {
-        let is_block = matches!(message, ServerMessage::Block(_));
-        let can_wait = is_block
-            || matches!(
-                message,
-                ServerMessage::Said(_) | ServerMessage::Relay(_) | ServerMessage::Takeback { .. }
-            );
-        if let Some((told, is_behind)) = self.followers.get_mut(&link) {
-            *is_behind |= is_block && self.random.once_in(7);
-            if can_wait && *is_behind {
-                return;
-            }
-            if is_block {
-                *told = told.next().unwrap();
-            }
-        }
-        if let ServerMessage::Block(block) = &message {
-            let header = ProvenHeader::of(block).unwrap().read().unwrap();
-            self.check_delay(link, header.match_id, header.height);
-        }
-        self.send(link, message);
-    }
-
-    /// Spectators who were too slow ask for what they missed.
-    fn let_followers_go_on(&mut self, now: Millis) {
-        let behind: Vec<_> =
-            self.followers.iter().filter(|(_, (_, is_behind))| *is_behind).map(|(link, _)| *link).collect();
-        for link in behind {
-            if !self.random.once_in(2) {
-                continue;
-            }
-            let Some(&room) = self.inside.get(&link) else { continue };
-            let (after, is_behind) = self.followers.get_mut(&link).unwrap();
-            *is_behind = false;
-            let (guest, after) = (GuestId::new(link), *after);
-            self.feed(now, room, Input::GoOn { guest, after });
-        }
-    }
-
     fn carry_out(&mut self, number: u64) {
         while let Some(output) = self.rooms.get_mut(&number).and_then(|open| open.room.poll()) {
             match output {
@@ -466,72 +418,6 @@ impl Server {
         }
     }
 
-    /// Nobody who watches is told a block before as many turns were played after it as the genesis says.
-    fn check_delay(&self, link: u64, match_id: MatchId, height: Height) {
-        if !self.followers.contains_key(&link) && !self.watching.contains_key(&link) {
-            return;
-        }
-        let genesis: Genesis =
-            decode_exact(&self.store.match_record(match_id).unwrap().unwrap().genesis).unwrap();
-        let SpectatorPolicy::Allowed { delay_turns: delay @ 1.. } = genesis.spectators else { return };
-        let mark = self.store.mark(match_id).unwrap().unwrap();
-        let is_turn = |height: &u64| {
-            let block = self.store.block(match_id, Height::new(*height)).unwrap();
-            ProvenHeader::of(&block).unwrap().read().unwrap().kind == BlockKind::Turn
-        };
-        let turns = (height.get() + 1..=mark.height.get()).filter(is_turn).count();
-        let is_old = height <= Height::new(1) || turns >= usize::from(delay);
-        assert!(mark.sealed || is_old, "a spectator is told block {height} of {}", mark.height);
-    }
-
-    fn send_blocks(&mut self, link: u64, match_id: MatchId, after: Height, to: Height) {
-        if after < to {
-            self.check_delay(link, match_id, to);
-        }
-        for height in after.get() + 1..=to.get() {
-            let block = self.store.block(match_id, Height::new(height)).unwrap();
-            self.send(link, ServerMessage::Block(block));
-        }
-        self.send(link, ServerMessage::CaughtUp { height: to });
-    }
-
-    /// Sends a link what it watches of the newest block.
-    fn show(&mut self, link: u64, room: u64) {
-        let newest = self.rooms.get(&room).and_then(|open| open.newest.clone());
-        let Some(shown) = newest else { return };
-        self.check_delay(link, shown.block.read().unwrap().match_id, shown.height);
-        let Some(watcher) = self.watching.get_mut(&link) else { return };
-        let (viewport, head) = (watcher.viewport.as_deref(), watcher.head);
-        let messages = if watcher.has_chunks && head.next() == Some(shown.height) {
-            shown.changes(viewport)
-        } else {
-            let is_new = head == Height::GENESIS || head == shown.height;
-            let match_id = shown.block.read().unwrap().match_id;
-            let place = if is_new { Vec::new() } else { place_of(&self.store, match_id, head, shown.height) };
-            shown.whole(viewport, place)
-        };
-        (watcher.head, watcher.has_chunks) = (shown.height, true);
-        messages.into_iter().for_each(|message| self.send(link, packed(message)));
-    }
-
-    /// Sends a snapshot to a link that takes one and has missed much. Gives the height of its block.
-    fn shorten(&mut self, room: u64, link: u64, (after, to): (Height, Height)) -> Option<Height> {
-        let room = &self.rooms.get(&room).filter(|_| self.shortened.contains(&link))?.room;
-        let (state, chunks) = room.snapshot()?;
-        let height = state.head().height;
-        if height.get() <= after.get() + MISSED_MAX || height > to {
-            return None;
-        }
-        let match_id = room.match_id()?;
-        self.check_delay(link, match_id, height);
-        let proven = |height| ProvenHeader::of(&self.store.block(match_id, height).unwrap()).unwrap();
-        let place = place_of(&self.store, match_id, after, height);
-        let point = JoinPoint { block: proven(height), state, place };
-        self.send(link, packed(ServerMessage::Snapshot(Box::new(point))));
-        ServerMessage::chunks_of(chunks).into_iter().for_each(|chunks| self.send(link, packed(chunks)));
-        Some(height)
-    }
-
     fn part_with(&mut self, link: u64, reason: GoodbyeReason) {
         self.inside.remove(&link);
         self.watching.remove(&link);
@@ -558,18 +444,6 @@ impl Server {
             chain_secret: ChainSecret::new(&[77; 32]),
         }
     }
-}
-
-/// Proof that the block at `own` stands in the chain of the one at `height`.
-fn place_of(store: &Store, match_id: MatchId, own: Height, height: Height) -> Vec<Digest> {
-    let name =
-        |height| ProvenHeader::of(&store.block(match_id, Height::new(height)).unwrap()).unwrap().hash();
-    JoinPoint::place_of(own, std::iter::once(match_id.as_block()).chain((1..height.get()).map(name)))
-}
-
-/// As it is sent to whoever takes compressed messages.
-fn packed(message: ServerMessage) -> ServerMessage {
-    pack(&encode(&message)).map_or(message, |bytes| decode_exact(&bytes).unwrap())
 }
 
 /// The store on a disk. What concerns the service as a whole is no part of the simulation.
