@@ -11,6 +11,9 @@ use cadastre_simulations::{Game, Snapshot};
 
 use crate::follower::{FollowError, Follower};
 
+/// Viewports that may be on their way. Of whoever asks for more, what was asked for first is refused when it comes.
+const ASKED_MAX: usize = 64;
+
 /// A match as it was shown, as far as that was verified.
 #[derive(Debug)]
 pub struct LightFollower {
@@ -64,6 +67,9 @@ impl LightFollower {
     /// The server was asked for these chunks, or for all. What it shows next may still be what it was asked for before.
     pub fn want(&mut self, viewport: Option<&[ChunkId]>) {
         let is_wanted = |id: &ChunkId| viewport.is_none_or(|viewport| viewport.binary_search(id).is_ok());
+        if self.asked.len() == ASKED_MAX {
+            self.asked.pop_front();
+        }
         self.asked.push_back(self.all.iter().copied().filter(is_wanted).collect());
     }
 
@@ -109,7 +115,8 @@ impl LightFollower {
         if is_whole {
             self.chunks.clear();
             let shown = |asked: &Vec<ChunkId>| chunks.iter().map(|(id, _)| id).eq(asked);
-            let before = self.asked.iter().rposition(shown).unwrap_or(0);
+            // The first of several that are alike: what was asked for between them may still be on its way.
+            let before = self.asked.iter().position(shown).unwrap_or(0);
             self.asked.drain(..before);
         }
         self.chunks.extend(chunks);

@@ -10,8 +10,8 @@ use std::collections::VecDeque;
 
 use cadastre_protocol::{
     BlockHash, BlockKind, ClientMessage, Digest, DisplayName, Door, EnterAs, Evidence, Failure, Following,
-    GoodbyeReason, Head, Header, Height, LightHead, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice,
-    OpenTurn, Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    GoodbyeReason, Head, Header, Height, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice, OpenTurn,
+    Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
     SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
     TalkHash, TalkRefusal, Transaction, TransactionError, Turn, TxHash, ViewError, Visibility,
 };
@@ -137,7 +137,7 @@ pub enum Event {
     },
     /// The server signed what no honest server signs, or does not know what it signed: keep this.
     Evidence(Box<Evidence>),
-    /// The match is over. Nothing follows.
+    /// The match is over. Told once; nothing of it follows, but for what a light spectator looks at afterwards.
     Ended {
         /// Why.
         reason: SealReason,
@@ -418,15 +418,9 @@ impl Session {
             ServerMessage::Genesis { genesis, names, .. } if self.is_light() => {
                 self.begin_light(&genesis, names, root)?;
             }
-            ServerMessage::View(view) => {
-                let light = self.light.as_mut().ok_or(SessionError::Unexpected)?;
-                let taken = light.take(*view).map_err(SessionError::View)?;
-                self.shown(taken);
-            }
+            ServerMessage::View(view) => self.shown(|light| light.take(*view))?,
             ServerMessage::Chunks(chunks) if self.is_light() => {
-                let light = self.light.as_mut().ok_or(SessionError::Unexpected)?;
-                let taken = light.take_chunks(chunks).map_err(SessionError::View)?;
-                self.shown(taken);
+                self.shown(|light| light.take_chunks(chunks))?;
             }
             ServerMessage::Created { .. } => self.enter(),
             ServerMessage::Lobby(lobby) => self.lobby(lobby)?,
@@ -512,14 +506,23 @@ impl Session {
         self.seat
     }
 
-    /// Takes notice of a view that was taken, if all of it has come.
-    fn shown(&mut self, is_whole: bool) {
-        let head = self.light.as_deref().filter(|_| is_whole).map(LightFollower::head);
-        let Some(header) = head.and_then(LightHead::header) else { return };
+    /// Takes what is shown of a block, and says so if all of it has come.
+    fn shown(
+        &mut self,
+        take: impl FnOnce(&mut LightFollower) -> Result<bool, ViewError>,
+    ) -> Result<(), SessionError> {
+        let light = self.light.as_mut().ok_or(SessionError::Unexpected)?;
+        let before = light.head().height();
+        if !take(light).map_err(SessionError::View)? {
+            return Ok(());
+        }
+        let Some(header) = light.head().header() else { return Ok(()) };
         self.events.push_back(Event::Shown { header: Box::new(header.clone()) });
-        if let BlockKind::Seal { reason, standings } = &header.kind {
+        // Whoever looks at another part of the last block knows already.
+        if let (BlockKind::Seal { reason, standings }, true) = (&header.kind, before < header.height) {
             self.events.push_back(Event::Ended { reason: *reason, standings: standings.clone() });
         }
+        Ok(())
     }
 
     /// Says that the match waits for us, if it does.

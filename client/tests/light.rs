@@ -47,6 +47,20 @@ fn only_what_is_watched_is_sent_and_a_viewport_can_move() {
 }
 
 #[test]
+fn a_viewport_may_move_back_while_what_was_asked_for_between_is_on_its_way() {
+    let (mut direct, messages) = held();
+    let corner = Viewport::Tiles { left: 0, top: 0, width: 1, height: 1 };
+    for viewport in [corner.clone(), Viewport::All, corner] {
+        direct.clients[2].session.watch(viewport);
+        direct.settle();
+    }
+    messages.into_iter().for_each(|message| assert_eq!(direct.deliver(2, message), Ok(())));
+    direct.release(2);
+    assert_eq!(seen(&direct, 2).chunks().len(), 2);
+    same_chunks(&direct, 2);
+}
+
+#[test]
 fn a_rectangle_of_tiles_is_watched_from_the_begin() {
     let mut direct = after_turns(2);
     let mut session = cadastre_client::Session::new(light());
@@ -120,6 +134,10 @@ fn the_end_is_seen() {
     let seen = ended(direct.events(watcher));
     assert!(seen.is_some());
     assert_eq!(seen, ended(direct.events(1)));
+    direct.clients[watcher].session.watch(Viewport::Tiles { left: 0, top: 0, width: 1, height: 1 });
+    direct.settle();
+    let events = direct.events(watcher);
+    assert!(matches!(events[..], [Event::Shown { .. }]), "{events:?}");
 }
 
 #[test]
