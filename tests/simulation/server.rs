@@ -170,9 +170,7 @@ impl Server {
             }
             ClientMessage::Submit(transaction) => self.say(now, link, Input::Submit { guest, transaction }),
             ClientMessage::Compare(request) => self.say(now, link, Input::Compare { guest, request }),
-            ClientMessage::Watch(viewport) => {
-                self.watching.entry(link).or_default().viewport = viewport;
-            }
+            ClientMessage::Watch(viewport) => self.look_at(link, viewport),
             ClientMessage::Follow { following: Following::Snapshot, .. } => drop(self.shortened.insert(link)),
             ClientMessage::Follow { following: Following::Blocks, .. } => drop(self.shortened.remove(&link)),
             ClientMessage::Say(talk) => self.say(now, link, Input::Say { guest, talk }),

@@ -1,5 +1,6 @@
 //! What anybody was shown, which must hold for ever; what anybody signed; and how a match must look at its end.
 
+mod shown;
 mod stored;
 mod wishes;
 
@@ -9,11 +10,13 @@ use cadastre::{export, store::Store};
 use cadastre_client::Said;
 use cadastre_protocol::{
     AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Height, MatchId, Millis, PublicKey, Receipt,
-    RoomName, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
+    RoomName, SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
 };
 use cadastre_replay::Replay;
 
+use self::shown::View;
 pub(crate) use self::stored::Stored;
+use crate::tally::{Rarity, Tally};
 
 /// In turns that are opened after this time without a fault everybody acts in time.
 const CALM_MS: u64 = 1_500;
@@ -22,6 +25,8 @@ const CALM_MS: u64 = 1_500;
 pub(crate) struct Witness {
     blocks: BTreeMap<(MatchId, Height), BlockHash>,
     receipts: Vec<Receipt>,
+    /// What was shown to those who execute nothing, in the order of its showing.
+    shown: Vec<View>,
     /// What was heard, by the number of the line.
     lines: BTreeMap<(MatchId, u64), (PublicKey, Words)>,
     /// The line in which something was said that is said once only.
@@ -109,7 +114,7 @@ impl Witness {
     }
 
     /// Judges the one match of a room, which is over.
-    pub(crate) fn judge(&self, store: &Store, room: &RoomName) -> Stored {
+    pub(crate) fn judge(&self, store: &Store, room: &RoomName, tally: &mut Tally) -> Stored {
         let stored = Stored::of(store, room, &self.astray);
         for ((match_id, height), hash) in &self.blocks {
             if *match_id == stored.match_id {
@@ -124,6 +129,14 @@ impl Witness {
         stored.check_takebacks();
         stored.check_agreements();
         self.check_absences(&stored);
+        self.check_views(&stored, tally);
+        let occurred = [
+            (Rarity::TakenBack, stored.went_back()),
+            (Rarity::Paused, stored.paused()),
+            (Rarity::EndedByAll, stored.reason == SealReason::Agreed),
+            (Rarity::Skipped, stored.skipped()),
+        ];
+        occurred.into_iter().filter(|(_, did)| *did).for_each(|(rarity, _)| tally.count(rarity));
         stored
     }
 

@@ -23,6 +23,7 @@ use super::{
     predictions::Model,
     random::Random,
     server::{self, FIRST_SERIAL, Server, certificate, root_key},
+    tally::Tally,
     witness::{Stored, Witness},
 };
 
@@ -62,8 +63,19 @@ pub(crate) struct Faults {
     pub(crate) motions: u32,
     /// Times that somebody asks for the files of all matches.
     pub(crate) exports: u32,
+    /// Times that a light spectator looks elsewhere.
+    pub(crate) glances: u32,
     /// Times that the operator ends what is played.
     pub(crate) ends: u32,
+}
+
+/// What came of a world.
+pub(crate) struct Played {
+    /// As the store has them.
+    pub(crate) matches: Vec<Stored>,
+    /// How long players saw nothing but predictions of what they had handed in, in milliseconds.
+    pub(crate) waits: Vec<u64>,
+    pub(crate) tally: Tally,
 }
 
 /// Matches from the empty lobbies to the Seals.
@@ -88,8 +100,8 @@ pub(crate) struct World {
     clients: Vec<Client>,
     rooms: BTreeSet<RoomName>,
     witness: Witness,
-    /// How long players saw nothing but predictions of what they had handed in, in milliseconds.
     waits: Vec<u64>,
+    tally: Tally,
 }
 
 enum Happening {
@@ -101,6 +113,7 @@ enum Happening {
     Think { client: usize, process: u64, is_resolved: bool },
     Weigh { client: usize, process: u64, to_turn: Turn },
     Second { client: usize, process: u64, motion: Motion },
+    Look { client: usize, process: u64 },
     Write { incarnation: u64 },
     Answer { incarnation: u64 },
     Wake { incarnation: u64, room: u64, at: Millis },
@@ -135,6 +148,7 @@ impl World {
             rooms: BTreeSet::new(),
             witness: Witness::default(),
             waits: Vec::new(),
+            tally: Tally::default(),
         };
         for (room, spec) in (0..).zip(specs) {
             let name = RoomName::new(&format!("arena-{room}")).unwrap();
@@ -154,13 +168,8 @@ impl World {
         self
     }
 
-    /// Plays the matches, and gives what the store has of them.
-    pub(crate) fn run(self) -> Vec<Stored> {
-        self.run_measured().0
-    }
-
-    /// Plays the matches; gives besides how long those who acted waited for their blocks, in milliseconds.
-    pub(crate) fn run_measured(mut self) -> (Vec<Stored>, Vec<u64>) {
+    /// Plays the matches.
+    pub(crate) fn run(mut self) -> Played {
         while self.clients.iter().any(|client| client.fate == Fate::Playing) {
             let ((at, _), happening) = self.agenda.pop_first().expect("nobody waits for anything");
             assert!(at <= START.after(SPAN_MS_MAX), "the match does not go on by itself");
@@ -168,8 +177,7 @@ impl World {
             self.let_something_fail();
             self.happen(happening);
         }
-        let waits = std::mem::take(&mut self.waits);
-        (self.verdict(), waits)
+        self.verdict()
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -186,6 +194,7 @@ impl World {
             Happening::Think { client, process, is_resolved } => self.think(client, process, is_resolved),
             Happening::Weigh { client, process, to_turn } => self.weigh(client, process, to_turn),
             Happening::Second { client, process, motion } => self.second(client, process, motion),
+            Happening::Look { client, process } => self.look(client, process),
             Happening::Restart => self.restart(),
             Happening::Write { incarnation }
             | Happening::Answer { incarnation }
@@ -232,12 +241,13 @@ impl World {
     }
 
     /// All matches are over for everybody: was each of them one match?
-    fn verdict(self) -> Vec<Stored> {
+    fn verdict(mut self) -> Played {
         // Whatever anybody was shown outlasts a power cut.
         self.disk.crash(0);
         let store = server::store_on(&self.disk);
-        let judge = |room: &RoomName| {
-            let stored = self.witness.judge(&store, room);
+        let mut matches = Vec::new();
+        for room in &self.rooms {
+            let stored = self.witness.judge(&store, room, &mut self.tally);
             for client in self.clients.iter().filter(|client| client.config.room == *room) {
                 if let Fate::Ended(reason) = client.fate {
                     let head = (client.height(), client.block());
@@ -246,9 +256,9 @@ impl World {
                     assert_eq!(reason, stored.reason);
                 }
             }
-            stored
-        };
-        self.rooms.iter().map(judge).collect()
+            matches.push(stored);
+        }
+        Played { matches, waits: self.waits, tally: self.tally }
     }
 
     fn server_time(&self) -> Millis {

@@ -90,6 +90,18 @@ impl Server {
         self.send(link, ServerMessage::CaughtUp { height: to });
     }
 
+    /// A link watches something else from now on.
+    pub(super) fn look_at(&mut self, link: u64, viewport: Option<Vec<ChunkId>>) {
+        let watcher = self.watching.entry(link).or_default();
+        if watcher.viewport == viewport {
+            return;
+        }
+        (watcher.viewport, watcher.has_chunks) = (viewport, false);
+        if let Some(room) = watcher.room {
+            self.show(link, room);
+        }
+    }
+
     /// Sends a link what it watches of the newest block.
     pub(super) fn show(&mut self, link: u64, room: u64) {
         let newest = self.rooms.get(&room).and_then(|open| open.newest.clone());

@@ -1,6 +1,9 @@
 //! A match as the store has it at the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use cadastre::{
     export,
@@ -11,6 +14,7 @@ use cadastre_protocol::{
     Seq, TransactionBody, TxHash, Visibility,
 };
 use cadastre_replay::{Replay, Violation, audit};
+use cadastre_simulations::Snapshot;
 
 use crate::server::root_key;
 
@@ -25,6 +29,8 @@ pub(crate) struct Stored {
     pub(super) seats: u8,
     pub(super) forfeit_after: Option<u16>,
     pub(super) blocks: Vec<ReadBlock>,
+    /// The state that it began with, if it is a fork.
+    pub(super) first: Option<Arc<Snapshot>>,
 }
 
 impl Stored {
@@ -56,6 +62,7 @@ impl Stored {
             forfeit_after: restored.chain.genesis().absence.forfeit_after(),
             blocks: blocks.collect(),
             bytes,
+            first: restored.first,
         }
     }
 

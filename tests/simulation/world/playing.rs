@@ -1,6 +1,6 @@
 //! What players do with what their sessions tell them.
 
-use cadastre_client::{Cause, Event, Follower, SubmitError};
+use cadastre_client::{Cause, Event, Follower, SubmitError, Viewport};
 use cadastre_protocol::{BlockKind, GoodbyeReason, Motion, SeatSet, TalkRefusal, Text, Turn, TxHash};
 
 use super::{Client, Fate, Happening, World};
@@ -18,6 +18,12 @@ impl World {
             Event::Shown { header } => {
                 let light = self.clients[client].session.light().unwrap();
                 self.witness.see(header.match_id, header.height, light.head().block());
+                self.witness.show(client, header.match_id, header.height, light.chunks());
+                if self.faults.glances > 0 && self.random.once_in(3) {
+                    self.faults.glances -= 1;
+                    let process = self.clients[client].process;
+                    self.in_time(0..800, Happening::Look { client, process });
+                }
             }
             Event::Joined { head } => {
                 let match_id = self.clients[client].session.follower().unwrap().chain().match_id();
@@ -95,6 +101,20 @@ impl World {
         if entry.fate == Fate::Playing {
             entry.fate = Fate::Replaced;
         }
+    }
+
+    /// A light spectator looks at something else, once more also when the match is over.
+    pub(super) fn look(&mut self, client: usize, process: u64) {
+        let entry = &mut self.clients[client];
+        let Some(light) = entry.session.light().filter(|_| entry.process == process) else { return };
+        let mut side = || u16::try_from(self.random.within(1..40)).unwrap();
+        let viewport = match side() % 4 {
+            0 => Viewport::All,
+            1 => Viewport::Chunks(light.chunks().keys().copied().filter(|_| side() % 2 == 0).collect()),
+            _ => Viewport::Tiles { left: side() - 1, top: side() - 1, width: side(), height: side() },
+        };
+        entry.session.watch(viewport);
+        self.attend_to(client);
     }
 
     /// A player was asked for commands some time ago. One who is resolved wants nothing taken back before it acts.

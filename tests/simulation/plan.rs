@@ -1,0 +1,104 @@
+//! What is played, and what goes wrong meanwhile: a number says it all.
+
+use cadastre_protocol::{
+    AbsencePolicy, Access, AgreementPolicy, Clock, DoubleTransactionPolicy, RandomnessMode, RoomSpec,
+    SkipPolicy, SpectatorPolicy, TakebackPolicy, TurnMode, Visibility,
+};
+
+use super::world::Faults;
+
+/// What fails is decided by the remainder of the seed.
+pub(crate) const KINDS: u64 = 8;
+
+pub(crate) fn faults(seed: u64) -> Faults {
+    let none = Faults { exports: 2, glances: 6, proposals: 6, motions: 8, ..Faults::default() };
+    let everything = Faults {
+        cuts: 6,
+        partitions: 2,
+        crashes: 2,
+        stops: 1,
+        disk_faults: 2,
+        slow: 2,
+        deaths: 3,
+        twins: 2,
+        lapses: 5,
+        resignations: 1,
+        desyncs: 2,
+        ..none
+    };
+    match seed % KINDS {
+        0 => none,
+        1 => Faults { cuts: 10, partitions: 3, slow: 3, lapses: 5, ..none },
+        2 => Faults { crashes: 3, stops: 2, lapses: 5, ..none },
+        3 => Faults { crashes: 1, disk_faults: 5, exports: 20, ..none },
+        4 => Faults { deaths: 6, twins: 3, resignations: 1, ..none },
+        5 => Faults { desyncs: 9, ..none },
+        6 => everything,
+        _ => Faults { ends: 1, ..everything },
+    }
+}
+
+/// What is played: one room, sometimes two.
+pub(crate) fn specs(seed: u64) -> Vec<RoomSpec> {
+    let variant = seed / KINDS;
+    if variant % 5 == 4 { vec![spec(variant), spec(variant / 5)] } else { vec![spec(variant)] }
+}
+
+pub(crate) fn spec(variant: u64) -> RoomSpec {
+    let mode = if variant.is_multiple_of(2) { TurnMode::Simultaneous } else { TurnMode::Alternating };
+    let visibility = match variant % 3 {
+        0 => Visibility::Held,
+        1 => Visibility::Sealed,
+        _ => Visibility::Open,
+    };
+    let is_random = variant / 6 % 2 == 1;
+    let (rules, size, turns_max) = match variant % 8 {
+        3 => ("city", 64, Some(8)),
+        // Long enough for a keyframe.
+        5 => ("boxes", 6, is_random.then_some(100)),
+        _ => ("boxes", 3, is_random.then_some(40)),
+    };
+    // Who does nothing wrong has time enough, for both halves of a turn.
+    let increment_ms = if visibility == Visibility::Sealed { 6_000 } else { 4_000 };
+    let clock = match variant % 7 {
+        0..4 => Clock::PerTurn,
+        _ => Clock::Bank { initial_ms: increment_ms + 2_000, increment_ms },
+    };
+    let absence = match variant % 9 {
+        0..4 => AbsencePolicy::USUAL,
+        4..7 => AbsencePolicy::Forfeit { abandon_after: 50, forfeit_after: 4 },
+        _ => AbsencePolicy::Shrink { abandon_after: 50, forfeit_after: Some(6), shortest_ms: 3_000 },
+    };
+    let seats = u8::try_from(2 + variant / 2 % 3).unwrap();
+    RoomSpec {
+        rules: rules.into(),
+        size: Some(size),
+        seats,
+        mode,
+        turns_max,
+        deadline_ms: Some(5_000),
+        spectators: SpectatorPolicy::Allowed { delay_turns: if variant % 5 == 4 { 2 } else { 0 } },
+        double_transactions: DoubleTransactionPolicy::EndMatch,
+        visibility,
+        randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
+        takebacks: if !is_random && variant % 4 < 2 {
+            TakebackPolicy::Unanimous
+        } else {
+            TakebackPolicy::Never
+        },
+        agreements: AgreementPolicy {
+            pause_ms_max: if variant % 5 < 3 { 3_000 } else { 0 },
+            end: variant % 3 < 2,
+            skip: match variant % 4 {
+                0 | 3 => SkipPolicy::Majority,
+                1 => SkipPolicy::AllOthers,
+                _ => SkipPolicy::Never,
+            },
+        },
+        clock,
+        absence,
+        seats_min: seats,
+        access: Access::PUBLIC,
+        fork: None,
+    }
+}

@@ -1,0 +1,45 @@
+//! How often that occurred for which the seeds are there.
+
+use std::collections::BTreeMap;
+
+use super::world::Faults;
+
+/// Something that has to occur.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rarity {
+    /// All took turns back.
+    TakenBack,
+    /// All wanted the turn to stand still.
+    Paused,
+    /// All ended the match.
+    EndedByAll,
+    /// Others did not wait for a seat.
+    Skipped,
+    /// A light spectator was shown a part of the state, having seen another one before.
+    LookedElsewhere,
+}
+
+/// Counts them.
+#[derive(Debug, Default)]
+pub(crate) struct Tally(BTreeMap<Rarity, u32>);
+
+impl Rarity {
+    const ALL: [Self; 5] =
+        [Self::TakenBack, Self::Paused, Self::EndedByAll, Self::Skipped, Self::LookedElsewhere];
+}
+
+impl Tally {
+    pub(crate) fn count(&mut self, rarity: Rarity) {
+        *self.0.entry(rarity).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|(rarity, count)| *self.0.entry(*rarity).or_default() += count);
+    }
+
+    /// What did not occur, though it can with such faults.
+    pub(crate) fn missing(&self, faults: &Faults) -> Vec<Rarity> {
+        let can = |rarity: &Rarity| *rarity != Rarity::Skipped || faults.lapses > 0;
+        Rarity::ALL.into_iter().filter(|rarity| can(rarity) && !self.0.contains_key(rarity)).collect()
+    }
+}
