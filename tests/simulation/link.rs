@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use cadastre_client::Connection;
 use cadastre_protocol::{
-    AwaitM3, ClientMessage, Limits, Millis, Padding, PublicKey, SecretKey, ServerHandshake, ServerIdentity,
-    ServerMessage, ServerSession, Trust, Wire, decode_exact, encode,
+    AwaitM3, ClientMessage, Digest, Limits, Millis, Padding, PublicKey, SecretKey, ServerHandshake,
+    ServerIdentity, ServerMessage, ServerSession, Trust, Wire, decode_exact, encode,
 };
 
 use super::random::Random;
@@ -45,6 +45,8 @@ pub(crate) enum Arrived {
     Answer(Vec<Vec<u8>>),
     Message {
         identity: PublicKey,
+        /// Name of the session.
+        session: Digest,
         message: ClientMessage,
     },
     Nothing,
@@ -111,10 +113,12 @@ impl Link {
             }
             FarEnd::Open(mut session) => {
                 let opened = session.opener.open(frame).unwrap();
-                let identity = session.identity.public();
+                let (identity, name) = (session.identity.public(), session.session);
                 self.far = FarEnd::Open(session);
                 match opened {
-                    Some(bytes) => Arrived::Message { identity, message: decode_exact(&bytes).unwrap() },
+                    Some(bytes) => {
+                        Arrived::Message { identity, session: name, message: decode_exact(&bytes).unwrap() }
+                    }
                     None => Arrived::Nothing,
                 }
             }

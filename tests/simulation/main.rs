@@ -26,7 +26,7 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{RoomSpec, TurnMode};
-use plan::{KINDS, faults, spec, specs};
+use plan::{Entry, KINDS, Plan, faults, plans, spec};
 use tally::Tally;
 use world::{Faults, World};
 
@@ -88,7 +88,8 @@ fn own_commands_show_at_once_however_long_the_way_is() {
                 // Each of the three visibilities once.
                 ..spec(2 * seed)
             };
-            let world = World::new(seed, &[spec], Faults::default()).delayed_by(latency_ms);
+            let world = World::new(seed, &[Plan { spec, entry: Entry::Open }], Faults::default())
+                .delayed_by(latency_ms);
             let waits = world.run().waits;
             assert_eq!(waits.len(), 10, "turns that were waited for");
             assert!(waits.iter().all(|wait| *wait >= 2 * latency_ms), "{waits:?}");
@@ -118,7 +119,7 @@ fn play(kind: u64) {
 
 /// Plays a seed, and gives the files of its matches.
 fn play_one(seed: u64) -> (Vec<Vec<u8>>, Tally) {
-    let played = World::new(seed, &specs(seed), faults(seed)).run();
+    let played = World::new(seed, &plans(seed), faults(seed)).run();
     (played.matches.into_iter().map(|stored| stored.bytes).collect(), played.tally)
 }
 

@@ -5,7 +5,7 @@ use cadastre_protocol::{
     SkipPolicy, SpectatorPolicy, TakebackPolicy, TurnMode, Visibility,
 };
 
-use super::world::Faults;
+use super::{random::Random, world::Faults};
 
 /// What fails is decided by the remainder of the seed.
 pub(crate) const KINDS: u64 = 8;
@@ -38,10 +38,34 @@ pub(crate) fn faults(seed: u64) -> Faults {
     }
 }
 
+/// What is played in a room.
+pub(crate) struct Plan {
+    pub(crate) spec: RoomSpec,
+    pub(crate) entry: Entry,
+}
+
+/// How one comes into a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Open,
+    /// With an invitation by the first of its players.
+    Invited,
+    Password,
+}
+
 /// What is played: one room, sometimes two.
-pub(crate) fn specs(seed: u64) -> Vec<RoomSpec> {
+pub(crate) fn plans(seed: u64) -> Vec<Plan> {
     let variant = seed / KINDS;
-    if variant % 5 == 4 { vec![spec(variant), spec(variant / 5)] } else { vec![spec(variant)] }
+    let mut random = Random::seeded(!seed);
+    let mut plan = |variant| Plan {
+        spec: spec(variant),
+        entry: match random.within(0..8) {
+            0 => Entry::Password,
+            1 | 2 => Entry::Invited,
+            _ => Entry::Open,
+        },
+    };
+    if variant % 5 == 4 { vec![plan(variant), plan(variant / 5)] } else { vec![plan(variant)] }
 }
 
 pub(crate) fn spec(variant: u64) -> RoomSpec {

@@ -10,9 +10,9 @@ use std::{
 
 use cadastre::store::{Commit, SignError, Signer, Store, recover};
 use cadastre_protocol::{
-    BlockHash, Certificate, ChainSecret, ClientMessage, EnterAs, Failure, Following, GoodbyeReason, Height,
-    KeyRole, MatchId, Millis, PublicKey, RoomName, RoomSpec, SecretKey, ServerMessage, ServerProof,
-    SignedCertificate,
+    BlockHash, Certificate, ChainSecret, ClientMessage, Digest, Door, EnterAs, Failure, Following,
+    GoodbyeReason, Height, KeyRole, MatchId, Millis, Pass, PublicKey, RoomName, RoomSpec, SecretKey,
+    ServerMessage, ServerProof, ShownPass, SignedCertificate,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room, Shown};
 use tokio::sync::oneshot;
@@ -59,6 +59,15 @@ struct OpenRoom {
     room: Room,
     wake: Option<Millis>,
     newest: Option<Arc<Shown>>,
+}
+
+/// Who says something to the server.
+#[derive(Clone, Copy)]
+pub(crate) struct Visitor {
+    pub(crate) link: u64,
+    pub(crate) identity: PublicKey,
+    /// Name of the session.
+    pub(crate) session: Digest,
 }
 
 /// What the server does to the world.
@@ -132,25 +141,27 @@ impl Server {
         self.names.contains_key(name)
     }
 
-    pub(crate) fn receive(&mut self, now: Millis, link: u64, identity: PublicKey, message: ClientMessage) {
+    pub(crate) fn receive(&mut self, now: Millis, visitor: Visitor, message: ClientMessage) {
+        let Visitor { link, identity, session } = visitor;
         let guest = GuestId::new(link);
+        let shown = |pass: Option<Pass>| pass.map(|pass| Box::new(ShownPass { pass, session }));
         match message {
             ClientMessage::Create { .. } | ClientMessage::Enter { .. } if self.has_failed => {
                 self.part_with(link, GoodbyeReason::Shutdown);
             }
-            ClientMessage::Create { room, spec } => self.create(link, room, spec),
-            ClientMessage::Enter { room, enter_as, name, .. } => match self.names.get(&room) {
+            ClientMessage::Create { room, spec } => self.create((link, identity), room, spec),
+            ClientMessage::Enter { room, enter_as, name, pass } => match self.names.get(&room) {
                 Some(&room) => {
                     self.enter(
                         now,
                         link,
                         room,
-                        Input::Enter { guest, identity, enter_as, name, shown: None },
+                        Input::Enter { guest, identity, enter_as, name, shown: shown(pass) },
                     );
                 }
                 None => self.fail(link, Failure::NoSuchRoom),
             },
-            ClientMessage::Resume { match_id, enter_as, height, block, .. } => {
+            ClientMessage::Resume { match_id, enter_as, height, block, pass } => {
                 match self.matches.get(&match_id) {
                     Some(&room) => {
                         let known = self.store.is_known(match_id, height, block).unwrap();
@@ -158,7 +169,7 @@ impl Server {
                             now,
                             link,
                             room,
-                            Input::Resume { guest, identity, enter_as, height, known, shown: None },
+                            Input::Resume { guest, identity, enter_as, height, known, shown: shown(pass) },
                         );
                     }
                     None if enter_as == EnterAs::Light => self.fail(link, Failure::NoSuchMatch),
@@ -280,13 +291,16 @@ impl Server {
         links.into_iter().for_each(|link| self.part_with(link, reason));
     }
 
-    fn create(&mut self, link: u64, name: RoomName, spec: RoomSpec) {
+    fn create(&mut self, (link, opener): (u64, PublicKey), name: RoomName, spec: RoomSpec) {
         if let Some(&there) = self.names.get(&name) {
             let ended = self.rooms[&there].room.chain().is_some_and(|chain| chain.sealed().is_some());
             if !ended {
                 return self.fail(link, Failure::RoomExists);
             }
             self.matches.retain(|_, of| *of != there);
+        }
+        if matches!(spec.access.door, Door::ByInvitation { opener: named } if named != opener) {
+            return self.fail(link, Failure::BadSpec);
         }
         let room = Room::open(name.clone(), self.host(), spec).unwrap();
         self.open(name.clone(), room);

@@ -17,6 +17,10 @@ pub(crate) enum Rarity {
     Skipped,
     /// A light spectator was shown a part of the state, having seen another one before.
     LookedElsewhere,
+    /// Somebody who was not invited was not let in.
+    NotInvited,
+    /// Somebody who does not know the password was not let in.
+    WrongPassword,
 }
 
 /// Counts them.
@@ -24,8 +28,15 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 5] =
-        [Self::TakenBack, Self::Paused, Self::EndedByAll, Self::Skipped, Self::LookedElsewhere];
+    const ALL: [Self; 7] = [
+        Self::TakenBack,
+        Self::Paused,
+        Self::EndedByAll,
+        Self::Skipped,
+        Self::LookedElsewhere,
+        Self::NotInvited,
+        Self::WrongPassword,
+    ];
 }
 
 impl Tally {

@@ -6,10 +6,13 @@ mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cadastre::{export, store::Store};
+use cadastre::{
+    export::{self, ExportError},
+    store::Store,
+};
 use cadastre_client::Said;
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, BlockKind, Epoch, Height, MatchId, Millis, PublicKey, Receipt,
+    AbsenceReason, Attempt, BlockHash, BlockKind, Door, Epoch, Height, MatchId, Millis, PublicKey, Receipt,
     RoomName, SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
 };
 use cadastre_replay::Replay;
@@ -70,9 +73,12 @@ impl Witness {
     /// Somebody asks for the files of all matches.
     pub(crate) fn see_files(&mut self, store: &Store) {
         for entry in store.matches() {
-            let (match_id, _) = entry.unwrap();
-            let file = export::replay(store, None, match_id).unwrap();
-            if let Some(file) = file {
+            let (match_id, record) = entry.unwrap();
+            let sealed = store.mark(match_id).unwrap().is_some_and(|mark| mark.sealed);
+            let file = export::replay(store, None, match_id);
+            if record.access.door != Door::Open && !sealed {
+                assert!(matches!(file, Err(ExportError::Unwatched) | Ok(None)), "{file:?}");
+            } else if let Some(file) = file.unwrap() {
                 let replay = Replay::open(&file).unwrap();
                 for block in replay.blocks() {
                     let block = block.unwrap().read().unwrap();

@@ -4,6 +4,7 @@ mod carrying;
 mod client;
 mod failing;
 mod playing;
+mod strangers;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,13 +14,14 @@ use std::{
 
 use cadastre_client::{Config, Fault, Session};
 use cadastre_protocol::{
-    EnterAs, Following, KeyRole, Millis, Motion, RoomName, RoomSpec, SecretKey, ServerIdentity, Turn,
+    EnterAs, Following, KeyRole, Millis, Motion, Pass, RoomName, SecretKey, ServerIdentity, Turn,
 };
 
-use self::client::{Client, Fate, light, player, process_key, spectator};
+use self::client::{Client, Fate, process_key};
 use super::{
     disk::MemoryDisk,
     link::Link,
+    plan::{Entry, Plan},
     predictions::Model,
     random::Random,
     server::{self, FIRST_SERIAL, Server, certificate, root_key},
@@ -99,6 +101,8 @@ pub(crate) struct World {
     links: BTreeMap<u64, Link>,
     clients: Vec<Client>,
     rooms: BTreeSet<RoomName>,
+    /// What somebody who may come in showed last at the door.
+    stolen: BTreeMap<RoomName, Pass>,
     witness: Witness,
     waits: Vec<u64>,
     tally: Tally,
@@ -124,7 +128,7 @@ enum Happening {
 
 impl World {
     /// A match in each of the rooms.
-    pub(crate) fn new(seed: u64, specs: &[RoomSpec], faults: Faults) -> Self {
+    pub(crate) fn new(seed: u64, plans: &[Plan], faults: Faults) -> Self {
         let mut random = Random::seeded(seed);
         let disk = Arc::new(MemoryDisk::default());
         let server = Some(Server::start(&disk, FIRST_SERIAL, random.next(), START));
@@ -146,17 +150,19 @@ impl World {
             links: BTreeMap::new(),
             clients: Vec::new(),
             rooms: BTreeSet::new(),
+            stolen: BTreeMap::new(),
             witness: Witness::default(),
             waits: Vec::new(),
             tally: Tally::default(),
         };
-        for (room, spec) in (0..).zip(specs) {
-            let name = RoomName::new(&format!("arena-{room}")).unwrap();
-            let players = (0..spec.seats).map(|index| player(room, index, spec));
-            for config in players.chain([spectator(room), light(room)]) {
-                world.add(Config { room: name.clone(), ..config });
+        for (room, plan) in (0..).zip(plans) {
+            for config in client::of_room(room, plan) {
+                world.rooms.insert(config.room.clone());
+                world.add(config);
             }
-            world.rooms.insert(name);
+            for _ in 0..if plan.entry == Entry::Open { 0 } else { 3 } {
+                world.add_stranger(room, plan.entry);
+            }
         }
         world.in_time(1_000..5_000, Happening::CloseIdle { incarnation: 0 });
         world
@@ -235,6 +241,7 @@ impl World {
             link: None,
             isolated_until: START,
             fate: Fate::Playing,
+            trick: None,
             model: Model::default(),
             handed_in: None,
         }

@@ -1,11 +1,18 @@
 //! Those who play and watch: a process each, which may die and come back.
 
-use cadastre_client::{Config, Session};
+use cadastre_client::{Config, Credential, Session};
 use cadastre_protocol::{
-    BlockHash, DisplayName, EnterAs, Height, Millis, RoomName, RoomSpec, SealReason, SecretKey,
+    Access, BlockHash, DisplayName, Door, EnterAs, Height, Invitation, Millis, Password, PublicKey, RoomName,
+    RoomSpec, SealReason, SecretKey, SignedInvitation,
 };
 
-use crate::predictions::Model;
+use crate::{
+    plan::{Entry, Plan},
+    predictions::Model,
+    server::root_key,
+};
+
+use super::strangers::Trick;
 
 pub(super) struct Client {
     pub(super) config: Config,
@@ -16,6 +23,8 @@ pub(super) struct Client {
     /// Nothing gets through to it before.
     pub(super) isolated_until: Millis,
     pub(super) fate: Fate,
+    /// How it tries to come in, if it may not.
+    pub(super) trick: Option<Trick>,
     /// What its predictions are held against.
     pub(super) model: Model,
     /// When it handed in its commands for the open turn.
@@ -45,36 +54,68 @@ pub(super) enum Fate {
     Replaced,
     /// It knows nothing of the match, which was over before it came.
     TooLate,
+    /// It was not let in, as it should be.
+    TurnedAway,
 }
 
-/// Player number `index` of a room, who opens it if it is missing.
-pub(super) fn player(room: u8, index: u8, spec: &RoomSpec) -> Config {
+/// Everybody who may come into a room: its players, and two who watch.
+pub(super) fn of_room(room: u8, plan: &Plan) -> Vec<Config> {
+    let players = (0..plan.spec.seats).map(|index| player(room, index, plan));
+    let watching = [(200 + room, EnterAs::Spectator), (220 + room, EnterAs::Light)];
+    let watching = watching.map(|(seed, enter_as)| somebody(seed, room, enter_as, plan.entry));
+    players.chain(watching).collect()
+}
+
+/// Player number `index` of a room, who opens it if it is missing, and may.
+fn player(room: u8, index: u8, plan: &Plan) -> Config {
+    let door = match plan.entry {
+        // The password's key is set by the session.
+        Entry::Open | Entry::Password => Door::Open,
+        Entry::Invited => Door::ByInvitation { opener: opener(room).public() },
+    };
+    let spec = RoomSpec { access: Access { door, ..plan.spec.access }, ..plan.spec.clone() };
     Config {
-        identity: SecretKey::from_seed(&[room * 16 + index + 1; 32]),
         name: DisplayName::new(&format!("player {index}")).unwrap(),
-        open: Some(spec.clone()),
-        enter_as: EnterAs::Player,
-        ..spectator(room)
+        open: Some(spec).filter(|_| index == 0 || plan.entry != Entry::Invited),
+        ..somebody(room * 16 + index + 1, room, EnterAs::Player, plan.entry)
     }
 }
 
-/// Somebody who watches, once there is something to watch.
-pub(super) fn spectator(room: u8) -> Config {
+/// Somebody who may come in.
+fn somebody(seed: u8, room: u8, enter_as: EnterAs, entry: Entry) -> Config {
+    let identity = SecretKey::from_seed(&[seed; 32]);
+    let credential = match entry {
+        Entry::Open => None,
+        Entry::Invited => {
+            let invitation = invitation(room, Some(identity.public()), enter_as);
+            Some(Credential::Invitation(SignedInvitation::sign(&opener(room), &invitation)))
+        }
+        Entry::Password => Some(Credential::Password(Password::new("xyzzy").unwrap())),
+    };
     Config {
-        identity: SecretKey::from_seed(&[200 + room; 32]),
+        identity,
         process: process_key(0),
-        room: RoomName::new("arena").unwrap(),
-        enter_as: EnterAs::Spectator,
-        name: DisplayName::new("spectator").unwrap(),
+        room: name_of(room),
+        enter_as,
+        name: DisplayName::new("somebody").unwrap(),
         open: None,
-        credential: None,
+        credential,
     }
 }
 
-/// Somebody who watches without executing anything.
-pub(super) fn light(room: u8) -> Config {
-    let identity = SecretKey::from_seed(&[220 + room; 32]);
-    Config { identity, enter_as: EnterAs::Light, ..spectator(room) }
+pub(super) fn invitation(room: u8, guest: Option<PublicKey>, enter_as: EnterAs) -> Invitation {
+    let (version, service) = (Invitation::VERSION, root_key().public());
+    let valid_to = Millis::new(u64::MAX);
+    Invitation { version, service, room: name_of(room), guest, enter_as, valid_to }
+}
+
+/// Who opens a room that one has to be invited to.
+pub(super) fn opener(room: u8) -> SecretKey {
+    SecretKey::from_seed(&[room * 16 + 1; 32])
+}
+
+pub(super) fn name_of(room: u8) -> RoomName {
+    RoomName::new(&format!("arena-{room}")).unwrap()
 }
 
 /// The key of a process that no other one has.

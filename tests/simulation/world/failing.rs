@@ -76,6 +76,10 @@ impl World {
     /// What is on the way is lost. Both ends notice in their own time, if at all before the next connection.
     pub(super) fn cut(&mut self, link: u64) {
         self.witness.disturb(self.now);
+        self.sever(link);
+    }
+
+    pub(super) fn sever(&mut self, link: u64) {
         self.links.get_mut(&link).unwrap().is_cut = true;
         self.in_time(0..2_000, Happening::ClientNotices { link });
         self.in_time(0..4_000, Happening::ServerNotices { link });
@@ -134,7 +138,10 @@ impl World {
 
     /// The rooms of matches that are over are closed, once everybody knows of the match.
     pub(super) fn close_idle(&mut self) {
-        let is_known = |client: &Client| client.fate != Fate::Playing || client.height() > Height::GENESIS;
+        let is_known = |client: &Client| {
+            let is_waiting = client.fate == Fate::Playing && client.trick.is_none();
+            !is_waiting || client.height() > Height::GENESIS
+        };
         if self.clients.iter().all(is_known) {
             self.with_server(|server, _| server.close_idle());
         }
@@ -144,12 +151,12 @@ impl World {
 
     /// A player who loses the memory of a match that is over could never come back to it.
     pub(super) fn may_die(&self, client: usize) -> bool {
-        let Client { config, fate, .. } = &self.clients[client];
+        let Client { config, fate, trick, .. } = &self.clients[client];
         let is_running = self
             .server
             .as_ref()
             .is_some_and(|server| server.has_room(&config.room) || server.store().matches().next().is_none());
-        *fate == Fate::Playing && config.enter_as == EnterAs::Player && is_running
+        *fate == Fate::Playing && trick.is_none() && config.enter_as == EnterAs::Player && is_running
     }
 
     /// A process dies, and another one of the same identity knows nothing of it.

@@ -10,6 +10,9 @@ const PROPOSAL_MS: u64 = 3_500;
 
 impl World {
     pub(super) fn observe(&mut self, client: usize, event: Event) {
+        if self.clients[client].trick.is_some() {
+            return self.turn_away(client, &event);
+        }
         match event {
             Event::YourTurn { .. } => {
                 let process = self.clients[client].process;
@@ -217,8 +220,8 @@ impl World {
         };
         let seats = chain.active().without(SeatSet::from_iter([seat]));
         let motion = match self.random.within(0..8) {
-            0..3 => Motion::End,
-            3..6 => Motion::Skip { seats },
+            0..2 => Motion::End,
+            2..6 => Motion::Skip { seats },
             _ => Motion::Pause { ms: 2_000 },
         };
         let proposed = session.propose(motion);
