@@ -611,8 +611,12 @@ impl Client {
         match message {
             ToGuest::Message(message) => {
                 self.send(&message).await?;
-                if let Some(room) = self.room.as_mut().filter(|_| message.is_block()) {
-                    room.told = room.told.next().unwrap_or(room.told);
+                if let Some(room) = &mut self.room {
+                    if message.is_block() {
+                        room.told = room.told.next().unwrap_or(room.told);
+                    } else if message.is_genesis() {
+                        room.told = Height::GENESIS;
+                    }
                 }
                 Ok(())
             }

@@ -107,7 +107,8 @@ impl Outbox {
 
 impl Inbox {
     /// The next message; `None` when the room closed the queue. When the client fell behind, what can be told again is
-    /// dropped, and [`ToGuest::Behind`] comes after the rest.
+    /// dropped, and [`ToGuest::Behind`] comes after the rest; `None` too when the room has left the match for another one
+    /// meanwhile, for then nothing can.
     pub(crate) async fn recv(&mut self) -> Option<ToGuest> {
         if let Some(kept) = self.kept.pop_front() {
             return Some(kept);
@@ -119,6 +120,9 @@ impl Inbox {
         }
         let mut next = Some(message);
         while let Some(message) = next {
+            if matches!(&message, ToGuest::Message(message) if message.is_lobby()) {
+                return None;
+            }
             if !message.can_be_told_again() && !matches!(message, ToGuest::Behind) {
                 self.kept.push_back(message);
             }
@@ -165,7 +169,11 @@ impl ToGuest {
 
 #[cfg(test)]
 mod tests {
-    use cadastre_protocol::{Digest, Height, MatchId, ServerMessage, encode};
+    use cadastre_protocol::{
+        AbsencePolicy, Access, AgreementPolicy, Clock, Digest, DoubleTransactionPolicy, Height, Lobby,
+        MatchId, RandomnessMode, RoomName, RoomSpec, ServerMessage, SkipPolicy, SpectatorPolicy,
+        TakebackPolicy, TurnMode, Visibility, encode,
+    };
 
     use super::*;
     use crate::rooms::Outgoing;
@@ -208,6 +216,39 @@ mod tests {
         outbox.fall_behind();
         assert!(matches!(inbox.recv().await, Some(ToGuest::Behind)));
         assert_eq!(outbox.try_send(message(60)), Ok(()), "what was dropped takes no place");
+    }
+
+    #[tokio::test]
+    async fn whoever_falls_behind_while_the_room_leaves_the_match_is_parted_with() {
+        let (outbox, mut inbox) = outbox(&Limits::default(), EnterAs::Spectator, Following::Snapshot);
+        let lobby = || {
+            let (room, seats) = (RoomName::new("arena").unwrap(), Vec::new());
+            let spec = RoomSpec {
+                rules: "boxes".into(),
+                size: None,
+                seats: 2,
+                mode: TurnMode::Simultaneous,
+                turns_max: None,
+                deadline_ms: None,
+                spectators: SpectatorPolicy::Allowed { delay_turns: 0 },
+                double_transactions: DoubleTransactionPolicy::EndMatch,
+                visibility: Visibility::Held,
+                randomness: RandomnessMode::None,
+                takebacks: TakebackPolicy::Never,
+                agreements: AgreementPolicy { pause_ms_max: 0, end: false, skip: SkipPolicy::Never },
+                clock: Clock::PerTurn,
+                absence: AbsencePolicy::USUAL,
+                seats_min: 2,
+                access: Access::PUBLIC,
+                fork: None,
+            };
+            ToGuest::Message(Outgoing::new(&ServerMessage::Lobby(Lobby { room, spec, seats })))
+        };
+        assert_eq!(outbox.try_send(lobby()), Ok(()));
+        assert!(inbox.recv().await.is_some());
+        assert_eq!([outbox.try_send(message(20)), outbox.try_send(lobby())], [Ok(()), Ok(())]);
+        outbox.fall_behind();
+        assert!(inbox.recv().await.is_none());
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use cadastre_protocol::{ServerMessage, encode, pack};
 
+const LOBBY: &str = "lobby";
+const GENESIS: &str = "genesis";
 const BLOCK: &str = "block";
 const RELAY: &str = "relay";
 const TAKEBACK: &str = "takeback";
@@ -39,6 +41,16 @@ impl Outgoing {
         self.kind() == BLOCK
     }
 
+    /// Do the blocks after it belong to another match than those before?
+    pub(crate) fn is_genesis(&self) -> bool {
+        self.kind() == GENESIS
+    }
+
+    /// Is nothing of a match told after it that was played before?
+    pub(crate) fn is_lobby(&self) -> bool {
+        self.kind() == LOBBY
+    }
+
     /// Is it told to a spectator who asks for what was missed?
     pub(crate) fn can_be_told_again(&self) -> bool {
         [BLOCK, RELAY, TAKEBACK, MOTION, SAID].contains(&self.kind())
@@ -71,8 +83,8 @@ const fn kind_of(message: &ServerMessage) -> (&'static str, bool) {
     match message {
         ServerMessage::Accept { .. } => ("accept", false),
         ServerMessage::Created { .. } => ("created", false),
-        ServerMessage::Lobby(_) => ("lobby", false),
-        ServerMessage::Genesis { .. } => ("genesis", false),
+        ServerMessage::Lobby(_) => (LOBBY, false),
+        ServerMessage::Genesis { .. } => (GENESIS, false),
         ServerMessage::Block(_) => (BLOCK, true),
         ServerMessage::CaughtUp { .. } => ("caught-up", false),
         ServerMessage::Receipt(_) => ("receipt", false),

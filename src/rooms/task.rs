@@ -428,6 +428,10 @@ impl RoomTask {
     fn begin_again(&mut self, match_id: MatchId) {
         (self.gallery, self.is_curated) = (Arc::new(Gallery::new()), false);
         (self.places, self.shortcut, self.block_bytes) = (None, None, 0);
+        // Whoever was not told the end cannot be told it any more.
+        let is_behind = |outbox: &Outbox| outbox.is_followers() && outbox.is_behind();
+        let behind = self.outboxes.extract_if(.., |_, outbox| is_behind(outbox));
+        self.dropped.extend(behind.map(|(guest, _)| guest));
         let guests = self.outboxes.len();
         let update = || self.info.send_modify(|info| update(info, &self.room, guests));
         self.is_outlived = !self.rooms.begin_again(match_id, &self.name, self.serial, update);
