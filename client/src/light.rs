@@ -73,6 +73,18 @@ impl LightFollower {
         self.asked.push_back(self.all.iter().copied().filter(is_wanted).collect());
     }
 
+    /// What the server was asked for on this connection, for a light follower of the next match to go on from: until it
+    /// hears something else, that is what it shows there.
+    pub(crate) fn into_asked(self) -> VecDeque<Vec<ChunkId>> {
+        self.asked
+    }
+
+    /// The server was asked for this before the match began.
+    pub(crate) fn asked_before(&mut self, mut asked: VecDeque<Vec<ChunkId>>) {
+        asked.append(&mut self.asked);
+        self.asked = asked;
+    }
+
     /// Takes a view. `false` as long as chunks of it are still to come.
     ///
     /// # Errors

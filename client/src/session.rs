@@ -9,9 +9,9 @@ mod talk;
 use std::collections::VecDeque;
 
 use cadastre_protocol::{
-    BlockHash, BlockKind, ClientMessage, Digest, DisplayName, Door, EnterAs, Evidence, Failure, Following,
-    GoodbyeReason, Head, Header, Height, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice, OpenTurn,
-    Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
+    BlockHash, BlockKind, ChunkId, ClientMessage, Digest, DisplayName, Door, EnterAs, Evidence, Failure,
+    Following, GoodbyeReason, Head, Header, Height, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice,
+    OpenTurn, Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
     SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
     TalkHash, TalkRefusal, Transaction, TransactionError, Turn, TxHash, ViewError, Visibility,
 };
@@ -233,6 +233,8 @@ pub struct Session {
     /// Of a session that executes nothing, in the place of `follower`.
     light: Option<Box<LightFollower>>,
     viewport: Viewport,
+    /// What the server was asked for on this connection, while there is no match to look at.
+    asked: VecDeque<Vec<ChunkId>>,
     /// The genesis of a fork has come, and its state has not.
     awaited: Option<FirstState>,
     seat: Option<Seat>,
@@ -285,6 +287,7 @@ impl Session {
             follower: None,
             light: None,
             viewport: Viewport::All,
+            asked: VecDeque::new(),
             awaited: None,
             seat: None,
             agreed: None,
@@ -331,6 +334,7 @@ impl Session {
         self.caught_up = false;
         self.agreed = None;
         self.awaited = None;
+        self.asked.clear();
         self.lost = false;
         self.refused = false;
         // The server tells the open turn again.

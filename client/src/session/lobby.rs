@@ -54,7 +54,9 @@ impl Session {
 
     /// The match that was about to begin did not, or another one takes its place.
     pub(super) fn forget_match(&mut self) {
-        self.light = None;
+        if let Some(light) = self.light.take() {
+            self.asked = light.into_asked();
+        }
         self.awaited = None;
         self.wants_rematch = false;
         self.follower = None;
@@ -163,10 +165,13 @@ impl Session {
         names: Vec<DisplayName>,
         root: PublicKey,
     ) -> Result<(), SessionError> {
-        let light = LightFollower::begin(genesis, names, root).map_err(SessionError::Follow)?;
+        let mut light = LightFollower::begin(genesis, names, root).map_err(SessionError::Follow)?;
         self.events.push_back(Event::Match { match_id: light.head().match_id(), seat: None });
+        let asked = std::mem::take(&mut self.asked);
+        let was_asked = !asked.is_empty();
+        light.asked_before(asked);
         self.light = Some(Box::new(light));
-        if self.viewport != Viewport::All {
+        if self.viewport != Viewport::All || was_asked {
             self.say_viewport();
         }
         Ok(())
