@@ -26,7 +26,7 @@ mod witness;
 mod world;
 
 use cadastre_protocol::{RoomSpec, TurnMode};
-use plan::{Entry, KINDS, Plan, faults, plans, spec};
+use plan::{KINDS, Plan, faults, plans, spec};
 use tally::Tally;
 use world::{Faults, World};
 
@@ -88,8 +88,7 @@ fn own_commands_show_at_once_however_long_the_way_is() {
                 // Each of the three visibilities once.
                 ..spec(2 * seed)
             };
-            let world = World::new(seed, &[Plan { spec, entry: Entry::Open }], Faults::default())
-                .delayed_by(latency_ms);
+            let world = World::new(seed, &[Plan::of(spec)], Faults::default()).delayed_by(latency_ms);
             let waits = world.run().waits;
             assert_eq!(waits.len(), 10, "turns that were waited for");
             assert!(waits.iter().all(|wait| *wait >= 2 * latency_ms), "{waits:?}");

@@ -42,6 +42,15 @@ pub(crate) fn faults(seed: u64) -> Faults {
 pub(crate) struct Plan {
     pub(crate) spec: RoomSpec,
     pub(crate) entry: Entry,
+    /// How many matches its players want to play there.
+    pub(crate) matches: usize,
+}
+
+impl Plan {
+    /// One match that everybody may come to.
+    pub(crate) const fn of(spec: RoomSpec) -> Self {
+        Self { spec, entry: Entry::Open, matches: 1 }
+    }
 }
 
 /// How one comes into a room.
@@ -58,6 +67,7 @@ pub(crate) fn plans(seed: u64) -> Vec<Plan> {
     let variant = seed / KINDS;
     let mut random = Random::seeded(!seed);
     let mut plan = |variant| Plan {
+        matches: [1, 1, 1, 2, 3][usize::try_from(random.within(0..5)).unwrap()],
         spec: spec(variant),
         entry: match random.within(0..8) {
             0 => Entry::Password,

@@ -59,6 +59,8 @@ struct OpenRoom {
     room: Room,
     wake: Option<Millis>,
     newest: Option<Arc<Shown>>,
+    /// The match that was played before the one to come, and whether nobody left the lobby since.
+    before: Option<(MatchId, bool)>,
 }
 
 /// Who says something to the server.
@@ -83,6 +85,12 @@ pub(crate) enum Effect {
     },
     /// Something waits to be written.
     Commit,
+    /// The rematch of a match begins; nobody left the lobby before it.
+    Again {
+        before: MatchId,
+        match_id: MatchId,
+        is_whole: bool,
+    },
     /// A room wants to be woken.
     WakeAt {
         room: u64,
@@ -196,7 +204,7 @@ impl Server {
     pub(crate) fn lost(&mut self, now: Millis, link: u64) {
         self.watching.remove(&link);
         self.followers.remove(&link);
-        if let Some(room) = self.inside.remove(&link) {
+        if let Some(room) = self.leave(link) {
             self.feed(now, room, Input::Leave { guest: GuestId::new(link) });
         }
     }
@@ -260,10 +268,12 @@ impl Server {
         }
     }
 
-    /// The rooms of matches that are over and on disk are closed.
+    /// The rooms of matches that are over and on disk are closed; few of those where somebody wants another one.
     pub(crate) fn close_idle(&mut self) {
+        let spared = !self.random.once_in(6);
+        let is_over = |open: &OpenRoom| open.room.is_over() && !(spared && open.room.is_wanted_again());
         let over: BTreeSet<_> =
-            self.rooms.iter().filter(|(_, open)| open.room.is_over()).map(|(n, _)| *n).collect();
+            self.rooms.iter().filter(|(_, open)| is_over(open)).map(|(number, _)| *number).collect();
         for room in over {
             self.rooms.remove(&room);
             self.names.retain(|_, of| *of != room);
@@ -291,13 +301,43 @@ impl Server {
         links.into_iter().for_each(|link| self.part_with(link, reason));
     }
 
+    /// A link is in its room no more; gives that.
+    fn leave(&mut self, link: u64) -> Option<u64> {
+        let room = self.inside.remove(&link)?;
+        if let Some((_, is_whole)) = self.rooms.get_mut(&room).and_then(|open| open.before.as_mut()) {
+            *is_whole = false;
+        }
+        Some(room)
+    }
+
+    /// A room leaves the match that is over.
+    fn begin_again(&mut self, number: u64, match_id: MatchId) {
+        self.matches.remove(&match_id);
+        if let Some(open) = self.rooms.get_mut(&number) {
+            (open.newest, open.before) = (None, Some((match_id, true)));
+        }
+        // Whoever was not told the end cannot be told it any more.
+        let is_behind = |link: &u64| {
+            self.inside.get(link) == Some(&number)
+                && self.followers.get(link).is_some_and(|(_, behind)| *behind)
+        };
+        let behind: Vec<_> = self.followers.keys().copied().filter(is_behind).collect();
+        for link in behind {
+            self.part_with(link, GoodbyeReason::TooSlow);
+            if let Some(open) = self.rooms.get_mut(&number) {
+                open.room.handle(Millis::default(), Input::Leave { guest: GuestId::new(link) });
+            }
+        }
+    }
+
     fn create(&mut self, (link, opener): (u64, PublicKey), name: RoomName, spec: RoomSpec) {
-        if let Some(&there) = self.names.get(&name) {
-            let ended = self.rooms[&there].room.chain().is_some_and(|chain| chain.sealed().is_some());
-            if !ended {
+        if let Some(&number) = self.names.get(&name) {
+            let there = &self.rooms[&number].room;
+            let ended = there.chain().is_some_and(|chain| chain.sealed().is_some());
+            if !ended || there.is_wanted_again() {
                 return self.fail(link, Failure::RoomExists);
             }
-            self.matches.retain(|_, of| *of != there);
+            self.matches.retain(|_, of| *of != number);
         }
         if matches!(spec.access.door, Door::ByInvitation { opener: named } if named != opener) {
             return self.fail(link, Failure::BadSpec);
@@ -310,7 +350,7 @@ impl Server {
     fn open(&mut self, name: RoomName, room: Room) -> u64 {
         self.rooms_opened += 1;
         self.names.insert(name.clone(), self.rooms_opened);
-        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None, newest: None });
+        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None, newest: None, before: None });
         self.rooms_opened
     }
 
@@ -378,7 +418,7 @@ impl Server {
                 }
                 Output::Watch { guest, after } => {
                     let watcher = self.watching.entry(guest.get()).or_default();
-                    (watcher.room, watcher.head) = (Some(number), after);
+                    (watcher.room, watcher.head, watcher.has_chunks) = (Some(number), after, false);
                     self.show(guest.get(), number);
                 }
                 Output::Show(shown) => {
@@ -414,7 +454,14 @@ impl Server {
         match event {
             Event::Started { match_id } => {
                 self.matches.insert(*match_id, number);
+                let before = self.rooms.get_mut(&number).and_then(|open| open.before.take());
+                self.effects.extend(before.map(|(before, is_whole)| Effect::Again {
+                    before,
+                    match_id: *match_id,
+                    is_whole,
+                }));
             }
+            Event::Rematch { match_id } => self.begin_again(number, *match_id),
             Event::Broken { .. } | Event::Double { .. } => {
                 panic!("{event:?} in room {}", self.rooms[&number].name)
             }
@@ -425,13 +472,12 @@ impl Server {
             | Event::Paused { .. }
             | Event::Said
             | Event::NotSaid { .. }
-            | Event::Rematch { .. }
             | Event::Ended { .. } => {}
         }
     }
 
     fn part_with(&mut self, link: u64, reason: GoodbyeReason) {
-        self.inside.remove(&link);
+        self.leave(link);
         self.watching.remove(&link);
         self.followers.remove(&link);
         self.send(link, ServerMessage::Goodbye { reason, retry_after_ms: 500 });

@@ -21,6 +21,8 @@ pub(crate) enum Rarity {
     NotInvited,
     /// Somebody who does not know the password was not let in.
     WrongPassword,
+    /// All wanted another match in the same room.
+    Rematch,
 }
 
 /// Counts them.
@@ -28,7 +30,7 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::TakenBack,
         Self::Paused,
         Self::EndedByAll,
@@ -36,6 +38,7 @@ impl Rarity {
         Self::LookedElsewhere,
         Self::NotInvited,
         Self::WrongPassword,
+        Self::Rematch,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! What anybody was shown, which must hold for ever; what anybody signed; and how a match must look at its end.
 
+mod again;
 mod shown;
 mod stored;
 mod wishes;
@@ -8,17 +9,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cadastre::{
     export::{self, ExportError},
-    store::Store,
+    store::{MatchRecord, Store},
 };
 use cadastre_client::Said;
 use cadastre_protocol::{
     AbsenceReason, Attempt, BlockHash, BlockKind, Door, Epoch, Height, MatchId, Millis, PublicKey, Receipt,
-    RoomName, SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
+    SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
 };
 use cadastre_replay::Replay;
 
-use self::shown::View;
 pub(crate) use self::stored::Stored;
+use self::{again::Rematch, shown::View};
 use crate::tally::{Rarity, Tally};
 
 /// In turns that are opened after this time without a fault everybody acts in time.
@@ -28,6 +29,9 @@ const CALM_MS: u64 = 1_500;
 pub(crate) struct Witness {
     blocks: BTreeMap<(MatchId, Height), BlockHash>,
     receipts: Vec<Receipt>,
+    /// How matches ended for those who saw it.
+    ends: Vec<(MatchId, (Height, BlockHash), SealReason)>,
+    rematches: Vec<Rematch>,
     /// What was shown to those who execute nothing, in the order of its showing.
     shown: Vec<View>,
     /// What was heard, by the number of the line.
@@ -119,9 +123,20 @@ impl Witness {
         assert!(before.is_none_or(|before| before == read.hash()), "two bodies for one turn: {tx:?}");
     }
 
-    /// Judges the one match of a room, which is over.
-    pub(crate) fn judge(&self, store: &Store, room: &RoomName, tally: &mut Tally) -> Stored {
-        let stored = Stored::of(store, room, &self.astray);
+    /// Somebody saw how a match ended.
+    pub(crate) fn end(&mut self, match_id: MatchId, head: (Height, BlockHash), reason: SealReason) {
+        self.ends.push((match_id, head, reason));
+    }
+
+    /// Judges a match, which is over.
+    pub(crate) fn judge(
+        &self,
+        store: &Store,
+        match_id: MatchId,
+        record: MatchRecord,
+        tally: &mut Tally,
+    ) -> Stored {
+        let stored = Stored::of(store, match_id, record, &self.astray);
         for ((match_id, height), hash) in &self.blocks {
             if *match_id == stored.match_id {
                 let block = &stored.blocks[usize::try_from(height.get()).unwrap() - 1];
@@ -136,6 +151,11 @@ impl Witness {
         stored.check_agreements();
         self.check_absences(&stored);
         self.check_views(&stored, tally);
+        self.check_rematch(store, &stored, tally);
+        for (_, head, reason) in self.ends.iter().filter(|(of, ..)| *of == match_id) {
+            assert_eq!(*head, (stored.head.height, stored.head.block), "all have the same head");
+            assert_eq!(*reason, stored.reason);
+        }
         let occurred = [
             (Rarity::TakenBack, stored.went_back()),
             (Rarity::Paused, stored.paused()),

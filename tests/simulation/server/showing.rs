@@ -23,11 +23,18 @@ impl Server {
     /// Queues what a room says to a link. Some spectators are too slow for it: of what can be told again they are told
     /// nothing then, until they ask.
     pub(super) fn queue(&mut self, link: u64, message: ServerMessage) {
+        // Whoever was parted with is told nothing more.
+        if !self.inside.contains_key(&link) {
+            return;
+        }
         let is_block = matches!(message, ServerMessage::Block(_));
         let can_wait = is_block
             || matches!(
                 message,
-                ServerMessage::Said(_) | ServerMessage::Relay(_) | ServerMessage::Takeback { .. }
+                ServerMessage::Said(_)
+                    | ServerMessage::Relay(_)
+                    | ServerMessage::Takeback { .. }
+                    | ServerMessage::Motion { .. }
             );
         if let Some((told, is_behind)) = self.followers.get_mut(&link) {
             *is_behind |= is_block && self.random.once_in(7);
@@ -36,6 +43,8 @@ impl Server {
             }
             if is_block {
                 *told = told.next().unwrap();
+            } else if matches!(message, ServerMessage::Genesis { .. }) {
+                *told = Height::GENESIS;
             }
         }
         if let ServerMessage::Block(block) = &message {

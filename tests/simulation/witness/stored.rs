@@ -7,11 +7,11 @@ use std::{
 
 use cadastre::{
     export,
-    store::{Store, recover},
+    store::{MatchRecord, Store, recover},
 };
 use cadastre_protocol::{
-    AbsenceReason, BlockKind, Head, MatchId, ReadBlock, Receipt, ReopenReason, RoomName, SealReason, Seat,
-    Seq, TransactionBody, TxHash, Visibility,
+    AbsenceReason, BlockKind, Head, MatchId, ReadBlock, Receipt, ReopenReason, SealReason, Seat, Seq,
+    TransactionBody, TxHash, Visibility,
 };
 use cadastre_replay::{Replay, Violation, audit};
 use cadastre_simulations::Snapshot;
@@ -34,12 +34,13 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Reads the one match of a room, and has it audited.
-    pub(super) fn of(store: &Store, room: &RoomName, astray: &BTreeSet<(MatchId, Seat)>) -> Self {
-        let matches = store.matches().map(Result::unwrap);
-        let mut of_room = matches.filter(|(_, record)| record.room == *room);
-        let (match_id, record) = of_room.next().expect("the match is on disk");
-        assert!(of_room.next().is_none(), "one match is played in a room");
+    /// Reads a match, and has it audited.
+    pub(super) fn of(
+        store: &Store,
+        match_id: MatchId,
+        record: MatchRecord,
+        astray: &BTreeSet<(MatchId, Seat)>,
+    ) -> Self {
         let bytes = export::replay(store, None, match_id).unwrap().unwrap();
         let report = audit(&bytes, Some(root_key().public())).unwrap();
         let excused = |violation: &Violation| {

@@ -1,7 +1,7 @@
 //! What is on its way: between clients and server, and between server and disk.
 
 use cadastre_client::Received;
-use cadastre_protocol::{ClientMessage, EnterAs, Height, Millis, ServerMessage};
+use cadastre_protocol::{ClientMessage, EnterAs, Height, Millis, ServerMessage, TransactionBody};
 
 use super::{Client, Fate, Happening, World};
 use crate::{
@@ -117,7 +117,8 @@ impl World {
     pub(super) fn take_effects(&mut self) {
         let Some(server) = &mut self.server else { return };
         let incarnation = self.incarnation;
-        for effect in server.take_effects() {
+        let (effects, store) = (server.take_effects(), server.store().clone());
+        for effect in effects {
             match effect {
                 Effect::Send { link, message } => self.send_to_client(link, &message),
                 Effect::Close { link } => {
@@ -125,6 +126,11 @@ impl World {
                     entry.is_closed = true;
                     let at = entry.at_client;
                     self.at(at, Happening::ClientNotices { link });
+                }
+                Effect::Again { before, match_id, is_whole } => {
+                    let mark = store.mark(before).unwrap();
+                    assert!(mark.is_some_and(|mark| mark.sealed), "a rematch of a match that is not over");
+                    self.witness.begin_again(before, match_id, is_whole);
                 }
                 Effect::Commit => self.in_time(1..150, Happening::Write { incarnation }),
                 Effect::WakeAt { room, at } => {
@@ -175,6 +181,10 @@ impl World {
             let message = self.at_the_door(client, message);
             if let ClientMessage::Submit(transaction) = &message {
                 self.witness.sign(self.clients[client].process, transaction);
+                let body = transaction.clone().read().unwrap().get().body.clone();
+                if matches!(body, TransactionBody::Join(_)) {
+                    self.clients[client].joined = Some(self.now);
+                }
                 self.clients[client].model.send(transaction);
             }
             let mut frames = Vec::new();

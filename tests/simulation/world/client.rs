@@ -2,8 +2,8 @@
 
 use cadastre_client::{Config, Credential, Session};
 use cadastre_protocol::{
-    Access, BlockHash, DisplayName, Door, EnterAs, Height, Invitation, Millis, Password, PublicKey, RoomName,
-    RoomSpec, SealReason, SecretKey, SignedInvitation,
+    Access, BlockHash, DisplayName, Door, EnterAs, Height, Invitation, MatchId, Millis, Password, PublicKey,
+    RoomName, RoomSpec, SecretKey, SignedInvitation,
 };
 
 use crate::{
@@ -25,6 +25,10 @@ pub(super) struct Client {
     pub(super) fate: Fate,
     /// How it tries to come in, if it may not.
     pub(super) trick: Option<Trick>,
+    /// When it said last that it joins a match.
+    pub(super) joined: Option<Millis>,
+    /// The last match that it knows to be over.
+    pub(super) ended: Option<MatchId>,
     /// What its predictions are held against.
     pub(super) model: Model,
     /// When it handed in its commands for the open turn.
@@ -43,13 +47,24 @@ impl Client {
         let followed = self.session.follower().map(|follower| follower.chain().head().block);
         light.or(followed).unwrap()
     }
+
+    /// The match that it knows of.
+    pub(super) fn match_id(&self) -> Option<MatchId> {
+        let light = self.session.light().map(|light| light.head().match_id());
+        light.or_else(|| Some(self.session.follower()?.chain().match_id()))
+    }
+
+    /// Is it in no match that is not over?
+    pub(super) fn is_idle(&self) -> bool {
+        self.match_id().is_none_or(|match_id| self.ended == Some(match_id))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Playing,
-    /// The match is over, and it knows.
-    Ended(SealReason),
+    /// The match is over, it knows, and wants no other one any more.
+    Ended,
     /// Another process of the same player took its place.
     Replaced,
     /// It knows nothing of the match, which was over before it came.

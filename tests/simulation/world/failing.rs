@@ -163,6 +163,11 @@ impl World {
     pub(super) fn die(&mut self, client: usize) {
         self.witness.disturb(self.now);
         self.witness.has_died = true;
+        self.begin_anew(client);
+    }
+
+    /// A process is gone, and another one of the same identity comes.
+    pub(super) fn begin_anew(&mut self, client: usize) {
         if let Some(link) = self.clients[client].link.take() {
             self.links.get_mut(&link).unwrap().is_cut = true;
             self.in_time(0..4_000, Happening::ServerNotices { link });

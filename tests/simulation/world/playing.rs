@@ -1,7 +1,9 @@
 //! What players do with what their sessions tell them.
 
 use cadastre_client::{Cause, Event, Follower, SubmitError, Viewport};
-use cadastre_protocol::{BlockKind, GoodbyeReason, Motion, SeatSet, TalkRefusal, Text, Turn, TxHash};
+use cadastre_protocol::{
+    BlockKind, Failure, GoodbyeReason, Height, Motion, SeatSet, TalkRefusal, Text, Turn, TxHash,
+};
 
 use super::{Client, Fate, Happening, World};
 
@@ -56,9 +58,11 @@ impl World {
                 let process = self.clients[client].process;
                 self.in_time(0..300, Happening::Second { client, process, motion });
             }
-            Event::Ended { reason, .. } => {
-                assert_eq!(self.clients[client].fate, Fate::Playing, "a match ends once");
-                self.clients[client].fate = Fate::Ended(reason);
+            Event::Ended { reason, .. } => self.end(client, reason),
+            Event::Lobby(_) => self.meet(client),
+            // It missed the end, and the room has gone on.
+            Event::Failed(Failure::NoSuchMatch) if self.clients[client].height() > Height::GENESIS => {
+                self.begin_anew(client);
             }
             Event::CaughtUp => self.witness.disturb(self.now),
             Event::Lost { .. } => self.connect_later(client),
@@ -70,17 +74,16 @@ impl World {
             }
             Event::Goodbye { reason: GoodbyeReason::Replaced, .. } => self.retire(client),
             Event::Said { said, .. } => {
-                let session = &self.clients[client].session;
-                let followed = session.follower().map(|follower| follower.chain().match_id());
-                let match_id = followed.or_else(|| Some(session.light()?.head().match_id())).unwrap();
-                self.witness.hear(match_id, said);
+                // What is said in lobbies is not kept.
+                if let Some(match_id) = self.clients[client].match_id() {
+                    self.witness.hear(match_id, said);
+                }
             }
             // Too long on its way, or another process of the player was faster.
             Event::NotSaid { refusal: TalkRefusal::UnknownSeenLine | TalkRefusal::Repeated, .. } => {}
             bad @ (Event::NotSaid { .. } | Event::TalkBroken { .. } | Event::Notice(_)) => panic!("{bad:?}"),
             Event::Evidence(evidence) => panic!("an honest server is charged: {evidence:?}"),
             Event::Connected { .. }
-            | Event::Lobby(_)
             | Event::Match { .. }
             | Event::Relayed(_)
             | Event::Takeback { to_turn: None, .. }
@@ -109,11 +112,14 @@ impl World {
     /// A light spectator looks at something else, once more also when the match is over.
     pub(super) fn look(&mut self, client: usize, process: u64) {
         let entry = &mut self.clients[client];
-        let Some(light) = entry.session.light().filter(|_| entry.process == process) else { return };
+        if entry.process != process {
+            return;
+        }
+        let chunks = entry.session.light().map(|light| light.chunks().keys().copied().collect::<Vec<_>>());
         let mut side = || u16::try_from(self.random.within(1..40)).unwrap();
         let viewport = match side() % 4 {
             0 => Viewport::All,
-            1 => Viewport::Chunks(light.chunks().keys().copied().filter(|_| side() % 2 == 0).collect()),
+            1 => Viewport::Chunks(chunks.into_iter().flatten().filter(|_| side() % 2 == 0).collect()),
             _ => Viewport::Tiles { left: side() - 1, top: side() - 1, width: side(), height: side() },
         };
         entry.session.watch(viewport);

@@ -88,7 +88,7 @@ impl World {
 
     /// The match that runs in a room.
     pub(super) fn running_in(&self, room: &cadastre_protocol::RoomName) -> Option<MatchId> {
-        let store = self.server.as_ref()?.store();
+        let store = crate::server::store_on(&self.disk);
         let mut matches = store.matches().map(Result::unwrap).filter(|(_, record)| record.room == *room);
         let runs = |match_id| !store.mark(match_id).unwrap().is_some_and(|mark| mark.sealed);
         matches.find_map(|(match_id, _)| runs(match_id).then_some(match_id))
