@@ -20,4 +20,5 @@ mod stands;
 pub mod store;
 mod witness;
 
+pub use rooms::fork_origin;
 pub use service::{Expired, Service, ServiceError};

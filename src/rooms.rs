@@ -11,6 +11,7 @@ mod shortcut;
 mod task;
 
 pub(crate) use asleep::Sleeper;
+pub use fork::origin as fork_origin;
 pub(crate) use gallery::{Exhibit, Viewport, Watching};
 pub(crate) use list::{is_of_rules, page_limit};
 pub(crate) use outbox::{Inbox, Outbox, outbox};

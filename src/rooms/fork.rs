@@ -16,7 +16,11 @@ use crate::{
 ///
 /// Executes the parent up to the turn, without judging its blocks again: they are the store's own. Gives up as soon as it
 /// is not wanted any more.
-pub(super) fn origin(
+///
+/// # Errors
+///
+/// There is no such turn, `identity` may not see it, it cannot be gone on from, or the store cannot be read.
+pub fn origin(
     store: &Store,
     spec: &RoomSpec,
     point: ForkPoint,
