@@ -11,7 +11,7 @@ use super::{random::Random, world::Faults};
 pub(crate) const KINDS: u64 = 8;
 
 pub(crate) fn faults(seed: u64) -> Faults {
-    let none = Faults { exports: 2, glances: 6, proposals: 6, motions: 8, ..Faults::default() };
+    let none = Faults { exports: 2, forks: 1, glances: 6, proposals: 6, motions: 8, ..Faults::default() };
     let everything = Faults {
         cuts: 6,
         partitions: 2,

@@ -330,7 +330,7 @@ impl Server {
         }
     }
 
-    fn create(&mut self, (link, opener): (u64, PublicKey), name: RoomName, spec: RoomSpec) {
+    fn create(&mut self, (link, opener): (u64, PublicKey), name: RoomName, mut spec: RoomSpec) {
         if let Some(&number) = self.names.get(&name) {
             let there = &self.rooms[&number].room;
             let ended = there.chain().is_some_and(|chain| chain.sealed().is_some());
@@ -342,7 +342,21 @@ impl Server {
         if matches!(spec.access.door, Door::ByInvitation { opener: named } if named != opener) {
             return self.fail(link, Failure::BadSpec);
         }
-        let room = Room::open(name.clone(), self.host(), spec).unwrap();
+        let origin = match spec.fork {
+            None => None,
+            Some(point) => match cadastre::fork_origin(&self.store, &spec, point, opener, || true) {
+                Ok((follows, origin)) => {
+                    spec = follows;
+                    Some(origin)
+                }
+                Err(failure) => return self.fail(link, failure),
+            },
+        };
+        let room = match origin {
+            None => Room::open(name.clone(), self.host(), spec),
+            Some(origin) => Room::fork(name.clone(), self.host(), spec, origin),
+        };
+        let Some(room) = room else { return self.fail(link, Failure::BadSpec) };
         self.open(name.clone(), room);
         self.send(link, ServerMessage::Created { room: name });
     }

@@ -21,6 +21,8 @@ pub(crate) enum Rarity {
     NotInvited,
     /// Somebody who does not know the password was not let in.
     WrongPassword,
+    /// A match went on from a turn of another one.
+    Fork,
     /// All wanted another match in the same room.
     Rematch,
 }
@@ -30,7 +32,7 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::TakenBack,
         Self::Paused,
         Self::EndedByAll,
@@ -39,6 +41,7 @@ impl Rarity {
         Self::NotInvited,
         Self::WrongPassword,
         Self::Rematch,
+        Self::Fork,
     ];
 }
 

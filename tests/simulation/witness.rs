@@ -1,6 +1,7 @@
 //! What anybody was shown, which must hold for ever; what anybody signed; and how a match must look at its end.
 
 mod again;
+mod forks;
 mod shown;
 mod stored;
 mod wishes;
@@ -152,6 +153,7 @@ impl Witness {
         self.check_absences(&stored);
         self.check_views(&stored, tally);
         self.check_rematch(store, &stored, tally);
+        stored.check_fork(store, &self.astray, tally);
         for (_, head, reason) in self.ends.iter().filter(|(of, ..)| *of == match_id) {
             assert_eq!(*head, (stored.head.height, stored.head.block), "all have the same head");
             assert_eq!(*reason, stored.reason);

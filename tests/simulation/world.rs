@@ -4,6 +4,7 @@ mod again;
 mod carrying;
 mod client;
 mod failing;
+mod forks;
 mod playing;
 mod strangers;
 
@@ -64,6 +65,8 @@ pub(crate) struct Faults {
     pub(crate) exports: u32,
     /// Times that a light spectator looks elsewhere.
     pub(crate) glances: u32,
+    /// Matches that players go on from in another room.
+    pub(crate) forks: u32,
     /// Times that the operator ends what is played.
     pub(crate) ends: u32,
 }

@@ -14,7 +14,7 @@ impl World {
             return;
         }
         let client = usize::try_from(self.random.within(0..self.clients.len() as u64)).unwrap();
-        match self.random.within(0..14) {
+        match self.random.within(0..15) {
             0 | 1 if self.faults.cuts > 0 => {
                 if let Some(link) = self.clients[client].link {
                     self.faults.cuts -= 1;
@@ -65,6 +65,7 @@ impl World {
                     self.witness.see_files(server.store());
                 }
             }
+            12 | 13 if self.faults.forks > 0 && self.fork() => self.faults.forks -= 1,
             11 if self.faults.ends > 0 && self.now > START.after(20_000) => {
                 self.faults.ends -= 1;
                 self.with_server(Server::end_matches);
