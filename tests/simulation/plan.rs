@@ -11,7 +11,15 @@ use super::{random::Random, world::Faults};
 pub(crate) const KINDS: u64 = 8;
 
 pub(crate) fn faults(seed: u64) -> Faults {
-    let none = Faults { exports: 2, forks: 1, glances: 6, proposals: 6, motions: 8, ..Faults::default() };
+    let none = Faults {
+        exports: 2,
+        forks: 1,
+        holidays: 2,
+        glances: 6,
+        proposals: 6,
+        motions: 8,
+        ..Faults::default()
+    };
     let everything = Faults {
         cuts: 6,
         partitions: 2,
@@ -44,12 +52,14 @@ pub(crate) struct Plan {
     pub(crate) entry: Entry,
     /// How many matches its players want to play there.
     pub(crate) matches: usize,
+    /// Are its turns so long that its players only look in?
+    pub(crate) is_slow: bool,
 }
 
 impl Plan {
     /// One match that everybody may come to.
     pub(crate) const fn of(spec: RoomSpec) -> Self {
-        Self { spec, entry: Entry::Open, matches: 1 }
+        Self { spec, entry: Entry::Open, matches: 1, is_slow: false }
     }
 }
 
@@ -66,16 +76,31 @@ pub(crate) enum Entry {
 pub(crate) fn plans(seed: u64) -> Vec<Plan> {
     let variant = seed / KINDS;
     let mut random = Random::seeded(!seed);
-    let mut plan = |variant| Plan {
-        matches: [1, 1, 1, 2, 3][usize::try_from(random.within(0..5)).unwrap()],
-        spec: spec(variant),
-        entry: match random.within(0..8) {
-            0 => Entry::Password,
-            1 | 2 => Entry::Invited,
-            _ => Entry::Open,
-        },
+    let mut plan = |variant| {
+        let is_slow = random.once_in(5);
+        Plan {
+            spec: if is_slow { slow(spec(variant)) } else { spec(variant) },
+            entry: match random.within(0..8) {
+                0 => Entry::Password,
+                1 | 2 => Entry::Invited,
+                _ => Entry::Open,
+            },
+            matches: if is_slow { 1 } else { [1, 1, 1, 2, 3][usize::try_from(random.within(0..5)).unwrap()] },
+            is_slow,
+        }
     };
     if variant % 5 == 4 { vec![plan(variant), plan(variant / 5)] } else { vec![plan(variant)] }
+}
+
+/// The same with turns of hours, and no longer than it has to be.
+fn slow(spec: RoomSpec) -> RoomSpec {
+    RoomSpec {
+        deadline_ms: Some(6 * 60 * 60 * 1_000),
+        clock: Clock::PerTurn,
+        absence: AbsencePolicy::USUAL,
+        size: Some(if spec.rules == "boxes" { 3 } else { 64 }),
+        ..spec
+    }
 }
 
 pub(crate) fn spec(variant: u64) -> RoomSpec {

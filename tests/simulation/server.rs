@@ -1,6 +1,7 @@
 //! The server: its rooms, the store and its signer, and the edge that stands before them. What `src/rooms.rs`,
 //! `src/rooms/task.rs`, `src/store/writer.rs` and `src/edge/socket.rs` do with tasks and queues, in one thread.
 
+mod asleep;
 mod showing;
 
 use std::{
@@ -17,7 +18,8 @@ use cadastre_protocol::{
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Records, Room, Shown};
 use tokio::sync::oneshot;
 
-use self::showing::Watcher;
+pub(crate) use self::asleep::SLEEP_MS;
+use self::{asleep::Sleeper, showing::Watcher};
 use super::{disk::MemoryDisk, random::Random};
 
 /// Serial of the first block signer.
@@ -34,6 +36,7 @@ pub(crate) struct Server {
     rooms: BTreeMap<u64, OpenRoom>,
     names: BTreeMap<RoomName, u64>,
     matches: BTreeMap<MatchId, u64>,
+    asleep: BTreeMap<RoomName, Sleeper>,
     /// Links that a room has let in, and the number of the room.
     inside: BTreeMap<u64, u64>,
     /// Links whose clients take snapshots and compressed messages.
@@ -61,6 +64,8 @@ struct OpenRoom {
     newest: Option<Arc<Shown>>,
     /// The match that was played before the one to come, and whether nobody left the lobby since.
     before: Option<(MatchId, bool)>,
+    /// It may sleep, and that is looked at later.
+    is_drowsy: bool,
 }
 
 /// Who says something to the server.
@@ -91,6 +96,19 @@ pub(crate) enum Effect {
         match_id: MatchId,
         is_whole: bool,
     },
+    /// A room may fall asleep, if that is still so after a while.
+    Drowse {
+        room: u64,
+    },
+    /// A room sleeps until somebody comes, or until then.
+    Sleep {
+        room: RoomName,
+        until: Millis,
+    },
+    /// A room that slept goes on.
+    Woken {
+        is_alarm: bool,
+    },
     /// A room wants to be woken.
     WakeAt {
         room: u64,
@@ -109,6 +127,7 @@ impl Server {
             rooms: BTreeMap::new(),
             names: BTreeMap::new(),
             matches: BTreeMap::new(),
+            asleep: BTreeMap::new(),
             inside: BTreeMap::new(),
             shortened: BTreeSet::new(),
             followers: BTreeMap::new(),
@@ -125,6 +144,9 @@ impl Server {
             let (match_id, record) = entry.unwrap();
             if !store.mark(match_id).unwrap().is_some_and(|mark| mark.sealed) {
                 let name = record.room.clone();
+                if server.sleeps_on(match_id, &record, now) {
+                    continue;
+                }
                 let restored = recover(&store, match_id, record).unwrap();
                 let room = Room::restore(name.clone(), server.host(), restored, now).unwrap();
                 let number = server.open(name, room);
@@ -146,12 +168,20 @@ impl Server {
 
     /// Rooms with a match or a lobby.
     pub(crate) fn has_room(&self, name: &RoomName) -> bool {
-        self.names.contains_key(name)
+        self.names.contains_key(name) || self.asleep.contains_key(name)
     }
 
     pub(crate) fn receive(&mut self, now: Millis, visitor: Visitor, message: ClientMessage) {
         let Visitor { link, identity, session } = visitor;
         let guest = GuestId::new(link);
+        if let ClientMessage::Enter { room, .. } = &message {
+            self.wake_up(now, room, false);
+        } else if let ClientMessage::Resume { match_id, .. } = &message {
+            let name = self.asleep.iter().find(|(_, sleeper)| sleeper.match_id == *match_id);
+            if let Some(name) = name.map(|(name, _)| name.clone()) {
+                self.wake_up(now, &name, false);
+            }
+        }
         let shown = |pass: Option<Pass>| pass.map(|pass| Box::new(ShownPass { pass, session }));
         match message {
             ClientMessage::Create { .. } | ClientMessage::Enter { .. } if self.has_failed => {
@@ -291,6 +321,7 @@ impl Server {
         self.waiting.clear();
         self.rooms.clear();
         self.names.clear();
+        self.asleep.clear();
         self.matches.clear();
         self.dismiss_all(|_| true, GoodbyeReason::Shutdown);
     }
@@ -331,6 +362,9 @@ impl Server {
     }
 
     fn create(&mut self, (link, opener): (u64, PublicKey), name: RoomName, mut spec: RoomSpec) {
+        if self.asleep.contains_key(&name) {
+            return self.fail(link, Failure::RoomExists);
+        }
         if let Some(&number) = self.names.get(&name) {
             let there = &self.rooms[&number].room;
             let ended = there.chain().is_some_and(|chain| chain.sealed().is_some());
@@ -364,7 +398,10 @@ impl Server {
     fn open(&mut self, name: RoomName, room: Room) -> u64 {
         self.rooms_opened += 1;
         self.names.insert(name.clone(), self.rooms_opened);
-        self.rooms.insert(self.rooms_opened, OpenRoom { name, room, wake: None, newest: None, before: None });
+        self.rooms.insert(
+            self.rooms_opened,
+            OpenRoom { name, room, wake: None, newest: None, before: None, is_drowsy: false },
+        );
         self.rooms_opened
     }
 
@@ -462,6 +499,7 @@ impl Server {
                 Output::Observed(event) => self.observe(number, &event),
             }
         }
+        self.look_drowsy(number);
     }
 
     fn observe(&mut self, number: u64, event: &Event) {

@@ -21,6 +21,10 @@ pub(crate) enum Rarity {
     NotInvited,
     /// Somebody who does not know the password was not let in.
     WrongPassword,
+    /// A room slept until somebody came.
+    Woken,
+    /// A room slept until its turn closed.
+    Alarmed,
     /// A match went on from a turn of another one.
     Fork,
     /// All wanted another match in the same room.
@@ -32,7 +36,7 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::TakenBack,
         Self::Paused,
         Self::EndedByAll,
@@ -42,6 +46,8 @@ impl Rarity {
         Self::WrongPassword,
         Self::Rematch,
         Self::Fork,
+        Self::Woken,
+        Self::Alarmed,
     ];
 }
 

@@ -7,8 +7,13 @@ mod failing;
 mod forks;
 mod playing;
 mod strangers;
+mod visits;
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::Arc,
+};
 
 use cadastre_client::{Config, Fault, Session};
 use cadastre_protocol::{
@@ -31,6 +36,9 @@ const START: Millis = Millis::new(1_795_000_000_000);
 
 /// No match takes longer than this, whatever happens to it on the way.
 const SPAN_MS_MAX: u64 = 60 * 60 * 1000;
+
+/// Nor longer than this if its turns are of hours.
+const SLOW_SPAN_MS_MAX: u64 = 60 * 24 * 60 * 60 * 1000;
 
 /// What may go wrong, and how often while the matches are played.
 #[derive(Clone, Copy, Debug, Default)]
@@ -67,6 +75,8 @@ pub(crate) struct Faults {
     pub(crate) glances: u32,
     /// Matches that players go on from in another room.
     pub(crate) forks: u32,
+    /// Times that somebody stays away for longer than a turn of hours.
+    pub(crate) holidays: u32,
     /// Times that the operator ends what is played.
     pub(crate) ends: u32,
 }
@@ -102,6 +112,8 @@ pub(crate) struct World {
     clients: Vec<Client>,
     /// How many matches are to be played in each.
     rooms: BTreeMap<RoomName, usize>,
+    /// Those whose turns are of hours.
+    slow: BTreeSet<RoomName>,
     /// What somebody who may come in showed last at the door.
     stolen: BTreeMap<RoomName, Pass>,
     witness: Witness,
@@ -119,6 +131,9 @@ enum Happening {
     Weigh { client: usize, process: u64, to_turn: Turn },
     Second { client: usize, process: u64, motion: Motion },
     Look { client: usize, process: u64 },
+    GoAway { client: usize, link: u64 },
+    Drowse { incarnation: u64, room: u64 },
+    Alarm { incarnation: u64, room: RoomName, until: Millis },
     WantAgain { client: usize, process: u64 },
     GiveUp { client: usize, process: u64 },
     Write { incarnation: u64 },
@@ -153,6 +168,7 @@ impl World {
             links: BTreeMap::new(),
             clients: Vec::new(),
             rooms: BTreeMap::new(),
+            slow: BTreeSet::new(),
             stolen: BTreeMap::new(),
             witness: Witness::default(),
             waits: Vec::new(),
@@ -161,13 +177,14 @@ impl World {
         for (room, plan) in (0..).zip(plans) {
             for config in client::of_room(room, plan) {
                 world.rooms.insert(config.room.clone(), plan.matches);
+                world.slow.extend(Some(config.room.clone()).filter(|_| plan.is_slow));
                 world.add(config);
             }
             for _ in 0..if plan.entry == Entry::Open { 0 } else { 3 } {
                 world.add_stranger(room, plan.entry);
             }
         }
-        world.in_time(1_000..5_000, Happening::CloseIdle { incarnation: 0 });
+        world.close_idle_later();
         world
     }
 
@@ -181,7 +198,8 @@ impl World {
     pub(crate) fn run(mut self) -> Played {
         while self.clients.iter().any(|client| client.fate == Fate::Playing) {
             let ((at, _), happening) = self.agenda.pop_first().expect("nobody waits for anything");
-            assert!(at <= START.after(SPAN_MS_MAX), "the match does not go on by itself");
+            let span = if self.slow.is_empty() { SPAN_MS_MAX } else { SLOW_SPAN_MS_MAX };
+            assert!(at <= START.after(span), "the match does not go on by itself");
             self.now = at;
             self.let_something_fail();
             self.happen(happening);
@@ -211,12 +229,21 @@ impl World {
             | Happening::Answer { incarnation }
             | Happening::Wake { incarnation, .. }
             | Happening::CloseIdle { incarnation }
+            | Happening::Drowse { incarnation, .. }
+            | Happening::Alarm { incarnation, .. }
             | Happening::Crash { incarnation }
                 if incarnation != self.incarnation => {}
             Happening::Write { .. } => self.write(),
             Happening::Answer { .. } => self.with_server(|server, now| server.answer(now)),
             Happening::Wake { room, at, .. } => self.with_server(|server, now| server.wake(now, room, at)),
             Happening::CloseIdle { .. } => self.close_idle(),
+            Happening::Drowse { room, .. } => {
+                self.with_server(|server, now| server.fall_asleep(now, room));
+            }
+            Happening::Alarm { room, until, .. } => {
+                self.with_server(|server, now| server.ring(now, &room, until));
+            }
+            Happening::GoAway { client, link } => self.go_away(client, link),
             Happening::Crash { .. } => self.crash(),
         }
     }
@@ -247,6 +274,7 @@ impl World {
             isolated_until: START,
             fate: Fate::Playing,
             trick: None,
+            away_ms: None,
             joined: None,
             ended: None,
             model: Model::default(),

@@ -6,13 +6,15 @@ use cadastre_protocol::{ClientMessage, EnterAs, Height, Millis, ServerMessage, T
 use super::{Client, Fate, Happening, World};
 use crate::{
     link::{Arrived, Link},
-    server::{Effect, Server, Visitor, root_key},
+    server::{Effect, SLEEP_MS, Server, Visitor, root_key},
+    tally::Rarity,
 };
 
 impl World {
     pub(super) fn connect_later(&mut self, client: usize) {
         let process = self.clients[client].process;
-        self.in_time(10..1_500, Happening::Connect { client, process });
+        let span = self.clients[client].away_ms.take().unwrap_or(10..1_500);
+        self.in_time(span, Happening::Connect { client, process });
     }
 
     pub(super) fn connect(&mut self, client: usize, process: u64) {
@@ -29,11 +31,13 @@ impl World {
         });
         // Who executes nothing cannot come back to a match that is over.
         let knows = self.clients[client].height() > Height::GENESIS && config.enter_as != EnterAs::Light;
-        if over && !knows && !server.has_room(&config.room) {
+        // A server that stands still has no rooms, and those of matches that run come back.
+        let is_gone = !server.has_room(&config.room) && self.running_in(&config.room).is_none();
+        if over && !knows && is_gone {
             self.clients[client].fate = Fate::TooLate;
             return;
         }
-        if self.clients[client].trick.is_none() {
+        if self.clients[client].trick.is_none() && !self.slow.contains(&self.clients[client].config.room) {
             self.witness.disturb(self.now);
         }
         let root = root_key().public();
@@ -131,6 +135,16 @@ impl World {
                     let mark = store.mark(before).unwrap();
                     assert!(mark.is_some_and(|mark| mark.sealed), "a rematch of a match that is not over");
                     self.witness.begin_again(before, match_id, is_whole);
+                }
+                Effect::Drowse { room } => {
+                    self.in_time(SLEEP_MS..SLEEP_MS + 1, Happening::Drowse { incarnation, room });
+                }
+                Effect::Sleep { room, until } => {
+                    let span = until.get().saturating_sub(self.server_time().get());
+                    self.at(self.now.after(span), Happening::Alarm { incarnation, room, until });
+                }
+                Effect::Woken { is_alarm } => {
+                    self.tally.count(if is_alarm { Rarity::Alarmed } else { Rarity::Woken });
                 }
                 Effect::Commit => self.in_time(1..150, Happening::Write { incarnation }),
                 Effect::WakeAt { room, at } => {

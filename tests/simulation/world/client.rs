@@ -1,5 +1,7 @@
 //! Those who play and watch: a process each, which may die and come back.
 
+use std::ops::Range;
+
 use cadastre_client::{Config, Credential, Session};
 use cadastre_protocol::{
     Access, BlockHash, DisplayName, Door, EnterAs, Height, Invitation, MatchId, Millis, Password, PublicKey,
@@ -25,6 +27,8 @@ pub(super) struct Client {
     pub(super) fate: Fate,
     /// How it tries to come in, if it may not.
     pub(super) trick: Option<Trick>,
+    /// It has gone away by itself, for so long.
+    pub(super) away_ms: Option<Range<u64>>,
     /// When it said last that it joins a match.
     pub(super) joined: Option<Millis>,
     /// The last match that it knows to be over.

@@ -133,8 +133,13 @@ impl World {
         self.serial += u32::from(self.random.once_in(2));
         self.server = Some(Server::start(&self.disk, self.serial, self.random.next(), self.server_time()));
         self.take_effects();
+        self.close_idle_later();
+    }
+
+    pub(super) fn close_idle_later(&mut self) {
         let incarnation = self.incarnation;
-        self.in_time(1_000..5_000, Happening::CloseIdle { incarnation });
+        let span = if self.slow.is_empty() { 1_000..5_000 } else { 5_000..300_000 };
+        self.in_time(span, Happening::CloseIdle { incarnation });
     }
 
     /// The rooms of matches that are over are closed, once everybody knows of the match.
@@ -146,8 +151,7 @@ impl World {
         if self.clients.iter().all(is_known) {
             self.with_server(|server, _| server.close_idle());
         }
-        let incarnation = self.incarnation;
-        self.in_time(1_000..5_000, Happening::CloseIdle { incarnation });
+        self.close_idle_later();
     }
 
     /// A player who loses the memory of a match that is over could never come back to it.

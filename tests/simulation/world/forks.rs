@@ -45,6 +45,7 @@ impl World {
             },
             entry: Entry::Open,
             matches: 1,
+            is_slow: false,
         };
         plan.spec.seats_min = plan.spec.seats;
         let room = u8::try_from(self.rooms.len()).unwrap();

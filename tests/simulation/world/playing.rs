@@ -2,7 +2,7 @@
 
 use cadastre_client::{Cause, Event, Follower, SubmitError, Viewport};
 use cadastre_protocol::{
-    BlockKind, Failure, GoodbyeReason, Height, Motion, SeatSet, TalkRefusal, Text, Turn, TxHash,
+    BlockKind, Failure, GoodbyeReason, Height, Motion, Seat, SeatSet, TalkRefusal, Text, Turn, TxHash,
 };
 
 use super::{Client, Fate, Happening, World};
@@ -60,6 +60,7 @@ impl World {
             }
             Event::Ended { reason, .. } => self.end(client, reason),
             Event::Lobby(_) => self.meet(client),
+            Event::Connected { .. } => self.look_in(client),
             // It missed the end, and the room has gone on.
             Event::Failed(Failure::NoSuchMatch) if self.clients[client].height() > Height::GENESIS => {
                 self.begin_anew(client);
@@ -79,12 +80,14 @@ impl World {
                     self.witness.hear(match_id, said);
                 }
             }
-            // Too long on its way, or another process of the player was faster.
-            Event::NotSaid { refusal: TalkRefusal::UnknownSeenLine | TalkRefusal::Repeated, .. } => {}
+            // Too long on its way, also until the room had gone on to the next match; or another process of the player was faster.
+            Event::NotSaid {
+                refusal: TalkRefusal::UnknownSeenLine | TalkRefusal::Repeated | TalkRefusal::WrongPlace,
+                ..
+            } => {}
             bad @ (Event::NotSaid { .. } | Event::TalkBroken { .. } | Event::Notice(_)) => panic!("{bad:?}"),
             Event::Evidence(evidence) => panic!("an honest server is charged: {evidence:?}"),
-            Event::Connected { .. }
-            | Event::Match { .. }
+            Event::Match { .. }
             | Event::Relayed(_)
             | Event::Takeback { to_turn: None, .. }
             | Event::Rematch { .. }
@@ -164,7 +167,8 @@ impl World {
         }
         if lapse {
             self.faults.lapses -= 1;
-            return self.witness.disturb(self.now);
+            self.witness.disturb(self.now);
+            return self.lose_patience_with(client, seat);
         }
         let acted = if gives_up { session.resign() } else { session.submit_draft() };
         match acted {
@@ -182,6 +186,17 @@ impl World {
             }
         }
         self.attend_to(client);
+    }
+
+    /// Others do not want to wait for a player.
+    fn lose_patience_with(&mut self, client: usize, seat: Seat) {
+        let motion = Motion::Skip { seats: SeatSet::from_iter([seat]) };
+        for other in (0..self.clients.len()).filter(|other| *other != client) {
+            if self.clients[other].config.room == self.clients[client].config.room {
+                let process = self.clients[other].process;
+                self.in_time(300..1_500, Happening::Second { client: other, process, motion });
+            }
+        }
     }
 
     /// A player wants to go back, if it can, and has the time to wait for the others and play all the same.
