@@ -4,7 +4,7 @@
 
 mod support;
 
-use cadastre_client::{Config, Event, SessionError, SubmitError};
+use cadastre_client::{Config, Event, SessionError, SubmitError, Viewport};
 use cadastre_protocol::{
     ClientMessage, EnterAs, Failure, Following, Genesis, Lobby, RandomnessMode, RoomSpec, SealReason, Seat,
     SeatHolder, ServerMessage, TakebackPolicy, Text, Turn, TurnMode, Visibility, Words,
@@ -170,6 +170,33 @@ fn what_is_said_during_a_match_has_no_effect() {
     play_out(&mut direct);
     assert_eq!(genesis(&direct, 1), before);
     assert!(direct.events(0).iter().all(|event| !matches!(event, Event::Rematch { .. })));
+}
+
+#[test]
+fn what_a_light_spectator_watched_before_is_shown_until_the_server_hears_of_something_else() {
+    let spec = RoomSpec { size: Some(20), ..two_spec() };
+    let mut direct = Direct::new([0, 1].map(|index| player(index, &spec)));
+    let light = direct.add(Config { enter_as: EnterAs::Light, ..spectator() });
+    direct.clients[light].session.watch(Viewport::Tiles { left: 0, top: 0, width: 1, height: 1 });
+    direct.settle();
+    play_out(&mut direct);
+    direct.clients[light].is_held = true;
+    for client in [0, 1] {
+        direct.clients[client].session.rematch().unwrap();
+        direct.settle();
+    }
+    for message in std::mem::take(&mut direct.clients[light].held) {
+        let is_lobby = matches!(message, ServerMessage::Lobby(_));
+        assert_eq!(direct.deliver(light, message), Ok(()));
+        if is_lobby {
+            direct.clients[light].session.watch(Viewport::All);
+        }
+    }
+    let chunks = |direct: &Direct| direct.clients[light].session.light().unwrap().chunks().len();
+    assert_eq!(chunks(&direct), 2);
+    direct.release(light);
+    play_out(&mut direct);
+    assert_eq!(chunks(&direct), 5);
 }
 
 fn two_spec() -> RoomSpec {
