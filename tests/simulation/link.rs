@@ -40,6 +40,7 @@ enum FarEnd {
 }
 
 /// What a frame from the client comes to at the server.
+#[allow(clippy::large_enum_variant, reason = "only in tests")]
 pub(crate) enum Arrived {
     /// Frames to send back.
     Answer(Vec<Vec<u8>>),

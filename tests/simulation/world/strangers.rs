@@ -95,6 +95,7 @@ impl World {
     }
 
     /// A stranger is told that it may not come in, or that there is nothing to come into; never anything else.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "whatever else a stranger is told is wrong")]
     pub(super) fn turn_away(&mut self, client: usize, event: &Event) {
         match event {
             Event::Failed(failure) => {
