@@ -11,12 +11,16 @@ impl World {
     /// A client knows that its match is over. If another one is wanted in the room it waits for that, for a while.
     pub(super) fn end(&mut self, client: usize, reason: SealReason) {
         let entry = &mut self.clients[client];
-        assert_eq!(entry.fate, Fate::Playing, "whoever is gone sees no end");
+        // Whoever was told of one end late may see that of the next match too.
+        assert!(matches!(entry.fate, Fate::Playing | Fate::Ended), "whoever is gone sees no end");
         let match_id = entry.match_id().unwrap();
         assert_ne!(entry.ended.replace(match_id), Some(match_id), "a match ends once");
         self.witness.end(match_id, (entry.height(), entry.block()), reason);
         let (process, is_player) = (entry.process, entry.config.enter_as == EnterAs::Player);
         let room = entry.config.room.clone();
+        if entry.fate == Fate::Ended {
+            return;
+        }
         if self.matches_of(&room).len() >= self.rooms[&room] {
             self.clients[client].fate = Fate::Ended;
             return;
