@@ -45,6 +45,8 @@ pub struct Metrics {
     pub takebacks: Counter,
     /// Pauses that all seats of a match consented to.
     pub pauses: Counter,
+    /// Turns, or halves of them, that waited longer for seats without a connection.
+    pub graces: Counter,
     /// Guests whose state was compared, and found to differ.
     pub desyncs_compared: Counter,
     /// Of these, those whose bundle was not written.
@@ -123,6 +125,7 @@ impl Metrics {
             double_transactions: Counter::default(),
             takebacks: Counter::default(),
             pauses: Counter::default(),
+            graces: Counter::default(),
             desyncs_compared: Counter::default(),
             desyncs_not_kept: Counter::default(),
             said: Counter::default(),
@@ -165,6 +168,7 @@ impl Metrics {
         );
         r.register("takebacks", "Takebacks that all seats consented to", m.takebacks.clone());
         r.register("pauses", "Pauses that all seats consented to", m.pauses.clone());
+        r.register("graces", "Turns that waited longer for seats without a connection", m.graces.clone());
         r.register("desyncs_compared", "States of guests that were compared", m.desyncs_compared.clone());
         r.register("desyncs_not_kept", "Bundles of desyncs not written", m.desyncs_not_kept.clone());
         r.register("said", "Lines said in rooms", m.said.clone());

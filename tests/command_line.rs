@@ -61,6 +61,7 @@ async fn an_audit_names_what_it_has_proved() {
     let shape = [
         "audit",
         "complete",
+        "graces",
         "head",
         "height",
         "logged",

@@ -116,6 +116,7 @@ impl Table {
             seats_min: SEATS,
             access: Access::PUBLIC,
             fork: None,
+            grace_ms: 0,
         };
         let name = RoomName::new("table").unwrap();
         let (writer, thread) =

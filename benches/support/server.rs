@@ -176,6 +176,7 @@ fn spec() -> RoomSpec {
         seats_min: SEATS,
         access: Access::PUBLIC,
         fork: None,
+        grace_ms: 0,
     }
 }
 

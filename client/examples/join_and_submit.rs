@@ -51,6 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             seats_min: 1,
             access: Access::PUBLIC,
             fork: None,
+            grace_ms: 0,
         }),
         credential: None,
     };

@@ -34,6 +34,7 @@ fn is_played_as(spec: &RoomSpec, genesis: &Genesis) -> bool {
         && turns.turns_max == spec.turns_max
         && spec.deadline_ms.is_none_or(|deadline| deadline == turns.deadline_ms)
         && turns.clock == spec.clock
+        && turns.grace_ms == spec.grace_ms
         && genesis.absence == spec.absence
         && genesis.double_transactions == spec.double_transactions
         && genesis.visibility == spec.visibility

@@ -124,7 +124,7 @@ pub enum ReopenReason {
         /// By so much the time of the turn is later, in milliseconds.
         ms: u32,
     },
-    /// A player lost the connection.
+    /// A player has lost the connection, by the server's word. The time of the turn is later by what the genesis says.
     Grace,
 }
 

@@ -7,6 +7,7 @@
 mod clock;
 mod draft;
 mod error;
+mod grace;
 mod join;
 mod open_turn;
 mod state;
@@ -379,6 +380,7 @@ impl Chain {
         let open = self.check_entries(&block, drawn)?;
         self.check_absent(&block, &open)?;
         self.check_agreement(header, &open)?;
+        self.check_grace(header)?;
         let open = if header.kind.shows_consent() { self.open_turn() } else { open };
         let (mut seats, acted, desynced) = open.into_parts();
         self.settle(&block, acted, &mut seats);
@@ -493,10 +495,9 @@ impl Chain {
             BlockKind::Commit => {
                 begun && self.seal_due().is_none() && sealed_commands && !self.state.revealing
             }
-            // Grace belongs to a mode that is not played yet.
             BlockKind::Reopen { reason } => {
                 let goes_on = begun && self.seal_due().is_none() && self.may_reopen();
-                goes_on && *reason != ReopenReason::Grace
+                goes_on && (*reason != ReopenReason::Grace || self.has_grace())
             }
             BlockKind::KeyChange { .. } => begun && self.may_reopen(),
             BlockKind::Seal { reason: SealReason::DoubleTransaction { .. }, .. } => {
@@ -593,8 +594,12 @@ impl Chain {
             BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
                 self.state.head.deadline.map(|deadline| deadline.after(u64::from(*ms)))
             }
-            // What is left of a pause is not lost.
-            BlockKind::Reopen { .. } => self.state.head.deadline.max(Some(whole)),
+            BlockKind::Reopen { reason: ReopenReason::Grace } => {
+                let grace_ms = u64::from(self.genesis.turns.grace_ms);
+                self.state.head.deadline.map(|deadline| deadline.after(grace_ms))
+            }
+            // What is left of a pause, or of grace, is not lost.
+            BlockKind::Reopen { reason: ReopenReason::Restart } => self.state.head.deadline.max(Some(whole)),
             BlockKind::KeyChange { .. } => self.state.head.deadline,
             BlockKind::Seal { .. } => None,
         }

@@ -18,6 +18,12 @@ pub const DEADLINE_MS_MIN: u32 = 100;
 /// Longest time that a turn may be open: 31 days in milliseconds.
 pub const DEADLINE_MS_MAX: u32 = 31 * 24 * 60 * 60 * 1000;
 
+/// Longest grace: ten minutes in milliseconds. Only the server says that a connection was lost.
+pub const GRACE_MS_MAX: u32 = 10 * 60 * 1000;
+
+/// Grace where nothing else was asked for: long enough to come out of a tunnel.
+pub const GRACE_MS_USUAL: u32 = 20_000;
+
 /// How far behind the furthest turn that a match has come to a takeback can go. Whoever follows a match with
 /// takebacks keeps what it takes to go back so far.
 pub const TAKEBACK_TURNS_MAX: u32 = 16;
@@ -88,7 +94,8 @@ pub struct TurnRules {
     pub deadline_ms: u32,
     /// How the time of a turn is counted.
     pub clock: Clock,
-    /// Extra time for a seat that lost its connection.
+    /// By so much the time of a turn is later, once, if a seat has lost its connection; in milliseconds,
+    /// [`GRACE_MS_MAX`] at most, 0 for none.
     pub grace_ms: u32,
     /// The match ends after this turn, if the rules have not ended it before. 1 or more.
     pub turns_max: Option<u32>,
@@ -421,7 +428,6 @@ impl Genesis {
     pub fn supported(&self) -> Result<(), UnsupportedMode> {
         let modes = [
             (may_take_back(self.takebacks, self.randomness.mode()), "takebacks with hash chains"),
-            (self.turns.grace_ms == 0, "clock"),
             (!self.seats.contains(&SeatHolder::Open), "open seats"),
             (may_fork(self.parent.is_some(), self.randomness.mode()), "parent with hash chains"),
             (self.spectators.is_supported(), "spectator delay"),
@@ -462,6 +468,9 @@ impl Wire for Genesis {
             return Err("deadline out of range");
         }
         self.turns.clock.validate()?;
+        if self.turns.grace_ms > GRACE_MS_MAX {
+            return Err("grace out of range");
+        }
         if self.turns.turns_max == Some(0) {
             return Err("a limit of no turns");
         }

@@ -191,7 +191,6 @@ fn a_chain_does_not_begin_in_a_mode_that_is_not_played() {
     };
     assert_eq!(refused(both), mode("takebacks with hash chains"));
     assert_eq!(refused(|g| g.seats[1] = SeatHolder::Open), mode("open seats"));
-    assert_eq!(refused(|g| g.turns.grace_ms = 1), mode("clock"));
     assert_eq!(refused(|g| g.service = weak_key()), GenesisError::WeakKey);
     assert_eq!(refused(|g| g.seats[1] = SeatHolder::Player(weak_key())), GenesisError::WeakKey);
     let certificate = GenesisError::Certificate;

@@ -9,14 +9,14 @@ use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, Access, AgreementPolicy, Attempt, Block, BlockHash, BlockKind,
     CHUNK_BYTES_MAX, CHUNKS_ASKED_MAX, Certificate, ChainStart, ChunkId, ChunkProof, ClientMessage, Clock,
     CodecError, CompareAnswer, CompareRequest, DEADLINE_MS_MAX, Delegation, Digest, DisplayName, Door,
-    DoubleTransactionPolicy, EnterAs, Entry, Epoch, Following, ForkPoint, Genesis, Header, Height,
-    Invitation, KeyRole, LINES_KEPT, Limits, Line, LineHash, Lobby, LobbySeat, MatchId, Millis, Motion,
-    Notice, PHASES_MAX, Parent, Pass, ProvenBlock, ProvenReceipt, PublicKey, Randomness, RandomnessMode,
-    Reaction, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH, SealReason,
-    Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof, Signature, SignedCertificate, SignedDelegation,
-    SignedInvitation, SignedTalk, SignedTransaction, SkipPolicy, SpectatorPolicy, Standing, StateRoot,
-    TakebackPolicy, Talk, TalkPlace, Text, Transaction, TransactionBody, TransactionError, Turn, TurnMode,
-    TurnRules, TxHash, Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, Words, decode_exact, encode,
+    DoubleTransactionPolicy, EnterAs, Entry, Epoch, Following, ForkPoint, GRACE_MS_MAX, Genesis, Header,
+    Height, Invitation, KeyRole, LINES_KEPT, Limits, Line, LineHash, Lobby, LobbySeat, MatchId, Millis,
+    Motion, Notice, PHASES_MAX, Parent, Pass, ProvenBlock, ProvenReceipt, PublicKey, Randomness,
+    RandomnessMode, Reaction, Receipt, Refusal, ReopenReason, RoomName, RoomSpec, RulesId, STATE_TREE_DEPTH,
+    SealReason, Seat, SeatHolder, Seen, Seq, ServerMessage, ServerProof, Signature, SignedCertificate,
+    SignedDelegation, SignedInvitation, SignedTalk, SignedTransaction, SkipPolicy, SpectatorPolicy, Standing,
+    StateRoot, TakebackPolicy, Talk, TalkPlace, Text, Transaction, TransactionBody, TransactionError, Turn,
+    TurnMode, TurnRules, TxHash, Visibility, WALK_FANOUT, WALK_NODES_MAX, Wire, Words, decode_exact, encode,
 };
 use proptest::{collection, option, prelude::*, sample};
 use support::{
@@ -336,7 +336,7 @@ fn clock() -> impl Strategy<Value = Clock> {
 }
 
 fn turn_rules() -> impl Strategy<Value = TurnRules> {
-    (turn_mode(), 100_u32..=2_678_400_000, clock(), any::<u32>(), option::of(1_u32..)).prop_map(
+    (turn_mode(), 100_u32..=2_678_400_000, clock(), 0..=GRACE_MS_MAX, option::of(1_u32..)).prop_map(
         |(mode, deadline_ms, clock, grace_ms, turns_max)| TurnRules {
             mode,
             deadline_ms,
@@ -618,10 +618,10 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
         (match_id(), any::<u32>()).prop_map(|(match_id, turn)| ForkPoint { match_id, turn: Turn::new(turn) });
     let modes =
         (double, visibility, randomness, takebacks, agreements(), clock(), absence(), option::of(fork));
-    let seats = (any::<u8>(), any::<u8>(), access());
+    let seats = (any::<u8>(), any::<u8>(), access(), any::<u32>());
     let settings = (settings, seats);
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (settings, seats), times, modes)| {
-        let ((size, mode), (seats, seats_min, access)) = (settings, seats);
+        let ((size, mode), (seats, seats_min, access, grace_ms)) = (settings, seats);
         let (turns_max, deadline_ms, spectators) = times;
         let (double_transactions, visibility, randomness, takebacks, agreements, clock, absence, fork) =
             modes;
@@ -643,6 +643,7 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             seats_min,
             access,
             fork,
+            grace_ms,
         }
     })
 }

@@ -18,13 +18,13 @@ use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
 use support::{
     CHAIN_SECRET, LAST_TURN, Match, SERIAL, agreed_match, block_key, chain_nonce, chain_of, eventful_match,
-    fork_match, genesis, hidden_match, identity, key, next_block_key, read, read_block,
+    fork_match, genesis, graced_match, hidden_match, identity, key, next_block_key, read, read_block,
     refused::{Refused, refused},
     root,
     samples::{
-        AGREED_NAMES, EVENTFUL_NAMES, FORK_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES, batch,
-        certificates, client_messages, delegations, headers, other_modes, revocations, server_messages,
-        transactions,
+        AGREED_NAMES, EVENTFUL_NAMES, FORK_NAMES, GRACED_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES,
+        batch, certificates, client_messages, delegations, headers, other_modes, revocations,
+        server_messages, transactions,
     },
     seat, server_chain, taken_back_match, timed_match,
 };
@@ -46,6 +46,7 @@ fn the_committed_objects_are_what_both_implementations_give() {
         taken_back_blocks: block_vectors(&taken_back_match(), &TAKEN_BACK_NAMES),
         fork_blocks: block_vectors(&fork_match(), &FORK_NAMES),
         agreed_blocks: block_vectors(&agreed_match(), &AGREED_NAMES),
+        graced_blocks: block_vectors(&graced_match(), &GRACED_NAMES),
         hash_chains: hash_chains(),
         sealed_commands: sealed_vectors(),
         presence: presence(),
@@ -80,6 +81,7 @@ fn the_committed_blocks_make_a_match() {
     make_a_match(Match::with(3, support::go_on).chain, &fork_match(), &FORK_NAMES);
     make_a_match(Match::with(3, support::allow_takebacks).chain, &taken_back_match(), &TAKEN_BACK_NAMES);
     make_a_match(Match::with(3, support::allow_agreements).chain, &agreed_match(), &AGREED_NAMES);
+    make_a_match(Match::with(3, support::allow_grace).chain, &graced_match(), &GRACED_NAMES);
 }
 
 fn make_a_match(mut chain: Chain, whole: &Match, names: &[&'static str]) {
@@ -111,6 +113,7 @@ struct Objects {
     taken_back_blocks: Vec<BlockVector>,
     fork_blocks: Vec<BlockVector>,
     agreed_blocks: Vec<BlockVector>,
+    graced_blocks: Vec<BlockVector>,
     hash_chains: Vec<HashChainVector>,
     sealed_commands: Vec<SealedVector>,
     presence: PresenceVector,
@@ -198,6 +201,7 @@ fn geneses() -> Vec<GenesisVector> {
         vector("takebacks", taken_back_match().chain.genesis()),
         vector("fork", fork_match().chain.genesis()),
         vector("agreements", agreed_match().chain.genesis()),
+        vector("grace", graced_match().chain.genesis()),
     ]
 }
 

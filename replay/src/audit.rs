@@ -43,7 +43,7 @@ use judge::{Content, Judge, Part};
 use logged::LogCheck;
 
 pub use parent::{ParentError, audit_parent};
-pub use report::{AuditError, AuditReport, Pause, Takeback, Violation};
+pub use report::{AuditError, AuditReport, Grace, Pause, Takeback, Violation};
 
 /// Bytes before compression that are decoded and verified together, while those before them are executed: some
 /// five hundred blocks. A keyframe can be longer; then it is a batch of its own.

@@ -51,6 +51,8 @@ pub struct Plan {
     pub agreements: AgreementPolicy,
     /// How the time of a turn is counted.
     pub clock: Clock,
+    /// Grace after a lost connection, in milliseconds.
+    pub grace_ms: u32,
 }
 
 impl Plan {
@@ -66,6 +68,7 @@ impl Plan {
         takebacks: TakebackPolicy::Never,
         agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
+        grace_ms: 0,
     };
 
     /// Four players on the smallest board with more than 10,000 edges.
@@ -301,8 +304,16 @@ impl Match {
 
     /// Opens the open turn again.
     pub fn reopen(&mut self) {
-        let draft =
-            self.chain.draft_reopen(ReopenReason::Restart, self.now).expect("the next block has a number");
+        self.reopen_for(ReopenReason::Restart);
+    }
+
+    /// Gives the open turn grace, when its time is up.
+    pub fn give_grace(&mut self) {
+        self.reopen_for(ReopenReason::Grace);
+    }
+
+    fn reopen_for(&mut self, reason: ReopenReason) {
+        let draft = self.chain.draft_reopen(reason, self.now).expect("the next block has a number");
         self.append(draft);
     }
 
@@ -520,7 +531,7 @@ pub fn genesis(plan: &Plan) -> Genesis {
             mode: plan.mode,
             deadline_ms: DEADLINE_MS,
             clock: plan.clock,
-            grace_ms: 0,
+            grace_ms: plan.grace_ms,
             turns_max: plan.turns_max,
         },
         absence: AbsencePolicy::Pass { abandon_after: 100 },

@@ -27,7 +27,7 @@ mod trailer;
 mod writer;
 
 pub use audit::{
-    AuditError, AuditReport, ParentError, Pause, Takeback, Violation, audit, audit_parent, audit_with,
+    AuditError, AuditReport, Grace, ParentError, Pause, Takeback, Violation, audit, audit_parent, audit_with,
 };
 pub use damage::{Damage, Fault};
 pub use diff::{Located, Parting, Side, diff};

@@ -374,6 +374,13 @@ pub enum Event {
         /// For how long, in milliseconds.
         ms: u32,
     },
+    /// A turn waits longer for seats that have no connection.
+    Grace {
+        /// For how much longer, in milliseconds.
+        ms: u32,
+        /// Which seats.
+        missing: SeatSet,
+    },
     /// The match is over.
     Ended {
         /// Why.

@@ -2,9 +2,9 @@
 
 use cadastre_protocol::{
     Access, Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, ForkPoint,
-    Genesis, HashChain, Lobby, LobbySeat, MatchId, Millis, OpenTurn, Parent, PublicKey, Randomness,
-    RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder, SeatSet,
-    TurnRules, hash, may_commit_and_reveal, may_fork, may_take_back,
+    GRACE_MS_MAX, Genesis, HashChain, Lobby, LobbySeat, MatchId, Millis, OpenTurn, Parent, PublicKey,
+    Randomness, RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder,
+    SeatSet, TurnRules, hash, may_commit_and_reveal, may_fork, may_take_back,
 };
 use cadastre_simulations::{Game, Rules, find_rules, newest_rules};
 
@@ -52,6 +52,7 @@ impl Seats {
             && may_take_back(spec.takebacks, spec.randomness)
             && may_fork(spec.fork.is_some(), spec.randomness)
             && deadline_fits
+            && spec.grace_ms <= GRACE_MS_MAX
             && spec.spectators.is_supported()
             && spec.clock.validate().is_ok()
             && spec.absence.validate().is_ok()
@@ -97,6 +98,7 @@ impl Seats {
             seats_min: genesis.seat_count(),
             access,
             fork: genesis.parent.map(|Parent { match_id, turn, .. }| ForkPoint { match_id, turn }),
+            grace_ms: genesis.turns.grace_ms,
         };
         let sitter = |(holder, name): (&SeatHolder, DisplayName)| match *holder {
             SeatHolder::Player(identity) => {
@@ -207,7 +209,7 @@ impl Seats {
                 mode: self.spec.mode,
                 deadline_ms: self.spec.deadline_ms.unwrap_or(host.deadline_ms),
                 clock: self.spec.clock,
-                grace_ms: 0,
+                grace_ms: self.spec.grace_ms,
                 turns_max: self.spec.turns_max,
             },
             absence: self.spec.absence,

@@ -243,8 +243,14 @@ impl Playing {
         Ok(Judged::New(Box::new(admission)))
     }
 
-    /// Accepts a judged transaction, and closes the turn if it was the last one that the turn waited for.
-    pub(crate) fn accept(&mut self, admission: Admission, now: Millis) -> Result<Vec<Record>, BlockError> {
+    /// Accepts a judged transaction, and closes the turn if it was the last one that the turn waited for. `present` are
+    /// the seats that have a connection.
+    pub(crate) fn accept(
+        &mut self,
+        admission: Admission,
+        present: SeatSet,
+        now: Millis,
+    ) -> Result<Vec<Record>, BlockError> {
         let read: &ReadTransaction = admission.transaction();
         let (tx, signed) = (read.get(), read.signed().clone());
         let receipt = Receipt {
@@ -267,7 +273,7 @@ impl Playing {
         };
         let transaction = read.hash();
         self.open.accept(admission);
-        let mut records = self.close_turns(now)?;
+        let mut records = self.close_turns(present, now)?;
         // A block that closes the turn says all that the receipt would.
         if self.chain.sealed().is_none()
             && self.open.entries().iter().any(|entry| entry.transaction.hash() == transaction)
@@ -316,8 +322,9 @@ impl Playing {
     }
 
     /// Closes the open turn if it waits for nobody or its time is up, and so on with those after it: where
-    /// whoever is to move has resigned, nobody is waited for.
-    pub(crate) fn close_turns(&mut self, now: Millis) -> Result<Vec<Record>, BlockError> {
+    /// whoever is to move has resigned, nobody is waited for. Waits longer instead, where grace is due to a seat that is
+    /// not `present`.
+    pub(crate) fn close_turns(&mut self, present: SeatSet, now: Millis) -> Result<Vec<Record>, BlockError> {
         let mut records = Vec::new();
         if self.chain.sealed().is_none()
             && let Some(agreed) = self.open.agreed(&self.chain)
@@ -325,6 +332,11 @@ impl Playing {
             records.push(self.carry_out(agreed, now)?);
         }
         while self.chain.sealed().is_none() && self.open.is_closable(&self.chain, now) {
+            let missing = self.open.missing(&self.chain, now).without(present);
+            if !missing.is_empty() {
+                records.push(self.give_grace(missing, now)?);
+                continue;
+            }
             let open = self.close();
             let element = self.hash_chain.as_ref();
             let element = element.and_then(|own| own.element(self.chain.revealed_by_server()));
@@ -341,6 +353,13 @@ impl Playing {
             }
         }
         Ok(records)
+    }
+
+    /// Lets the open turn wait longer for seats that were there before, and have no connection.
+    fn give_grace(&mut self, missing: SeatSet, now: Millis) -> Result<Record, BlockError> {
+        let draft = self.chain.draft_reopen(ReopenReason::Grace, now).ok_or(BlockError::Exhausted)?;
+        self.events.push(Event::Grace { ms: self.chain.genesis().turns.grace_ms, missing });
+        self.append(draft)
     }
 
     /// Does what all have agreed on. Only a Takeback closes the open turn: a pause leaves it as it is.

@@ -11,7 +11,7 @@ use std::{
 use cadastre_protocol::{
     Access, BlockError, Chain, ChainSecret, ChainState, CompareAnswer, CompareRequest, Conversation,
     DisplayName, EnterAs, Genesis, GenesisError, HashChain, Height, MatchId, Millis, Parent, ProvenBlock,
-    ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, RulesId, Seat,
+    ProvenHeader, ProvenReceipt, PublicKey, Randomness, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatSet,
     ServerMessage, SignedCertificate, SignedTalk, SignedTransaction, Turn, encode,
 };
 use cadastre_simulations::{Game, Snapshot};
@@ -168,7 +168,7 @@ impl Room {
         let signer = room.host.signer.clone();
         room.play(now, |playing| {
             let mut records = playing.wake(&signer, now)?;
-            records.extend(playing.close_turns(now)?);
+            records.extend(playing.close_turns(SeatSet::EMPTY, now)?);
             Ok(records)
         });
         Ok(room)
@@ -349,14 +349,16 @@ impl Room {
     fn submit(&mut self, now: Millis, guest: GuestId, transaction: SignedTransaction) {
         // Whoever was parted with is not mentioned again.
         let Some(entry) = self.guests.get(guest) else { return };
-        let hash = transaction.hash();
+        let (hash, present) = (transaction.hash(), self.present());
         match (self.judge(entry, transaction.clone(), now), &mut self.phase) {
             (Ok(Judged::New(admission)), Phase::Joining(joining)) => {
                 if joining.accept(*admission) {
                     self.begin(now);
                 }
             }
-            (Ok(Judged::New(admission)), _) => self.play(now, |playing| playing.accept(*admission, now)),
+            (Ok(Judged::New(admission)), _) => {
+                self.play(now, |playing| playing.accept(*admission, present, now));
+            }
             (Ok(Judged::Again(Some(receipt))), _) => self.send(guest, ServerMessage::Receipt(receipt)),
             (Ok(Judged::Again(None)), _) => {}
             (Err(refusal), _) => {
@@ -475,7 +477,10 @@ impl Room {
                 self.outputs.push_back(Output::WakeAt(joining.until));
             }
             Phase::Joining(_) => self.part_with_silent(),
-            Phase::Playing(_) => self.play(now, |playing| playing.close_turns(now)),
+            Phase::Playing(_) => {
+                let present = self.present();
+                self.play(now, |playing| playing.close_turns(present, now));
+            }
         }
     }
 
@@ -555,6 +560,11 @@ impl Room {
         if !to.is_empty() {
             self.outputs.push_back(Output::Broadcast { to, message });
         }
+    }
+
+    /// The seats whose players are in the room.
+    fn present(&self) -> SeatSet {
+        self.guests.players().filter_map(|(_, identity)| self.seat_of(identity)).collect()
     }
 
     fn seat_of(&self, player: PublicKey) -> Option<Seat> {

@@ -6,7 +6,7 @@ use cadastre_protocol::{
     Culprit, EVIDENCE_MAGIC, EvidenceReport, Height, Parent, PublicKey, Revocations, Seat, Turn, Verdict,
     log::{Checkpoint, LoggedHead, WitnessKey},
 };
-use cadastre_replay::{AuditError, AuditReport, ParentError, Pause, Takeback, Violation};
+use cadastre_replay::{AuditError, AuditReport, Grace, ParentError, Pause, Takeback, Violation};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -263,6 +263,7 @@ fn tell(
         "head": report.head.to_string(),
         "takebacks": report.takebacks.iter().map(takeback_json).collect::<Vec<_>>(),
         "pauses": report.pauses.iter().map(pause_json).collect::<Vec<_>>(),
+        "graces": report.graces.iter().map(grace_json).collect::<Vec<_>>(),
         "logged": logged,
         "revoked_log": report.revoked_log,
         "violations": violations,
@@ -306,6 +307,9 @@ fn text(
     for Pause { height, turn, ms } in &report.pauses {
         lines.push(format!("pause     block {height}, by all: {ms} ms, after turn {turn}"));
     }
+    for Grace { height, turn } in &report.graces {
+        lines.push(format!("grace     block {height}, by the server's word, after turn {turn}"));
+    }
     if let Some(logged) = &report.logged {
         let Checkpoint { origin, size, .. } = logged.checkpoint().get();
         let (height, index) = (logged.entry().height, logged.index());
@@ -342,6 +346,11 @@ fn takeback_json(takeback: &Takeback) -> Value {
 fn pause_json(pause: &Pause) -> Value {
     let Pause { height, turn, ms } = pause;
     json!({ "height": height.get(), "turn": turn.get(), "ms": ms })
+}
+
+fn grace_json(grace: &Grace) -> Value {
+    let Grace { height, turn } = grace;
+    json!({ "height": height.get(), "turn": turn.get() })
 }
 
 fn violation_json(violation: &Violation) -> Value {

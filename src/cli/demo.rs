@@ -69,6 +69,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         no_spectators: false,
         spectator_delay: 0,
         pause: 0,
+        grace: 0,
         no_agreed_end: true,
         skip: Skip::Never,
         double_transactions: DoubleTransactions::KeepFirst,

@@ -5,9 +5,9 @@ use std::{path::PathBuf, process::ExitCode};
 use cadastre_client::create_room;
 use cadastre_protocol::{
     AbsencePolicy, Access, AgreementPolicy, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy,
-    ForkPoint, MatchId, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec, SPECTATOR_DELAY_TURNS_MAX, SkipPolicy,
-    SpectatorPolicy, TakebackPolicy, Turn, TurnMode, Visibility, may_commit_and_reveal, may_fork,
-    may_take_back,
+    ForkPoint, GRACE_MS_MAX, GRACE_MS_USUAL, MatchId, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec,
+    SPECTATOR_DELAY_TURNS_MAX, SkipPolicy, SpectatorPolicy, TakebackPolicy, Turn, TurnMode, Visibility,
+    may_commit_and_reveal, may_fork, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -101,6 +101,11 @@ pub(super) struct GameArgs {
     /// What each turn of a seat adds to its bank.
     #[arg(long, value_name = "MS", default_value_t = 0, requires = "bank")]
     pub(super) increment: u32,
+    /// For how much longer a turn waits, once, for a seat that has lost its connection and acted in its turn before, in
+    /// seconds; 0 for not at all.
+    #[arg(long, value_name = "SECONDS", default_value_t = GRACE_MS_USUAL / 1000,
+        value_parser = clap::value_parser!(u32).range(..=i64::from(GRACE_MS_MAX / 1000)))]
+    pub(super) grace: u32,
     /// Turns in a row without anybody after which the match is over.
     #[arg(long, value_name = "N", default_value_t = AbsencePolicy::USUAL.abandon_after())]
     pub(super) abandon_after: u16,
@@ -269,6 +274,7 @@ impl GameArgs {
             seats_min: seats,
             access: Access::PUBLIC,
             fork: None,
+            grace_ms: self.grace * 1000,
         })
     }
 

@@ -497,6 +497,10 @@ impl RoomTask {
                 metrics.pauses.inc();
                 info!(%ms, "all agreed to pause");
             }
+            Event::Grace { ms, missing } => {
+                metrics.graces.inc();
+                info!(%ms, seats = missing.len(), "a turn waits longer for seats without a connection");
+            }
             Event::Ended { reason } => {
                 let reason = seal_word(*reason);
                 metrics.matches_ended.get_or_create(&Reason { reason }).inc();

@@ -18,7 +18,8 @@ TIMED = (OBJECTS["genesis"][3], OBJECTS["timed_blocks"], 5)
 TAKEN_BACK = (OBJECTS["genesis"][4], OBJECTS["taken_back_blocks"], 4)
 FORK = (OBJECTS["genesis"][5], OBJECTS["fork_blocks"], 2)
 AGREED = (OBJECTS["genesis"][6], OBJECTS["agreed_blocks"], 99)
-ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK, FORK, AGREED)
+GRACED = (OBJECTS["genesis"][7], OBJECTS["graced_blocks"], 2)
+ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK, FORK, AGREED, GRACED)
 
 
 class NoGame:

@@ -93,6 +93,11 @@ impl Session {
             }
             self.relayed = None;
         }
+        if matches!(followed.kind, BlockKind::Reopen { .. }) && self.refused && self.caught_up {
+            // What came too late may come in time now.
+            self.refused = false;
+            self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
+        }
         let is_taken_back = matches!(followed.kind, BlockKind::Takeback { .. });
         self.events.extend(followed.mispredicted.map(Event::Mispredicted));
         self.events.push_back(Event::Block {

@@ -118,7 +118,7 @@ fn change(
 }
 
 fn change_number(numbers: &mut Numbers<'_>, header: &mut Header) {
-    match numbers.u8() % 8 {
+    match numbers.u8() % 9 {
         0 => header.height = Height::new(numbers.u64()),
         1 => header.turn = Turn::new(numbers.u32()),
         2 => header.attempt = Attempt::new(numbers.u32()),
@@ -208,7 +208,8 @@ fn kind(numbers: &mut Numbers<'_>, made: &Made, before: &BlockKind) -> BlockKind
         3 => BlockKind::Reopen { reason: ReopenReason::Restart },
         4 => BlockKind::Reopen { reason: ReopenReason::Pause { ms: numbers.u32() } },
         5 => BlockKind::Takeback { to_turn: Turn::new(numbers.u32()) },
-        6 => BlockKind::KeyChange { certificate: certificate(numbers.u32()) },
+        6 => BlockKind::Reopen { reason: ReopenReason::Grace },
+        7 => BlockKind::KeyChange { certificate: certificate(numbers.u32()) },
         _ => {
             let mut standings = match before {
                 BlockKind::Seal { standings, .. } => standings.clone(),

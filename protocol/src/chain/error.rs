@@ -150,6 +150,9 @@ pub enum BlockError {
     /// All have agreed on a pause or an end, and the turn goes on all the same.
     #[error("all have agreed on a pause or an end, and the turn was closed all the same")]
     AgreementDue,
+    /// Grace, and no seat has let its time pass that did not in the turn before.
+    #[error("grace for a turn in which nobody is missing who was there in the one before")]
+    NobodyMissing,
 }
 
 impl BlockError {
@@ -183,6 +186,7 @@ impl BlockError {
             Self::NoConsent { .. } => "no-consent",
             Self::TakebackDue => "takeback-due",
             Self::AgreementDue => "agreement-due",
+            Self::NobodyMissing => "nobody-missing",
         }
     }
 
@@ -215,7 +219,8 @@ impl BlockError {
             | Self::WrongOrder
             | Self::WrongAbsence
             | Self::TakebackDue
-            | Self::AgreementDue => None,
+            | Self::AgreementDue
+            | Self::NobodyMissing => None,
         }
     }
 }

@@ -49,6 +49,7 @@ impl ChainState {
             && self.seen_from == self.head.height
             && self.sealed.is_none()
             && !self.revealing
+            && !self.graced
             && uncommitted
     }
 

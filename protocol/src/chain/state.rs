@@ -41,6 +41,8 @@ pub struct ChainState {
     pub(super) furthest: Turn,
     /// Height of the last pause; that of the genesis if there was none.
     pub(super) paused: Height,
+    /// Was the open turn, or its open half, given grace?
+    pub(super) graced: bool,
 }
 
 /// A block that was the head in the open turn.
@@ -131,6 +133,7 @@ impl ChainState {
             revealing: false,
             furthest: Turn::START,
             paused: Height::GENESIS,
+            graced: false,
         }
     }
 
@@ -189,14 +192,15 @@ impl ChainState {
             }
             BlockKind::Seal { reason, .. } => self.sealed = Some(*reason),
             BlockKind::Reopen { reason: ReopenReason::Pause { .. } } => self.paused = header.height,
-            BlockKind::Reopen { .. } | BlockKind::KeyChange { .. } => {}
+            BlockKind::Reopen { reason: ReopenReason::Grace } => self.graced = true,
+            BlockKind::Reopen { reason: ReopenReason::Restart } | BlockKind::KeyChange { .. } => {}
         }
         self.furthest = self.furthest.max(header.turn);
         self.seen.push(Seen { block, server_time: header.server_time });
         match &header.kind {
-            BlockKind::Commit => self.revealing = true,
+            BlockKind::Commit => (self.revealing, self.graced) = (true, false),
             BlockKind::Turn | BlockKind::Takeback { .. } => {
-                self.revealing = false;
+                (self.revealing, self.graced) = (false, false);
                 self.seats.iter_mut().for_each(|seat| seat.commitment = None);
             }
             BlockKind::Start

@@ -332,7 +332,13 @@ impl Match {
             BlockKind::Reopen { reason: ReopenReason::Pause { ms } } => {
                 head.deadline.map(|deadline| deadline.after(u64::from(ms)))
             }
-            BlockKind::Reopen { .. } => head.deadline.max(Some(server_time.after(whole))),
+            BlockKind::Reopen { reason: ReopenReason::Grace } => {
+                let grace_ms = self.chain.genesis().turns.grace_ms;
+                head.deadline.map(|deadline| deadline.after(u64::from(grace_ms)))
+            }
+            BlockKind::Reopen { reason: ReopenReason::Restart } => {
+                head.deadline.max(Some(server_time.after(whole)))
+            }
             BlockKind::KeyChange { .. } => head.deadline,
             BlockKind::Seal { .. } => None,
         };
@@ -461,6 +467,18 @@ impl Match {
     pub(crate) fn full_turn(&self) -> Parts {
         let actions: Vec<_> = self.chain.required().iter().map(|seat| self.action(seat)).collect();
         self.turn(&actions)
+    }
+
+    /// Grace, so many milliseconds after the head.
+    pub(crate) fn grace(&self, ms: u64) -> Parts {
+        let kind = BlockKind::Reopen { reason: ReopenReason::Grace };
+        self.block(kind, Vec::new(), Vec::new(), ms)
+    }
+
+    /// Grace, when the time of this seat is up.
+    pub(crate) fn grace_for(&self, seat: Seat) -> Parts {
+        let until = self.chain.deadline_of(seat).unwrap();
+        self.grace(until.get() - self.chain.head().server_time.get())
     }
 
     pub(crate) fn reopen(&self) -> Parts {
@@ -684,6 +702,29 @@ pub(crate) fn fork_match() -> Match {
     game.append(&game.start());
     game.append(&game.full_turn());
     game.append(&game.full_turn());
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// Has banks, two halves of turns, and grace in each.
+pub(crate) fn allow_grace(genesis: &mut Genesis) {
+    genesis.visibility = Visibility::Sealed;
+    genesis.turns.clock = Clock::Bank { initial_ms: 40_000, increment_ms: 2_000 };
+    genesis.turns.grace_ms = 10_000;
+}
+
+/// A match that waits twice for seat 2, which comes back once.
+pub(crate) fn graced_match() -> Match {
+    let mut game = Match::with(3, allow_grace);
+    game.toy.over_after = Some(2);
+    let others = |act: &dyn Fn(Seat) -> Transaction| [0, 1].map(|index| act(seat(index)));
+    game.append(&game.start());
+    game.append(&game.grace_for(seat(2)));
+    game.append(&game.first_half(&[game.commit(seat(0)), game.commit(seat(1)), game.commit(seat(2))]));
+    game.append(&game.grace_for(seat(2)));
+    game.append(&game.turn(&others(&|seat| game.reveal(seat))));
+    game.append(&game.first_half(&others(&|seat| game.commit(seat))));
+    game.append(&game.turn(&others(&|seat| game.reveal(seat))));
     game.append(&game.seal(SealReason::Rules));
     game
 }

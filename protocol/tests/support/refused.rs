@@ -258,6 +258,7 @@ fn rules_of_matches(all: &mut Vec<Refused>) {
     genesis_with("deadline of 31 days and 1 ms", "deadline out of range", |g| {
         g.turns.deadline_ms = 2_678_400_001;
     });
+    genesis_with("grace of ten minutes and 1 ms", "grace out of range", |g| g.turns.grace_ms = 600_001);
     genesis_with("no turns", "a limit of no turns", |g| g.turns.turns_max = Some(0));
     genesis_with("abandoned after no turns", "a limit of no turns", |g| {
         g.absence = AbsencePolicy::Pass { abandon_after: 0 };
@@ -338,6 +339,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
             .u32(0)
             .u8(1)
             .u8(0)
+            .u32(0)
     };
     let create =
         |room: &str, rules: &str| spec(text(by_hand::Bytes::default().u32(0), room.as_bytes()), rules).0;

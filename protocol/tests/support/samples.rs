@@ -139,6 +139,7 @@ fn samples() -> Vec<Sample> {
     }
     add(Kind::ChainState, "with hash chains", encode(hidden.chain.state()));
     add(Kind::ChainState, "with banks", encode(timed_match().chain.state()));
+    add(Kind::ChainState, "after grace", encode(super::graced_match().chain.state()));
     add(Kind::ChainState, "before the start", encode(Match::of(3).chain.state()));
     add(Kind::ChainState, "after the start", encode(game.chain.state()));
     add(Kind::ChainState, "after the seal", encode(whole.chain.state()));
@@ -207,6 +208,18 @@ pub(crate) const AGREED_NAMES: [&str; 7] = [
     "turn in which a seat is skipped",
     "turn with a resignation",
     "seal that all want, without the resigned seat",
+];
+
+/// What the blocks of [`super::graced_match`] are.
+pub(crate) const GRACED_NAMES: [&str; 8] = [
+    "start",
+    "grace in the first half",
+    "commit of all, which pay less for it",
+    "grace in the second half, when a bank is empty",
+    "turn with a reveal missing",
+    "commit without grace for the seat that was absent before",
+    "turn of the others",
+    "seal",
 ];
 
 /// A genesis that names all that [`genesis`] does not.
@@ -424,6 +437,7 @@ pub(crate) fn spec() -> RoomSpec {
         seats_min: 3,
         access: Access::PUBLIC,
         fork: None,
+        grace_ms: 20_000,
     }
 }
 
@@ -458,6 +472,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         clock: Clock::Bank { initial_ms: 300_000, increment_ms: 5_000 },
         absence: AbsencePolicy::Shrink { abandon_after: 9, forfeit_after: Some(4), shortest_ms: 1_000 },
         seats_min: 2,
+        grace_ms: 0,
         access: Access { door: Door::ByInvitation { opener: identity(seat(0)).public() }, listed: false },
         ..spec()
     };

@@ -27,6 +27,7 @@ pub(crate) struct StoredState {
     pub(crate) revealing: bool,
     pub(crate) furthest: u32,
     pub(crate) paused: u64,
+    pub(crate) graced: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

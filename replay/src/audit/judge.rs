@@ -6,7 +6,7 @@ use cadastre_protocol::{
 
 use super::{
     logged::LogCheck,
-    report::{AuditError, AuditReport, Pause, Takeback, Violation},
+    report::{AuditError, AuditReport, Grace, Pause, Takeback, Violation},
 };
 use crate::{
     damage::Damage,
@@ -118,6 +118,7 @@ impl Judge {
         let header = block.block().header();
         let (turn, signer) = (header.turn, header.signer_serial);
         let goes_back = matches!(header.kind, BlockKind::Takeback { .. });
+        let is_grace = header.kind == BlockKind::Reopen { reason: ReopenReason::Grace };
         let pause = if let BlockKind::Reopen { reason: ReopenReason::Pause { ms } } = header.kind {
             Some(ms)
         } else {
@@ -137,6 +138,7 @@ impl Judge {
                 }
                 let (height, turn) = (head.height, head.turn);
                 self.report.pauses.extend(pause.map(|ms| Pause { height, turn, ms }));
+                self.report.graces.extend(is_grace.then_some(Grace { height, turn }));
                 (self.report.turns, self.report.height, self.report.head) =
                     (head.turn, head.height, head.block);
                 if let Some(log) = &mut self.log {

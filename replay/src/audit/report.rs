@@ -28,6 +28,8 @@ pub struct AuditReport {
     pub takebacks: Vec<Takeback>,
     /// Where all consented to a pause.
     pub pauses: Vec<Pause>,
+    /// Where a turn waited longer for a seat that had lost its connection, by the server's word.
+    pub graces: Vec<Grace>,
     /// Does the file hold the match to its Seal, and say so?
     pub complete: bool,
     /// The head of the match that the file proves to stand in the transparency log of the service.
@@ -61,6 +63,15 @@ pub struct Pause {
     pub turn: Turn,
     /// For how long, in milliseconds.
     pub ms: u32,
+}
+
+/// A turn that waited longer, for as long as the genesis says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grace {
+    /// Height of the block that says so.
+    pub height: Height,
+    /// The last turn before it.
+    pub turn: Turn,
 }
 
 /// A rule that was broken.
@@ -128,6 +139,7 @@ impl AuditReport {
             head: match_id.as_block(),
             takebacks: Vec::new(),
             pauses: Vec::new(),
+            graces: Vec::new(),
             complete: false,
             logged: None,
             revoked_log: None,

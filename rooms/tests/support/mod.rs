@@ -482,6 +482,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         seats_min: seats,
         access: Access::PUBLIC,
         fork: None,
+        grace_ms: 0,
     }
 }
 

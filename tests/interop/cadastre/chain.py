@@ -34,6 +34,7 @@ from .objects import (
     Entry,
     Forfeit,
     Genesis,
+    Grace,
     HeadState,
     Header,
     Join,
@@ -208,6 +209,8 @@ class Chain:
         self.furthest = 0
         self.paused = 0
         """Height of the last pause."""
+        self.graced = False
+        """Whether what is open was given grace."""
         self.past: dict[int, Any] = {}
         """The states that the match can go back to."""
         self.idle_turns = 0
@@ -479,7 +482,9 @@ class Chain:
             return False
         match header.kind:
             case Reopen(reason):
-                return due is None and reason == Restart() and extra_blocks < REOPENS_MAX
+                has_grace = self.genesis.grace_ms > 0 and not self.graced
+                goes_on = due is None and extra_blocks < REOPENS_MAX
+                return goes_on and (reason == Restart() or has_grace)
             case KeyChange():
                 return extra_blocks < REOPENS_MAX
             case Seal(reason):
@@ -494,6 +499,8 @@ class Chain:
                 return self.head.deadline
             case Reopen(ByPause(ms)) if self.head.deadline is not None:
                 return min(self.head.deadline + ms, U64_MAX)
+            case Reopen(Grace()) if self.head.deadline is not None:
+                return min(self.head.deadline + self.genesis.grace_ms, U64_MAX)
         whole = min(header.server_time + self.genesis.deadline_ms, U64_MAX)
         if isinstance(header.kind, Reopen) and self.head.deadline is not None:
             return max(whole, self.head.deadline)
@@ -563,6 +570,12 @@ class Chain:
             case Turn() | CommitBlock():
                 require(not isinstance(agreed, Takeback), "takeback-due")
                 require(agreed is None, "agreement-due")
+            case Reopen(Grace()):
+                require(any(self._is_missing(seat, header.server_time) for seat in self.waited_for()), "nobody-missing")
+
+    def _is_missing(self, seat: int, now: int) -> bool:
+        """Whether a seat was not absent before, and its time is up."""
+        return self.lines[seat].absent_turns == 0 and self.deadline_of(seat) <= now
 
     def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
@@ -607,22 +620,25 @@ class Chain:
                 self.signers = [self.signer]
                 self.idle_turns = 0 if turn.acted else self.idle_turns + 1
                 self.lines = [replace(line, commitment=None) for line in self.lines]
-                self.revealing = False
+                self.revealing = self.graced = False
                 return
             case TakebackBlock():
                 self.seen = [self.head]
+                self.graced = False
                 self.signers = [self.signer]
                 self.idle_turns = 0
                 self.lines = [replace(line, commitment=None) for line in self.lines]
                 return
             case CommitBlock():
                 self.seen = [self.head]
-                self.revealing = True
+                self.revealing, self.graced = True, False
                 return
             case Seal(reason):
                 self.sealed = reason
             case Reopen(ByPause()):
                 self.paused = header.height
+            case Reopen(Grace()):
+                self.graced = True
             case KeyChange(certificate):
                 self.signer, self.signer_signed = signer, certificate
                 self.signers.append(signer)
@@ -782,6 +798,7 @@ class Chain:
             self.revealing,
             self.furthest,
             self.paused,
+            self.graced,
         )
 
 

@@ -66,6 +66,7 @@ class RoomSpec(Fields):
     seats_min: U8
     access: Access
     fork: ForkPoint | None
+    grace_ms: U32
 
 
 # From the client

@@ -266,6 +266,7 @@ class Genesis(Versioned):
         identities = [seat.identity for seat in self.seats if isinstance(seat, PlayerSeat)]
         require(len(set(identities)) == len(identities), "one identity on two seats")
         require(100 <= self.deadline_ms <= 2_678_400_000, "deadline out of range")
+        require(self.grace_ms <= 600_000, "grace out of range")
         require(self.last_turn != 0, "a limit of no turns")
         require(self.agreements.pause_ms_max <= 2_678_400_000, "pause out of range")
         if isinstance(self.randomness, CommitReveal):
@@ -277,7 +278,6 @@ class Genesis(Versioned):
         """Whether all modes are among those that are played at present."""
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
-            and self.grace_ms == 0
             and (not isinstance(self.randomness, CommitReveal) or self._goes_with_chains())
             and (isinstance(self.spectators, Forbidden) or self.spectators.delay <= 100)
         )
@@ -713,3 +713,4 @@ class ChainState(Fields):
     revealing: bool
     furthest: U32
     paused: U64
+    graced: bool

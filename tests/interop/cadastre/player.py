@@ -439,6 +439,7 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.last_turn, genesis.last_turn),
         (spec.deadline_ms, genesis.deadline_ms if spec.deadline_ms is not None else None),
         (spec.clock, genesis.clock),
+        (spec.grace_ms, genesis.grace_ms),
         (spec.absence, genesis.absence),
         (spec.spectators, genesis.spectators),
         (spec.double_transactions, genesis.double_transactions),
