@@ -82,7 +82,7 @@ impl MatchQuery {
 /// # Errors
 ///
 /// The store cannot be read.
-pub(crate) fn list(store: &Store, query: &MatchQuery) -> Result<Option<MatchPage>, ReadError> {
+pub(crate) fn list(store: &Store, query: &MatchQuery, now: Millis) -> Result<Option<MatchPage>, ReadError> {
     let after = match query.after {
         None => None,
         Some(match_id) => match store.match_record(match_id)? {
@@ -104,7 +104,7 @@ pub(crate) fn list(store: &Store, query: &MatchQuery) -> Result<Option<MatchPage
         }
     }
     let has_more = page.len() > limit;
-    let shown = page.into_values().take(limit).map(|found| found.info(store));
+    let shown = page.into_values().take(limit).map(|found| found.info(store, now));
     let matches = shown.collect::<Result<Vec<_>, _>>()?;
     let next = matches.last().filter(|_| has_more).map(|info| info.match_id.clone());
     Ok(Some(MatchPage { matches, next }))
@@ -129,9 +129,10 @@ impl Found {
         (Reverse(self.genesis.created), self.match_id)
     }
 
-    fn info(self, store: &Store) -> Result<MatchInfo, ReadError> {
+    fn info(self, store: &Store, now: Millis) -> Result<MatchInfo, ReadError> {
         let mark = store.mark(self.match_id)?;
-        let watched = mark.map(|mark| store.watched_to(self.match_id, &self.genesis, mark)).transpose()?;
+        let watched =
+            mark.map(|mark| store.watched_to(self.match_id, &self.genesis, mark, now)).transpose()?;
         Ok(MatchInfo {
             match_id: self.match_id.to_string(),
             room: self.record.room.to_string(),
@@ -179,6 +180,7 @@ pub fn replay(
     store: &Store,
     logged: Option<&LogProof>,
     match_id: MatchId,
+    now: Millis,
 ) -> Result<Option<Vec<u8>>, ExportError> {
     let (Some(record), Some(mark)) = (store.match_record(match_id)?, store.mark(match_id)?) else {
         return Ok(None);
@@ -190,7 +192,8 @@ pub fn replay(
     let first = store.first_state(match_id)?;
     let meta = Meta { genesis: record.genesis, room: record.room, names: record.names, first };
     let mut writer = Writer::new(Vec::new(), meta)?;
-    let watched = store.watched_to(match_id, &genesis, mark)?.map_or(Height::GENESIS, |header| header.height);
+    let watched =
+        store.watched_to(match_id, &genesis, mark, now)?.map_or(Height::GENESIS, |header| header.height);
     for height in 1..=watched.get() {
         writer.push(store.block(match_id, Height::new(height))?)?;
     }
@@ -221,8 +224,7 @@ pub(crate) fn evidence(store: &Store, match_id: MatchId, seat: Seat) -> Result<O
     let head = store.block(match_id, mark.height)?.read().map_err(ReadError::from)?;
     // What a seat does in the open turn, nobody may know yet.
     let is_open = head.block().header().turn < charged.get().turn;
-    let is_withheld = matches!(genesis.spectators, SpectatorPolicy::Allowed { delay_turns: 1.. });
-    if !mark.sealed && (is_open || is_withheld || is_hidden(&genesis, record.access)) {
+    if !mark.sealed && (is_open || genesis.spectators.is_delayed() || is_hidden(&genesis, record.access)) {
         return Err(ExportError::Unwatched);
     }
     let epoch = charged.get().epoch;

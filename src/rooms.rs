@@ -391,7 +391,7 @@ impl Rooms {
     fn woken(&self, match_id: MatchId, name: &RoomName) -> Result<Room, WakeError> {
         let store = &self.shared.store;
         let record = store.match_record(match_id)?.ok_or(ReadError::Missing)?;
-        let restored = store::recover(store, match_id, record)?;
+        let restored = store::recover(store, match_id, record, clock::now())?;
         let host = self.host().ok_or(WakeError::NoEntropy)?;
         Ok(Room::wake(name.clone(), host, restored, clock::now())?)
     }

@@ -243,7 +243,7 @@ fn resume(
             rooms.sleep_on(room.clone(), sleeper)?;
             return Ok(true);
         }
-        let restored = store::recover(store, match_id, record)?;
+        let restored = store::recover(store, match_id, record, clock::now())?;
         if !clock::advance_to(restored.chain.head().server_time) {
             return Err(ResumeError::FromTheFuture);
         }

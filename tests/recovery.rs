@@ -33,7 +33,7 @@ async fn a_match_resumes_from_its_keyframe() {
     let (state, _) = store.keyframe(match_id).unwrap().expect("two keyframes were due");
     assert_eq!(state.head().turn.get(), KEYFRAME_TURNS * 2, "the newest one is kept");
     let record = store.match_record(match_id).unwrap().unwrap();
-    let restored = store::recover(&store, match_id, record).unwrap();
+    let restored = store::recover(&store, match_id, record, head.server_time).unwrap();
     assert_eq!(restored.chain.head(), &head);
     assert_eq!(restored.game.state_root(), head.state_root);
 }
@@ -48,7 +48,7 @@ async fn without_a_keyframe_a_match_resumes_from_its_genesis() {
 
     assert!(store.keyframe(match_id).unwrap().is_none());
     let record = store.match_record(match_id).unwrap().unwrap();
-    assert_eq!(store::recover(&store, match_id, record).unwrap().chain.head(), &head);
+    assert_eq!(store::recover(&store, match_id, record, head.server_time).unwrap().chain.head(), &head);
 }
 
 #[tokio::test(flavor = "multi_thread")]

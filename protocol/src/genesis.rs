@@ -31,6 +31,9 @@ pub const TAKEBACK_TURNS_MAX: u32 = 16;
 /// Most turns that spectators can be behind: what they are not told yet is kept in memory.
 pub const SPECTATOR_DELAY_TURNS_MAX: u16 = 100;
 
+/// Most seconds that spectators can be behind: an hour.
+pub const SPECTATOR_DELAY_S_MAX: u16 = 3_600;
+
 /// How often a seat can say in one turn what it wants the others to consent to: takebacks and other motions.
 pub const STANCES_PER_TURN_MAX: usize = 4;
 
@@ -337,6 +340,11 @@ pub enum SpectatorPolicy {
         /// Turns that a spectator is behind.
         delay_turns: u16,
     },
+    /// Everybody, this much time late.
+    Later {
+        /// Seconds that a spectator is behind, 1 to [`SPECTATOR_DELAY_S_MAX`].
+        delay_s: u16,
+    },
 }
 
 impl SpectatorPolicy {
@@ -348,6 +356,15 @@ impl SpectatorPolicy {
         match self {
             Self::Forbidden => true,
             Self::Allowed { delay_turns } => delay_turns <= SPECTATOR_DELAY_TURNS_MAX,
+            Self::Later { delay_s } => 1 <= delay_s && delay_s <= SPECTATOR_DELAY_S_MAX,
+        }
+    }
+
+    /// Do those who watch know less than the players, as long as the match runs?
+    pub const fn is_delayed(self) -> bool {
+        match self {
+            Self::Forbidden | Self::Allowed { delay_turns: 0 } => false,
+            Self::Allowed { .. } | Self::Later { .. } => true,
         }
     }
 }

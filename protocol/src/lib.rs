@@ -64,8 +64,8 @@ pub use evidence::{
 pub use genesis::{
     AbsencePolicy, AgreementPolicy, Clock, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DoubleTransactionPolicy,
     GRACE_MS_MAX, GRACE_MS_USUAL, Genesis, Parent, Randomness, RandomnessMode, SKIP_QUORUM_MIN,
-    SPECTATOR_DELAY_TURNS_MAX, STANCES_PER_TURN_MAX, SeatHolder, SkipPolicy, SpectatorPolicy,
-    TAKEBACK_TURNS_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
+    SPECTATOR_DELAY_S_MAX, SPECTATOR_DELAY_TURNS_MAX, STANCES_PER_TURN_MAX, SeatHolder, SkipPolicy,
+    SpectatorPolicy, TAKEBACK_TURNS_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
     may_commit_and_reveal, may_fork, may_take_back,
 };
 pub use handshake::{

@@ -109,7 +109,7 @@ pub struct RoomSpec {
     pub turns_max: Option<u32>,
     /// How long a turn is open; `None` for the server's default.
     pub deadline_ms: Option<u32>,
-    /// May others watch, and how many turns late?
+    /// May others watch, and how late?
     pub spectators: SpectatorPolicy,
     /// What two transactions of one seat for one turn lead to.
     pub double_transactions: DoubleTransactionPolicy,

@@ -8,8 +8,8 @@ mod support;
 use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, BlockError, CertificateError, Chain, ChainState, CodecError,
     Digest, Genesis, GenesisError, Height, KeyRole, Orders, ReopenReason, SealReason, SeatHolder,
-    SignedCertificate, StateRoot, TakebackPolicy, Transaction, TransactionBody, Turn, TurnMode,
-    UnsupportedMode, Work, decode_exact, encode,
+    SignedCertificate, SpectatorPolicy, StateRoot, TakebackPolicy, Transaction, TransactionBody, Turn,
+    TurnMode, UnsupportedMode, Work, decode_exact, encode,
 };
 use support::{
     CREATED, Match, NEXT_SERIAL, SERIAL, VALID_TO, block_key, eventful_match, genesis, key, read, received,
@@ -191,6 +191,11 @@ fn a_chain_does_not_begin_in_a_mode_that_is_not_played() {
     };
     assert_eq!(refused(both), mode("takebacks with hash chains"));
     assert_eq!(refused(|g| g.seats[1] = SeatHolder::Open), mode("open seats"));
+    assert_eq!(refused(|g| g.spectators = SpectatorPolicy::Later { delay_s: 0 }), mode("spectator delay"));
+    assert_eq!(
+        refused(|g| g.spectators = SpectatorPolicy::Later { delay_s: 3_601 }),
+        mode("spectator delay")
+    );
     assert_eq!(refused(|g| g.service = weak_key()), GenesisError::WeakKey);
     assert_eq!(refused(|g| g.seats[1] = SeatHolder::Player(weak_key())), GenesisError::WeakKey);
     let certificate = GenesisError::Certificate;

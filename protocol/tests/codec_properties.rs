@@ -604,6 +604,7 @@ fn spectators() -> impl Strategy<Value = SpectatorPolicy> {
     prop_oneof![
         Just(SpectatorPolicy::Forbidden),
         any::<u16>().prop_map(|delay_turns| SpectatorPolicy::Allowed { delay_turns }),
+        any::<u16>().prop_map(|delay_s| SpectatorPolicy::Later { delay_s }),
     ]
 }
 

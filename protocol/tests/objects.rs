@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use cadastre_protocol::{
     Absence, Attempt, Block, Chain, ChunkId, CodecError, Context, Digest, Entry, Epoch, Genesis, HashChain,
     Header, KeyError, ProvenBlock, ProvenReceipt, PublicKey, Revocations, SecretKey, Signature,
-    SignedCertificate, SignedDelegation, SignedRevocations, StateTree, Turn, Work, block_leaf, chain_leaf,
-    decode_exact, encode, merkle, sealed_commands,
+    SignedCertificate, SignedDelegation, SignedRevocations, SpectatorPolicy, StateTree, Turn, Work,
+    block_leaf, chain_leaf, decode_exact, encode, merkle, sealed_commands,
 };
 use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
@@ -202,7 +202,13 @@ fn geneses() -> Vec<GenesisVector> {
         vector("fork", fork_match().chain.genesis()),
         vector("agreements", agreed_match().chain.genesis()),
         vector("grace", graced_match().chain.genesis()),
+        vector("spectators an hour late", &watched_later(3_600)),
+        vector("spectators more than an hour late", &watched_later(3_601)),
     ]
+}
+
+fn watched_later(delay_s: u16) -> Genesis {
+    Genesis { spectators: SpectatorPolicy::Later { delay_s }, ..genesis(3) }
 }
 
 /// A hash chain of 21 elements.

@@ -18,7 +18,7 @@ mod playing;
 mod room;
 mod talk;
 
-pub use curtain::withheld;
+pub use curtain::{WITHHELD_MAX, withheld};
 pub use heal::COMPARISONS_MAX;
 pub use input::{Event, GuestId, Input, Output, Record, Records, Shown};
 pub use room::{Host, JOIN_MS_MAX, KEYFRAME_TURNS, Origin, Restored, Room};

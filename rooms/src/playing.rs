@@ -71,6 +71,7 @@ enum Release {
 struct Made {
     kind: BlockKind,
     height: Height,
+    server_time: Millis,
     signer: SignedCertificate,
     tree: StateTree,
     state: State,
@@ -88,6 +89,11 @@ pub(crate) enum Released {
     Players(ServerMessage),
     /// Those who watch and execute the match.
     Followers(ServerMessage),
+    /// Those who watch and execute the match, of more blocks than were kept for them.
+    CatchUp {
+        after: Height,
+        to: Height,
+    },
     /// From now on nothing is withheld from those who watch.
     CurtainUp,
     Shown(Arc<Shown>),
@@ -129,7 +135,11 @@ impl Playing {
     }
 
     /// Takes up a match from what the store had of it.
-    pub(crate) fn restore(restored: Restored, hash_chain: Option<HashChain>) -> Result<Self, GenesisError> {
+    pub(crate) fn restore(
+        restored: Restored,
+        hash_chain: Option<HashChain>,
+        now: Millis,
+    ) -> Result<Self, GenesisError> {
         let Restored { chain, game, names, accepted, newest, .. } = restored;
         if game.state_root() != chain.head().state_root {
             return Err(GenesisError::StateRoot);
@@ -155,7 +165,7 @@ impl Playing {
         let head = (chain.head().turn, committed);
         let mut curtain = Curtain::new(chain.genesis().spectators, head, chain.sealed().is_some());
         for block in newest {
-            curtain.pass(Withheld::stored(block).ok_or(GenesisError::State)?);
+            curtain.pass(Withheld::stored(block).ok_or(GenesisError::State)?, now);
         }
         Ok(Self {
             curtain,
@@ -381,6 +391,11 @@ impl Playing {
         open
     }
 
+    /// When there is something to do if nothing more comes: a turn to close, or a block to tell those who watch.
+    pub(crate) fn wakes_at(&self) -> Option<Millis> {
+        self.closes_at().into_iter().chain(self.curtain.due()).min()
+    }
+
     /// When the open turn closes if nothing more comes.
     pub(crate) fn closes_at(&self) -> Option<Millis> {
         self.open.closes_at(&self.chain)
@@ -430,6 +445,7 @@ impl Playing {
         self.made.push_back(Made {
             kind,
             height: self.chain.head().height,
+            server_time: self.chain.head().server_time,
             signer: self.chain.signer_certificate().clone(),
             tree: self.game.tree().clone(),
             state: self.comparisons.state().clone(),
@@ -543,15 +559,15 @@ impl Playing {
     }
 
     /// Takes the proofs of the oldest commit and says what can be told now.
-    pub(crate) fn committed(&mut self, proofs: Vec<ServerProof>) -> Vec<Released> {
+    pub(crate) fn committed(&mut self, proofs: Vec<ServerProof>, now: Millis) -> Vec<Released> {
         let Some(Outstanding { releases, lines }) = self.outstanding.pop_front() else { return Vec::new() };
         assert_eq!(releases.len(), proofs.len(), "one proof for each provable record");
         let proven = releases.into_iter().zip(proofs);
-        let told = proven.flat_map(|(release, proof)| self.release(release, proof));
+        let told = proven.flat_map(|(release, proof)| self.release(release, proof, now));
         told.chain(lines.into_iter().map(Released::Line)).collect()
     }
 
-    fn release(&mut self, release: Release, proof: ServerProof) -> Vec<Released> {
+    fn release(&mut self, release: Release, proof: ServerProof, now: Millis) -> Vec<Released> {
         match release {
             Release::Receipt { seat, transaction, receipt } => {
                 let receipt = ProvenReceipt { receipt, proof };
@@ -570,32 +586,36 @@ impl Playing {
                 released
             }
             Release::Block { turn, block, made } => {
-                let Made { kind, height, signer, tree, state, dirty } = *made;
+                let Made { kind, height, server_time, signer, tree, state, dirty } = *made;
                 self.committed = height;
                 self.comparisons.release(turn, height);
                 let block = ProvenBlock { block, proof };
                 let shown = ProvenHeader::of(&block)
                     .map(|block| Arc::new(Shown { block, height, signer, tree, state, dirty }));
-                self.tell_block(Withheld { kind, turn, height, block, shown: shown.ok() })
+                self.tell_block(Withheld::new((kind, turn, height, server_time), block, shown.ok()), now)
             }
         }
     }
 
     /// Tells the players of a block, and those who watch of what is withheld from them no longer.
-    fn tell_block(&mut self, block: Withheld) -> Vec<Released> {
+    fn tell_block(&mut self, block: Withheld, now: Millis) -> Vec<Released> {
         let message = ServerMessage::Block(block.block.clone());
         let was_drawn = self.curtain.is_drawn();
-        let told = self.curtain.pass(block).into_iter();
+        let after = self.curtain.open().1;
+        let told = self.curtain.pass(block, now);
         if !was_drawn {
-            let shown = told.filter_map(|block| block.shown).map(Released::Shown);
+            let shown = told.into_iter().filter_map(|block| block.shown).map(Released::Shown);
             return std::iter::once(Released::All(message)).chain(shown).collect();
         }
-        let watched = told.flat_map(|Withheld { block, shown, .. }| {
-            let followed = Released::Followers(ServerMessage::Block(block));
-            std::iter::once(followed).chain(shown.map(Released::Shown))
-        });
+        let watched = tell_those_who_watch(after, told);
         let curtain_up = (!self.curtain.is_drawn()).then_some(Released::CurtainUp);
         std::iter::once(Released::Players(message)).chain(watched).chain(curtain_up).collect()
+    }
+
+    /// Tells those who watch what is withheld from them at `now` no longer.
+    pub(crate) fn lift_curtain(&mut self, now: Millis) -> Vec<Released> {
+        let after = self.curtain.open().1;
+        tell_those_who_watch(after, self.curtain.tell(now))
     }
 
     /// The newest block that somebody may know of.
@@ -672,6 +692,18 @@ pub(crate) enum Judged {
     New(Box<Admission>),
     /// It was accepted before; its receipt, if that is on disk already.
     Again(Option<ProvenReceipt>),
+}
+
+/// Blocks for those who have the one at `after`.
+fn tell_those_who_watch(after: Height, told: Vec<Withheld>) -> Vec<Released> {
+    let is_next = |(block, height): (&Withheld, u64)| block.height.get() == height;
+    let has_all = told.iter().zip(after.get() + 1..).all(is_next);
+    let gap = told.last().filter(|_| !has_all).map(|newest| Released::CatchUp { after, to: newest.height });
+    let each = told.into_iter().flat_map(|Withheld { block, shown, .. }| {
+        let followed = has_all.then_some(Released::Followers(ServerMessage::Block(block)));
+        followed.into_iter().chain(shown.map(Released::Shown))
+    });
+    gap.into_iter().chain(each).collect()
 }
 
 /// Did the turn wait for a seat with this reason in vain?

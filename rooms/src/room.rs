@@ -183,7 +183,7 @@ impl Room {
         let hash_chain = host.hash_chain(restored.chain.genesis());
         let (access, talking) = (restored.access, Talking::goes_on(restored.conversation.clone()));
         let first = restored.first.clone();
-        let playing = Playing::restore(restored, hash_chain)?;
+        let playing = Playing::restore(restored, hash_chain, now)?;
         let now = now.max(playing.latest());
         let phase = Phase::Playing(Box::new(playing));
         Ok((Self { latest: now, first, talking, ..Self::with_phase(name, host, access, phase) }, now))
@@ -225,8 +225,9 @@ impl Room {
             Input::Leave { guest } => self.leave(now, guest),
             Input::Committed { proofs } => {
                 if let Phase::Playing(playing) = &mut self.phase {
-                    let released = playing.committed(proofs);
+                    let released = playing.committed(proofs, now);
                     released.into_iter().for_each(|released| self.tell(released));
+                    self.wake_for_the_curtain(now);
                 }
                 self.begin_again();
             }
@@ -304,10 +305,12 @@ impl Room {
     }
 
     /// Until when nothing happens in the room if nobody comes: a match runs, all of it is on disk, and nobody is
-    /// there. Then the room can be dropped, and opened again by [`Room::wake`].
+    /// there. Then the room can be dropped, and opened again by [`Room::wake`]. Not as long as there is something to tell
+    /// those who watch when its time has come: lists say it too.
     pub fn sleeps_until(&self) -> Option<Millis> {
         let Phase::Playing(playing) = &self.phase else { return None };
-        let is_idle = self.guests.is_empty() && self.outputs.is_empty() && playing.is_settled();
+        let is_quiet = playing.is_settled() && playing.curtain.due().is_none();
+        let is_idle = self.guests.is_empty() && self.outputs.is_empty() && is_quiet;
         playing.closes_at().filter(|_| is_idle)
     }
 
@@ -478,6 +481,7 @@ impl Room {
             }
             Phase::Joining(_) => self.part_with_silent(),
             Phase::Playing(_) => {
+                self.lift_curtain(now);
                 let present = self.present();
                 self.play(now, |playing| playing.close_turns(present, now));
             }
@@ -494,8 +498,8 @@ impl Room {
                     self.outputs.push_back(Output::Commit(records));
                 }
                 self.outputs.extend(playing.take_events().into_iter().map(Output::Observed));
-                if let Some(closes_at) = playing.closes_at() {
-                    self.outputs.push_back(Output::WakeAt(closes_at.max(now)));
+                if let Some(wakes_at) = playing.wakes_at() {
+                    self.outputs.push_back(Output::WakeAt(wakes_at.max(now)));
                 }
             }
             Err(error) => {
@@ -505,11 +509,30 @@ impl Room {
         }
     }
 
+    /// Tells those who watch what is old enough by now.
+    fn lift_curtain(&mut self, now: Millis) {
+        let Phase::Playing(playing) = &mut self.phase else { return };
+        playing.lift_curtain(now).into_iter().for_each(|released| self.tell(released));
+    }
+
+    /// Asks to be woken when the next block can be told to those who watch, or earlier.
+    fn wake_for_the_curtain(&mut self, now: Millis) {
+        let Phase::Playing(playing) = &self.phase else { return };
+        if let Some(wakes_at) = playing.curtain.due().and(playing.wakes_at()) {
+            self.outputs.push_back(Output::WakeAt(wakes_at.max(now)));
+        }
+    }
+
     fn tell(&mut self, released: Released) {
         match released {
             Released::All(message) => self.tell_all_but(None, message),
             Released::Players(message) => self.broadcast_to(self.players_but(None), message),
             Released::Followers(message) => self.broadcast_to(self.guests.followers().collect(), message),
+            Released::CatchUp { after, to } => {
+                let followers: Vec<_> = self.guests.followers().collect();
+                let told = followers.into_iter().map(|guest| Output::CatchUp { guest, after, to });
+                self.outputs.extend(told);
+            }
             Released::Shown(shown) => self.outputs.push_back(Output::Show(shown)),
             Released::CurtainUp => {
                 let message = self.talking.so_far();

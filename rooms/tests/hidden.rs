@@ -204,7 +204,7 @@ fn a_match_does_not_go_on_with_another_chain_secret() {
     }
     let restore = |secret| {
         let host = Host { chain_secret: ChainSecret::new(&[secret; 32]), ..host() };
-        Room::restore(room_name(), host, shell.store.restored().unwrap(), shell.now).err()
+        Room::restore(room_name(), host, shell.store.restored(shell.now).unwrap(), shell.now).err()
     };
     assert_eq!((restore(77), restore(78)), (None, Some(GenesisError::HashChain)));
 }

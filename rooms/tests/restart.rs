@@ -263,7 +263,7 @@ fn a_store_that_contradicts_itself_is_not_gone_on_with() {
     let mut shell = Shell::playing(spec(2));
     shell.act(seat(0), edge(0));
     let restore = |change: &dyn Fn(&mut Restored)| {
-        let mut restored = shell.store.restored().unwrap();
+        let mut restored = shell.store.restored(shell.now).unwrap();
         change(&mut restored);
         Room::restore(room_name(), host(), restored, NOW).map(|_| ())
     };

@@ -10,10 +10,12 @@ use cadastre_protocol::{
     SignedTalk, SpectatorPolicy, StateRoot, TakebackPolicy, Talk, TalkPlace, Text, TransactionBody, Turn,
     Visibility, Words,
 };
-use cadastre_rooms::{GuestId, Input};
-use support::{Shell, Told, key, seat, sign, spec};
+use cadastre_rooms::{GuestId, Input, WITHHELD_MAX};
+use support::{NOW, Shell, Told, key, seat, sign, spec};
 
 const DELAY: u16 = 2;
+const DELAY_S: u16 = 4;
+const DELAY_MS: u64 = 4_000;
 
 #[test]
 fn each_turn_is_told_when_its_time_has_come_and_the_rest_when_the_match_is_over() {
@@ -111,6 +113,108 @@ fn a_restart_opens_no_curtain() {
     assert_eq!(blocks.iter().map(|block| block.header().turn).collect::<Vec<_>>(), [Turn::new(3)]);
     shell.pass_turn();
     assert!(shell.blocks(watcher).last().unwrap().header().kind.seals());
+}
+
+#[test]
+fn each_block_is_told_when_it_is_old_enough_and_the_rest_when_the_match_is_over() {
+    let mut shell = Shell::playing(later());
+    let watchers = [EnterAs::Spectator, EnterAs::Light].map(|enter_as| shell.enter_as(5, enter_as));
+    shell.forget_told();
+    shell.pass(500);
+    shell.pass_turn();
+    shell.pass(1_500);
+    shell.pass_turn();
+    say(&mut shell, "what now?");
+    assert!(watchers.iter().all(|watcher| shell.told(*watcher).is_empty()));
+    assert_eq!(shell.room.watched_to(), Some((Turn::START, Height::new(1))), "the Start");
+    assert_eq!(shell.wake, Some(NOW.after(500 + DELAY_MS)), "before the turn is closed");
+    shell.pass(DELAY_MS - 1_500 - 1);
+    assert!(shell.told(watchers[0]).is_empty());
+    shell.pass(1);
+    assert_eq!(heights(&mut shell, watchers[0]), [2]);
+    assert_eq!(shell.shown.last().unwrap().height, Height::new(2));
+    assert_eq!(shell.room.watched_to(), Some((Turn::new(1), Height::new(2))));
+    // Whoever comes now gets no further.
+    shell.leave(watchers[0]);
+    let late = shell.watch(6);
+    let messages = shell.messages(late);
+    assert_eq!(messages.last(), Some(&ServerMessage::CaughtUp { height: Height::new(2) }));
+    assert_eq!(shell.conversation(shell.guests[0]).1.len(), 0);
+    shell.pass(1_500);
+    assert_eq!(heights(&mut shell, late), [3]);
+    (0..4).for_each(|_| shell.pass_turn());
+    let told = shell.blocks(late);
+    assert!(told.last().unwrap().header().kind.seals());
+    assert_eq!(told.len(), 5);
+    assert_eq!(shell.conversation(late).1.len(), 1, "what was said is heard now");
+    assert_eq!(shell.room.watched_to().unwrap().1, shell.head().height);
+}
+
+#[test]
+fn a_restart_makes_no_block_older() {
+    let mut shell = Shell::playing(later());
+    shell.pass(1_000);
+    shell.pass_turn();
+    shell.pass(1_000);
+    shell.pass_turn();
+    shell.pass(DELAY_MS - 1_000);
+    shell.crash();
+    assert_eq!(shell.room.watched_to(), Some((Turn::new(1), Height::new(2))));
+    shell.guests = vec![shell.enter(0), shell.enter(1)];
+    let watcher = shell.resume(5, EnterAs::Spectator, 2);
+    shell.forget_told();
+    shell.pass(999);
+    assert!(shell.told(watcher).is_empty());
+    shell.pass(1);
+    assert_eq!(heights(&mut shell, watcher), [3]);
+    shell.pass(DELAY_MS - 1_000);
+    assert_eq!(heights(&mut shell, watcher), [4], "the Reopen of the restart");
+}
+
+#[test]
+fn a_room_does_not_sleep_over_what_is_to_be_told() {
+    let mut shell = Shell::playing(later());
+    shell.pass_turn();
+    shell.guests.clone().into_iter().for_each(|guest| shell.leave(guest));
+    assert_eq!(shell.room.sleeps_until(), None);
+    shell.pass(DELAY_MS);
+    assert_eq!(shell.room.sleeps_until(), shell.head().deadline);
+}
+
+#[test]
+fn of_more_blocks_than_are_kept_those_who_watch_are_told_from_the_store() {
+    const TURNS: u64 = 300;
+    let spectators = SpectatorPolicy::Later { delay_s: DELAY_S };
+    let mut shell = Shell::playing(RoomSpec { spectators, size: Some(100), ..spec(2) });
+    let watchers = [EnterAs::Spectator, EnterAs::Light].map(|enter_as| shell.enter_as(5, enter_as));
+    shell.forget_told();
+    shell.shown.clear();
+    for _ in 0..TURNS {
+        shell.pass_turn();
+        shell.pass(1);
+    }
+    shell.pass(DELAY_MS);
+    let told: Vec<_> = shell
+        .messages(watchers[0])
+        .into_iter()
+        .filter_map(|message| if let ServerMessage::Block(block) = message { Some(block) } else { None })
+        .map(|block| support::read(block).header().height.get())
+        .collect();
+    assert_eq!(told, (2..=TURNS + 1).collect::<Vec<_>>(), "every block, once");
+    assert_eq!(shell.shown.last().unwrap().height, Height::new(TURNS + 1));
+    let shown = u64::try_from(shell.shown.len()).unwrap();
+    assert!((WITHHELD_MAX..=2 * WITHHELD_MAX + 1).contains(&shown), "{shown} states were kept");
+    assert!(shell.told(watchers[1]).is_empty());
+}
+
+/// Two seats, six turns, and those who watch know nothing that is not four seconds old.
+fn later() -> RoomSpec {
+    let spectators = SpectatorPolicy::Later { delay_s: DELAY_S };
+    RoomSpec { spectators, turns_max: Some(6), ..spec(2) }
+}
+
+fn heights(shell: &mut Shell, guest: GuestId) -> Vec<u64> {
+    shell.blocks(guest).iter().map(|block| block.header().height.get()).collect()
 }
 
 /// Two seats, six turns, of which those who watch do not know the last two.

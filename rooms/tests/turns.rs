@@ -176,7 +176,7 @@ fn keyframes_come_at_their_turns_whatever_restarts_lie_between() {
         let newest = shell.store.keyframe.as_ref().map(|(state, _)| state.head().turn.get());
         assert_eq!(newest.unwrap_or(0), turn / KEYFRAME_TURNS * KEYFRAME_TURNS, "after turn {turn}");
     }
-    assert_eq!(shell.store.restored().unwrap().chain.head(), shell.store.replay().0.head());
+    assert_eq!(shell.store.restored(shell.now).unwrap().chain.head(), shell.store.replay().0.head());
 }
 
 #[test]

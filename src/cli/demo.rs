@@ -68,6 +68,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         deadline: None,
         no_spectators: false,
         spectator_delay: 0,
+        spectator_delay_seconds: None,
         pause: 0,
         grace: 0,
         no_agreed_end: true,

@@ -6,8 +6,8 @@ use cadastre_client::create_room;
 use cadastre_protocol::{
     AbsencePolicy, Access, AgreementPolicy, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy,
     ForkPoint, GRACE_MS_MAX, GRACE_MS_USUAL, MatchId, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec,
-    SPECTATOR_DELAY_TURNS_MAX, SkipPolicy, SpectatorPolicy, TakebackPolicy, Turn, TurnMode, Visibility,
-    may_commit_and_reveal, may_fork, may_take_back,
+    SPECTATOR_DELAY_S_MAX, SPECTATOR_DELAY_TURNS_MAX, SkipPolicy, SpectatorPolicy, TakebackPolicy, Turn,
+    TurnMode, Visibility, may_commit_and_reveal, may_fork, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -138,6 +138,10 @@ pub(super) struct GameArgs {
     #[arg(long, value_name = "TURNS", default_value_t = 0, conflicts_with = "no_spectators")]
     #[arg(value_parser = clap::value_parser!(u16).range(..=i64::from(SPECTATOR_DELAY_TURNS_MAX)))]
     pub(super) spectator_delay: u16,
+    /// Shows each block to those who watch only so many seconds after it was made, or when the match is over.
+    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["no_spectators", "spectator_delay"])]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=i64::from(SPECTATOR_DELAY_S_MAX)))]
+    pub(super) spectator_delay_seconds: Option<u16>,
     /// What two transactions of one seat for one turn lead to. Both are kept as evidence in any case.
     #[arg(long, value_name = "POLICY", default_value = "keep-first")]
     pub(super) double_transactions: DoubleTransactions,
@@ -243,6 +247,8 @@ impl GameArgs {
             deadline_ms: self.deadline.or_else(|| self.bank.map(|_| DEADLINE_MS_MAX)),
             spectators: if self.no_spectators {
                 SpectatorPolicy::Forbidden
+            } else if let Some(delay_s) = self.spectator_delay_seconds {
+                SpectatorPolicy::Later { delay_s }
             } else {
                 SpectatorPolicy::Allowed { delay_turns: self.spectator_delay }
             },

@@ -23,6 +23,7 @@ use warp::{
 
 use super::Edge;
 use crate::{
+    clock,
     export::{self, ExportError, MatchQuery},
     limiter::{Address, ConnectionPlace, Over},
     log::Log,
@@ -140,7 +141,7 @@ pub(super) fn routes(
         .map(|query, edge: Arc<Edge>| json_reply(StatusCode::OK, &edge.rooms.page(&query)));
     let matches = warp::path!("matches").and(warp::get()).and(warp::query()).and(with_edge.clone()).then(
         |query: MatchQuery, edge: Arc<Edge>| async {
-            blocking(edge, move |edge| match export::list(&edge.rooms.shared().store, &query) {
+            blocking(edge, move |edge| match export::list(&edge.rooms.shared().store, &query, clock::now()) {
                 Ok(Some(page)) => json_reply(StatusCode::OK, &page),
                 Ok(None) => text(StatusCode::BAD_REQUEST, "there is no match to go on after"),
                 Err(error) => failed(&error),
@@ -296,7 +297,7 @@ fn replay_of(edge: &Edge, match_id: Option<MatchId>) -> Response {
         tracing::error!(error = &error as &dyn std::error::Error, "cannot prove what is logged");
         None
     });
-    match export::replay(&edge.rooms.shared().store, logged.as_ref(), match_id) {
+    match export::replay(&edge.rooms.shared().store, logged.as_ref(), match_id, clock::now()) {
         Ok(Some(bytes)) => {
             warp::reply::with_header(bytes, header::CONTENT_TYPE, "application/octet-stream").into_response()
         }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsencePolicy, Block, Clock, Genesis, Header, MatchId, Millis, RoomName, decode_exact,
+    AbsencePolicy, Block, Clock, Genesis, Header, MatchId, Millis, RoomName, SpectatorPolicy, decode_exact,
 };
 
 use super::RoomInfo;
@@ -44,8 +44,11 @@ impl Sleeper {
         let header: Header = decode_exact(&block.header)?;
         let enough = (u64::from(turns.deadline_ms) / 2).max(sleep_ms);
         let is_early = |until: &Millis| now.after(enough) <= *until && header.server_time <= now;
-        let watched = store.watched_to(match_id, &genesis, mark)?;
-        Ok(header.deadline.filter(is_early).filter(|_| is_plain).map(|until| {
+        let watched = store.watched_to(match_id, &genesis, mark, now)?;
+        // It has still to be told what there was.
+        let is_waited_for = matches!(genesis.spectators, SpectatorPolicy::Later { .. })
+            && watched.as_ref().is_none_or(|watched| watched.height < mark.height);
+        Ok(header.deadline.filter(is_early).filter(|_| !is_waited_for).filter(|_| is_plain).map(|until| {
             let info = RoomInfo {
                 room: record.room.to_string(),
                 rules: genesis.rules.to_string(),

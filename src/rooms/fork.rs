@@ -7,6 +7,7 @@ use cadastre_rooms::Origin;
 use cadastre_simulations::{Game, find_rules};
 
 use crate::{
+    clock,
     export::is_hidden,
     store::{ReadError, Store},
 };
@@ -42,7 +43,7 @@ pub fn origin(
         Ok(mark.height)
     } else {
         store
-            .watched_to(match_id, &genesis, mark)
+            .watched_to(match_id, &genesis, mark, clock::now())
             .map(|it| it.map_or(Height::GENESIS, |header| header.height))
     };
     let found = known.and_then(|known| find(store, match_id, known, point.turn));

@@ -2,20 +2,25 @@
 //! verifier.
 
 use cadastre_protocol::{
-    BlockError, Chain, CodecError, Conversation, Genesis, GenesisError, Height, LineError, MatchId,
-    TalkPlace, decode_exact,
+    BlockError, Chain, CodecError, Conversation, Genesis, GenesisError, Height, LineError, MatchId, Millis,
+    SpectatorPolicy, TalkPlace, decode_exact,
 };
-use cadastre_rooms::Restored;
+use cadastre_rooms::{Restored, WITHHELD_MAX};
 use cadastre_simulations::{Game, SetupError};
 
 use super::{MatchRecord, ReadError, Store};
 
-/// Restores a match that was running.
+/// Restores a match that was running, at `now`.
 ///
 /// # Errors
 ///
 /// What the store has of the match contradicts itself: the tail does not pass the chain verifier.
-pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<Restored, RecoveryError> {
+pub fn recover(
+    store: &Store,
+    match_id: MatchId,
+    record: MatchRecord,
+    now: Millis,
+) -> Result<Restored, RecoveryError> {
     let genesis: Genesis = decode_exact(&record.genesis)?;
     if genesis.match_id() != match_id {
         return Err(RecoveryError::OtherGenesis);
@@ -32,11 +37,18 @@ pub fn recover(store: &Store, match_id: MatchId, record: MatchRecord) -> Result<
         }
     };
     let mark = store.mark(match_id)?.ok_or(ReadError::Missing)?;
-    let watched = store.watched_to(match_id, chain.genesis(), mark)?;
+    let watched = store.watched_to(match_id, chain.genesis(), mark, now)?;
     let newest = match watched.filter(|watched| watched.height < mark.height) {
         None => Vec::new(),
         Some(watched) => {
-            let heights = watched.height.get()..=mark.height.get();
+            let (first, last) = (watched.height.get(), mark.height.get());
+            // Of more than a room keeps in any case, each stands for those before it.
+            let step = if matches!(chain.genesis().spectators, SpectatorPolicy::Later { .. }) {
+                (last - first).div_ceil(WITHHELD_MAX)
+            } else {
+                1
+            };
+            let heights = (first..last).step_by(usize::try_from(step).unwrap_or(usize::MAX)).chain([last]);
             heights.map(|height| store.block(match_id, Height::new(height))).collect::<Result<_, _>>()?
         }
     };

@@ -190,6 +190,7 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
     let to = match g.spectators {
         SpectatorPolicy::Forbidden => to.u32(0),
         SpectatorPolicy::Allowed { delay_turns } => to.u32(1).u16(delay_turns),
+        SpectatorPolicy::Later { delay_s } => to.u32(2).u16(delay_s),
     };
     to.option(g.parent, |to, Parent { match_id, height, block, turn, state_root }| {
         let to = to.raw(match_id.as_bytes()).u64(height.get()).raw(block.as_bytes());

@@ -159,7 +159,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     genesis.tag("takeback policy 2", 207, 0, 2);
     genesis.at("bool 2 of the agreed end", 215, &[0], &[2], malformed);
     genesis.tag("skip policy 3", 216, 0, 3);
-    genesis.tag("spectator policy 2", 220, 1, 2);
+    genesis.tag("spectator policy 3", 220, 1, 3);
     genesis.at("option tag 2 of the parent", 226, &[0], &[2], malformed);
 
     bend(all, Kind::ClientMessage, "leave").tag("client message 13", 0, 5, 13);

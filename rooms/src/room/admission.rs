@@ -189,7 +189,7 @@ impl Room {
                 self.genesis().map(|genesis| genesis.spectators)
             }
         };
-        let allowed = matches!(allowed, Some(SpectatorPolicy::Allowed { .. }));
+        let allowed = allowed.is_some_and(|spectators| spectators != SpectatorPolicy::Forbidden);
         if allowed && self.guests.watching_len() < self.host.spectators_max {
             Ok(())
         } else {

@@ -119,7 +119,7 @@ impl Shell {
     /// The server dies, and comes back with what its store has written.
     pub(crate) fn crash(&mut self) {
         self.store.crash();
-        let restored = self.store.restored().unwrap();
+        let restored = self.store.restored(self.now).unwrap();
         self.come_back(restored);
     }
 
@@ -131,7 +131,7 @@ impl Shell {
 
     /// The room is dropped and woken again.
     pub(crate) fn wake_up(&mut self) {
-        let restored = self.store.restored().unwrap();
+        let restored = self.store.restored(self.now).unwrap();
         let room = Room::wake(room_name(), self.host(), restored, self.now).unwrap();
         self.take_place(room);
     }
@@ -405,7 +405,7 @@ impl Shell {
             }
             Output::Watch { guest, after } => self.tell(guest, Told::Watches { after }),
             Output::Show(shown) => {
-                assert!(shown.height <= self.store.watched(), "shown before its time");
+                assert!(shown.height <= self.store.watched(self.now), "shown before its time");
                 let block = self.store.blocks_after(Height::GENESIS, shown.height).pop();
                 let header = block.map(|block| ProvenHeader::of(&block).unwrap());
                 assert_eq!(header.as_ref(), Some(&shown.block), "a block that a crash could take back");
@@ -428,7 +428,7 @@ impl Shell {
 
     /// The newest block that a guest may know of.
     fn known_to(&self, guest: GuestId) -> Height {
-        if self.watchers.contains(&guest) { self.store.watched() } else { self.store.confirmed() }
+        if self.watchers.contains(&guest) { self.store.watched(self.now) } else { self.store.confirmed() }
     }
 
     /// What is said at a match is told when it is on disk.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use cadastre_protocol::{
-    Access, BlockKind, Chain, ChainState, Conversation, DisplayName, Genesis, Height, LINES_KEPT, Line,
-    Millis, ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, SpectatorPolicy,
+    Access, BlockKind, Chain, ChainState, Conversation, DisplayName, Genesis, Header, Height, LINES_KEPT,
+    Line, Millis, ProvenBlock, ProvenReceipt, Seat, Seq, ServerProof, SignedTransaction, SpectatorPolicy,
     TalkPlace, decode_exact,
 };
 use cadastre_rooms::{Record, Records, Restored};
@@ -57,16 +57,27 @@ impl Store {
         SERIAL + self.rotations
     }
 
-    /// The newest confirmed block that those who watch may know of: the Turn after which there are as many as they are
+    /// The newest confirmed block that those who watch may know of at `now`: the newest that is old enough, or the Turn after which there are as many as they are
     /// behind; before there is one, the Start.
-    pub(crate) fn watched(&self) -> Height {
+    pub(crate) fn watched(&self, now: Millis) -> Height {
         let confirmed = self.confirmed();
-        let delay = match self.begun.as_ref().map(|(genesis, ..)| genesis.spectators) {
-            Some(SpectatorPolicy::Allowed { delay_turns }) => usize::from(delay_turns),
-            Some(SpectatorPolicy::Forbidden) | None => 0,
-        };
+        let spectators = self.begun.as_ref().map(|(genesis, ..)| genesis.spectators);
+        if !spectators.is_some_and(SpectatorPolicy::is_delayed) {
+            return confirmed;
+        }
         let headers: Vec<_> = self.blocks_after(Height::GENESIS, confirmed);
         let headers: Vec<_> = headers.into_iter().map(|block| super::read(block).header().clone()).collect();
+        let delay = match spectators {
+            Some(SpectatorPolicy::Allowed { delay_turns }) => usize::from(delay_turns),
+            Some(SpectatorPolicy::Later { delay_s }) if headers.iter().all(|header| !header.kind.seals()) => {
+                let is_old = |header: &&Header| {
+                    header.server_time.after(1_000 * u64::from(delay_s)) <= now
+                        || header.kind == BlockKind::Start
+                };
+                return headers.iter().filter(is_old).map(|header| header.height).max().unwrap_or(confirmed);
+            }
+            Some(SpectatorPolicy::Later { .. } | SpectatorPolicy::Forbidden) | None => 0,
+        };
         if delay == 0 || headers.last().is_none_or(|last| last.kind.seals()) {
             return confirmed;
         }
@@ -153,7 +164,7 @@ impl Store {
 
     /// What a restarted service makes of the store: newest keyframe, then the blocks after it through the
     /// chain verifier. `None` when no match has begun.
-    pub(crate) fn restored(&self) -> Option<Restored> {
+    pub(crate) fn restored(&self, now: Millis) -> Option<Restored> {
         let (genesis, names, access) = self.begun.as_ref()?;
         let (chain, game) = match &self.keyframe {
             None => self.replay(),
@@ -167,7 +178,7 @@ impl Store {
         let accepted = self.accepted.values().cloned().collect();
         let conversation = Conversation::resume(TalkPlace::Match(genesis.match_id()), self.lines.clone());
         let (names, conversation) = (names.clone(), conversation.unwrap());
-        let newest = match self.watched() {
+        let newest = match self.watched(now) {
             watched if watched == self.height() => Vec::new(),
             watched => self.blocks[usize::try_from(watched.get()).unwrap() - 1..].to_vec(),
         };

@@ -16,6 +16,7 @@ from .objects import (
     DoubleTransactions,
     Forbidden,
     Forfeit,
+    Later,
     Motion,
     Pass,
     PerTurn,
@@ -55,7 +56,7 @@ class RoomSpec(Fields):
     mode: TurnMode
     last_turn: U32 | None
     deadline_ms: U32 | None
-    spectators: Forbidden | Allowed
+    spectators: Forbidden | Allowed | Later
     double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: RandomnessMode

@@ -225,6 +225,11 @@ class Allowed(Fields):
 
 
 @dataclass(frozen=True)
+class Later(Fields):
+    delay_s: U16
+
+
+@dataclass(frozen=True)
 class Parent(Fields):
     match_id: Hash
     height: U64
@@ -252,7 +257,7 @@ class Genesis(Versioned):
     randomness: NoRandomness | CommitReveal
     takebacks: Takebacks
     agreements: Agreements
-    spectators: Forbidden | Allowed
+    spectators: Forbidden | Allowed | Later
     parent: Parent | None
     signer: SignedCertificate
     created: U64
@@ -279,8 +284,16 @@ class Genesis(Versioned):
         return (
             all(isinstance(seat, PlayerSeat) for seat in self.seats)
             and (not isinstance(self.randomness, CommitReveal) or self._goes_with_chains())
-            and (isinstance(self.spectators, Forbidden) or self.spectators.delay <= 100)
+            and self._can_be_watched()
         )
+
+    def _can_be_watched(self) -> bool:
+        match self.spectators:
+            case Allowed(delay):
+                return delay <= 100
+            case Later(delay_s):
+                return 1 <= delay_s <= 3_600
+        return True
 
     def _goes_with_chains(self) -> bool:
         return self.takebacks is Takebacks.Never and self.parent is None
