@@ -6,9 +6,9 @@
 mod support;
 
 use cadastre_protocol::{
-    Attempt, CompareAnswer, CompareRequest, Digest, EnterAs, Failure, Height, RoomSpec, ServerMessage,
-    SignedTalk, SpectatorPolicy, StateRoot, TakebackPolicy, Talk, TalkPlace, Text, TransactionBody, Turn,
-    Visibility, Words,
+    Attempt, CompareAnswer, CompareRequest, Digest, EnterAs, Failure, GoodbyeReason, Height, RoomSpec,
+    ServerMessage, SignedTalk, SpectatorPolicy, StateRoot, TakebackPolicy, Talk, TalkPlace, Text,
+    TransactionBody, Turn, Visibility, Words,
 };
 use cadastre_rooms::{GuestId, Input, WITHHELD_MAX};
 use support::{NOW, Shell, Told, key, seat, sign, spec};
@@ -169,6 +169,25 @@ fn a_restart_makes_no_block_older() {
     assert_eq!(heights(&mut shell, watcher), [3]);
     shell.pass(DELAY_MS - 1_000);
     assert_eq!(heights(&mut shell, watcher), [4], "the Reopen of the restart");
+}
+
+#[test]
+fn whoever_was_told_a_block_before_the_clock_was_set_back_comes_again() {
+    let mut shell = Shell::playing(later());
+    shell.pass_turn();
+    shell.pass(DELAY_MS);
+    assert_eq!(shell.room.watched_to().unwrap().1, Height::new(2));
+    shell.now = NOW.after(1);
+    shell.crash();
+    assert_eq!(shell.room.watched_to().unwrap().1, Height::new(1));
+    let early = shell.resume(5, EnterAs::Spectator, 2);
+    assert_eq!(shell.told(early), [Told::Dismissed(GoodbyeReason::RoomClosed)]);
+    shell.pass(DELAY_MS);
+    let back = shell.resume(5, EnterAs::Spectator, 2);
+    assert!(!shell.messages(back).is_empty(), "it is caught up");
+    // Of a block that there is not nothing is known then either.
+    let stranger = shell.resume(6, EnterAs::Spectator, 9);
+    assert_eq!(shell.told(stranger), [Told::NotAdmitted(Failure::UnknownHead)]);
 }
 
 #[test]

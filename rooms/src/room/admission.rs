@@ -102,9 +102,11 @@ impl Room {
         height: Height,
         known: bool,
     ) {
-        let (known_to_it, seated) = match &self.phase {
+        let (known_to_it, seated, is_by_time) = match &self.phase {
             Phase::Playing(playing) => {
-                (playing.known_to(enter_as), playing.chain.genesis().seat_of(identity).is_some())
+                let genesis = playing.chain.genesis();
+                let is_by_time = matches!(genesis.spectators, SpectatorPolicy::Later { .. });
+                (playing.known_to(enter_as), genesis.seat_of(identity).is_some(), is_by_time)
             }
             Phase::Broken => {
                 let reason = GoodbyeReason::RoomClosed;
@@ -121,6 +123,12 @@ impl Room {
             EnterAs::Player => Ok(()),
             EnterAs::Spectator | EnterAs::Light => self.may_watch(),
         };
+        if admitted.is_ok() && known && height > known_to_it && is_by_time {
+            // It may have been told of it before a restart that has set the clock back: it is no stranger, and comes back
+            // until the block is old enough again.
+            let reason = GoodbyeReason::RoomClosed;
+            return self.outputs.push_back(Output::Dismiss { guest, reason });
+        }
         let admitted =
             admitted.and(if known && height <= known_to_it { Ok(()) } else { Err(Failure::UnknownHead) });
         if let Err(failure) = admitted {
