@@ -56,8 +56,9 @@ fn main() {
     let mut ahead = prepared.game();
     let lists = prepared.orders(0);
     // All that one seat builds in a turn, and the least that there is.
-    for (what, commands) in [("a bot's turn", lists.orders[0].commands), ("an empty list", &[][..])] {
-        let orders = TurnOrders { roll: Digest::ZERO, orders: vec![Orders { commands, ..lists.orders[0] }] };
+    for (what, commands) in [("a bot's turn", &*lists.orders[0].commands), ("an empty list", &[])] {
+        let orders =
+            TurnOrders { roll: Digest::ZERO, orders: vec![Orders::new(lists.orders[0].seat, commands)] };
         group.bench_function(format!("shown anew: {what}"), |b| {
             b.iter(|| {
                 ahead.become_like(&verified).expect("of the same match");
@@ -130,7 +131,7 @@ fn apply(game: &mut Game, commands: &[(Seat, Vec<u8>)]) {
 }
 
 fn orders(commands: &[(Seat, Vec<u8>)]) -> TurnOrders<'_> {
-    let orders = commands.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+    let orders = commands.iter().map(|(seat, commands)| Orders::new(*seat, commands)).collect();
     TurnOrders { roll: Digest::new([2; 32]), orders }
 }
 

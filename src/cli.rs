@@ -12,6 +12,7 @@ mod export;
 mod gif;
 mod invite;
 mod key;
+mod lend;
 mod list;
 mod load;
 mod output;
@@ -152,6 +153,7 @@ fn run_command(cli: Cli) -> Ending {
         Command::Demo(args) => run(demo::demo(args, output)),
         Command::Room(room::RoomCommand::Create(args)) => run(room::create(args, cli.passphrase_fd, output)),
         Command::Room(room::RoomCommand::Invite(args)) => invite::invite(&args, cli.passphrase_fd, output),
+        Command::Room(room::RoomCommand::Lend(args)) => run(lend::lend(args, cli.passphrase_fd, output)),
         Command::Room(room::RoomCommand::List(args)) => run(list::list(args, output)),
         Command::Bot(args) => run(bot::bot(args, cli.passphrase_fd, output)),
         Command::Watch(args) => run(watch::watch(args, output)),

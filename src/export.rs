@@ -267,7 +267,9 @@ fn find_delegation(
 fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Option<SignedDelegation> {
     let tx = transaction.get();
     match &tx.body {
-        TransactionBody::Join(delegation) | TransactionBody::Delegate(delegation)
+        TransactionBody::Join(delegation)
+        | TransactionBody::Delegate(delegation)
+        | TransactionBody::LateJoin { delegation, .. }
             if (tx.seat, tx.epoch) == (seat, epoch) =>
         {
             Some(delegation.clone())
@@ -279,7 +281,8 @@ fn delegation_in(transaction: &ReadTransaction, seat: Seat, epoch: Epoch) -> Opt
         | TransactionBody::Reveal { .. }
         | TransactionBody::Takeback { .. }
         | TransactionBody::Resign
-        | TransactionBody::Motion(_) => None,
+        | TransactionBody::Motion(_)
+        | TransactionBody::LateJoin { .. } => None,
     }
 }
 

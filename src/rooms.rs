@@ -121,6 +121,9 @@ pub(crate) struct RoomInfo {
     pub(crate) turn: u32,
     pub(crate) height: u64,
     pub(crate) access: &'static str,
+    /// Seats of the running match that are still to be taken.
+    #[serde(skip)]
+    pub(crate) open_seats: u32,
     #[serde(skip)]
     pub(crate) listed: bool,
     /// Somebody wants another match in it, now that one is over.

@@ -15,8 +15,8 @@ use support::{
     table::{Player, Table},
 };
 use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Child,
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{Child, Command},
 };
 
 #[tokio::test]
@@ -314,10 +314,10 @@ async fn a_bot_that_was_killed_goes_on_under_a_new_session_key() {
     let other = server.client(70, "r", cadastre_protocol::EnterAs::Player, None);
     let mut other = Player::new(other);
     let mut bot = Bot::start(&scene, &server);
-    other.play_until(|kind| *kind == cadastre_protocol::BlockKind::Start).await;
+    other.play_until(|kind| *kind == BlockKind::Start).await;
     for kill_at in [3, 6] {
         while other.turn() < kill_at {
-            other.play_until(|kind| *kind == cadastre_protocol::BlockKind::Turn).await;
+            other.play_until(|kind| *kind == BlockKind::Turn).await;
         }
         // The first time as soon as it has seen the block; the second when the server has what it signed for
         // the next turn. Commits until then: the Start, two a turn, one for the delegation, and one for that.
@@ -328,7 +328,7 @@ async fn a_bot_that_was_killed_goes_on_under_a_new_session_key() {
         bot.kill().await;
         bot = Bot::start(&scene, &server);
     }
-    other.play_until(cadastre_protocol::BlockKind::seals).await;
+    other.play_until(BlockKind::seals).await;
     bot.ends().await;
 
     scene.run(&format!("export --room r --out r.cadr {}", server.arguments())).await.ok();
@@ -353,6 +353,86 @@ async fn a_bot_that_was_killed_goes_on_under_a_new_session_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_stands_in_for_a_player_who_lends_the_seat_and_hands_it_back() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let at = server.arguments();
+    let rules = format!("--rules boxes --size 8 --mode simultaneous --turns 9 --deadline {NO_DEADLINE_MS}");
+    scene.run(&format!("room create r --seats 2 {rules} {at}")).await.ok();
+    scene.run("key new mine").await.ok();
+    scene.run("key new stranger").await.ok();
+    let mut other = Player::new(server.client(70, "r", cadastre_protocol::EnterAs::Player, None));
+    let bot = Bot::start(&scene, &server);
+    other.play_until(|kind| *kind == BlockKind::Start).await;
+    bot.kill().await;
+
+    let mut stand_in =
+        Bot::run(scene.command(&format!("bot --json --stand-in --room r {at}")).stdin(Stdio::piped()));
+    let key = stand_in.prints(|line| line["stand_in"]["key"].is_string()).await;
+    let key = key["stand_in"]["key"].as_str().unwrap();
+    let lend = format!("room lend r --to {key} {at}");
+    assert!(scene.run(&format!("{lend} --key stranger")).await.refused(3).contains("holds no seat"));
+    let loan = scene.run(&format!("{lend} --key mine")).await.ok().stdout;
+    stand_in.child.stdin.take().unwrap().write_all(loan.as_bytes()).await.unwrap();
+    stand_in.prints(|line| line["seated"].is_number()).await;
+    while other.turn() < 4 {
+        other.play_until(|kind| *kind == BlockKind::Turn).await;
+    }
+    // It is away while the holder comes back, so that it does not win the next turn too.
+    stand_in.signal("STOP").await;
+    let bot = Bot::start(&scene, &server);
+    let stopped_at = other.turn();
+    while other.turn() < stopped_at + 2 {
+        other.play_until(|kind| *kind == BlockKind::Turn).await;
+    }
+    stand_in.signal("CONT").await;
+    let handed_back = stand_in.prints(|line| line.get("seated").is_some_and(Value::is_null));
+    tokio::join!(handed_back, other.play_until(BlockKind::seals));
+    bot.ends().await;
+    stand_in.ends().await;
+    scene.run(&format!("export --room r --out r.cadr {at}")).await.ok();
+    let audit = format!("--json audit r.cadr --root-key {}", server.root);
+    let audited = scene.run(&audit).await.ok().only_json();
+    assert_eq!((&audited["audit"], &audited["complete"]), (&"valid".into(), &true.into()));
+    let wrong = Bot::run(scene.command(&format!("bot --stand-in --room r {at}")).stdin(Stdio::null()));
+    let ended = soon("it ends", wrong.child.wait_with_output()).await.unwrap();
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("no loan"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_takes_a_seat_that_was_left_open() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let at = server.arguments();
+    let create = format!("room create r --seats 3 --seats-min 2 --late-joins --rules boxes --size 8 {at}");
+    let hidden = scene.run(&format!("{create} --visibility sealed")).await;
+    assert!(hidden.refused(2).contains("--late-joins"));
+    let rules = format!("--mode simultaneous --turns 5 --deadline {NO_DEADLINE_MS}");
+    scene.run(&format!("{create} {rules}")).await.ok();
+    scene.run("key new mine").await.ok();
+    let player = |who| Player::new(server.client(who, "r", cadastre_protocol::EnterAs::Player, None));
+    let (mut one, mut other) = (player(70), player(71));
+    for _ in 0..3 {
+        let is_turn = |kind: &BlockKind| *kind == BlockKind::Turn;
+        tokio::join!(one.play_until(is_turn), other.play_until(is_turn));
+    }
+    assert_eq!(server.get_json("/rooms?open=1").await["rooms"][0]["room"], "r");
+    let mut bot = Bot::start(&scene, &server);
+    // The Start, two commits for each of three turns, and what the bot hands in.
+    server.await_metric("cadastre_commits_total", 1 + 2 * 3 + 1).await;
+    assert_eq!(server.get_json("/rooms?open=1").await["rooms"], serde_json::json!([]));
+    tokio::join!(one.play_until(BlockKind::seals), other.play_until(BlockKind::seals));
+    bot.prints(|line| line["seated"] == 2).await;
+    bot.ends().await;
+    scene.run(&format!("export --room r --out r.cadr {at}")).await.ok();
+    let audit = format!("--json audit r.cadr --root-key {}", server.root);
+    let audited = scene.run(&audit).await.ok().only_json();
+    assert_eq!((&audited["audit"], &audited["complete"]), (&"valid".into(), &true.into()));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn turns_that_were_taken_back_can_be_looked_at() {
     let scene = Scene::new();
     let server = scene.serve().await;
@@ -362,10 +442,10 @@ async fn turns_that_were_taken_back_can_be_looked_at() {
     let bot = scene.command(&bot).spawn().unwrap();
     let mut player = Player::new(server.client(70, "r", cadastre_protocol::EnterAs::Player, None));
     for _ in 0..5 {
-        player.play_until(|kind| *kind == cadastre_protocol::BlockKind::Turn).await;
+        player.play_until(|kind| *kind == BlockKind::Turn).await;
     }
     player.take_back(cadastre_protocol::Turn::new(2)).await;
-    player.play_until(cadastre_protocol::BlockKind::seals).await;
+    player.play_until(BlockKind::seals).await;
     let bot = soon("the bot ends", bot.wait_with_output()).await.unwrap();
     assert!(bot.status.success() && String::from_utf8(bot.stdout).unwrap().contains("takeback"));
 
@@ -593,19 +673,33 @@ struct Bot {
 
 impl Bot {
     fn start(scene: &Scene, server: &Server) -> Self {
-        let mut child =
-            scene.command(&format!("bot --json --room r --key mine {}", server.arguments())).spawn().unwrap();
+        Self::run(&mut scene.command(&format!("bot --json --room r --key mine {}", server.arguments())))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
 
+    async fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id().unwrap());
+        let status = Command::new("sh").args(["-c", &kill]).status().await.unwrap();
+        assert!(status.success(), "{kill}");
+    }
+
     /// Waits until it has shown the block of a turn.
     async fn sees(&mut self, turn: u32) {
+        self.prints(|line| line["turn"] == turn).await;
+    }
+
+    /// Waits until it has printed such a line.
+    async fn prints(&mut self, is_it: impl Fn(&Value) -> bool) -> Value {
         loop {
-            let line = soon("the bot sees a block", self.lines.next_line()).await.unwrap();
+            let line = soon("the bot says something", self.lines.next_line()).await.unwrap();
             let line: Value = serde_json::from_str(&line.expect("it plays")).unwrap();
-            if line["turn"] == turn {
-                return;
+            if is_it(&line) {
+                return line;
             }
         }
     }

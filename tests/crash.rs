@@ -287,6 +287,7 @@ async fn play(mut client: Client, news: mpsc::Sender<News>) -> Seen {
             | Event::CaughtUp
             | Event::Relayed(_)
             | Event::Mispredicted(_)
+            | Event::Seated { .. }
             | Event::Undrafted { .. }
             | Event::Goodbye { .. }
             | Event::Takeback { .. }

@@ -116,6 +116,7 @@ impl Table {
             seats_min: SEATS,
             access: Access::PUBLIC,
             fork: None,
+            late_joins: false,
             grace_ms: 0,
         };
         let name = RoomName::new("table").unwrap();

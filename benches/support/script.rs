@@ -50,7 +50,7 @@ impl Script {
                 messages.push((seat.get(), signed));
             }
             // Only one seat draws in a turn, so the order decides nothing.
-            let orders = seats().zip(&commands).map(|(seat, commands)| Orders { seat, commands });
+            let orders = seats().zip(&commands).map(|(seat, commands)| Orders::new(seat, commands));
             game.apply(&TurnOrders { roll: Digest::ZERO, orders: orders.collect() });
             let encoded = messages.iter().map(|(_, signed)| encode(&ClientMessage::Submit(signed.clone())));
             script.turns.push(encoded.collect());

@@ -176,6 +176,7 @@ fn spec() -> RoomSpec {
         seats_min: SEATS,
         access: Access::PUBLIC,
         fork: None,
+        late_joins: false,
         grace_ms: 0,
     }
 }

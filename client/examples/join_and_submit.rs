@@ -51,6 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             seats_min: 1,
             access: Access::PUBLIC,
             fork: None,
+            late_joins: false,
             grace_ms: 0,
         }),
         credential: None,
@@ -91,6 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Event::Lost { .. }
             | Event::Joined { .. }
             | Event::Shown { .. }
+            | Event::Seated { .. }
             | Event::Lobby(_)
             | Event::CaughtUp
             | Event::Relayed(_)

@@ -1,22 +1,31 @@
 //! What a player has said Ready to, and whether a match is that.
 
-use cadastre_protocol::{ForkPoint, Genesis, Lobby, Parent, RoomSpec, SeatHolder};
+use cadastre_protocol::{ForkPoint, Genesis, Lobby, Parent, RoomSpec, Seat, SeatHolder};
 use cadastre_simulations::find_rules;
 
 /// Is the match of `genesis` the one that the lobby was about: the same game, players and settings? What the
 /// settings leave to the server is not looked at.
 pub(crate) fn leads_to(lobby: &Lobby, genesis: &Genesis) -> bool {
     let Lobby { spec, seats, .. } = lobby;
-    let players = seats.iter().map(|seat| SeatHolder::Player(seat.identity));
-    (spec.seats_min..=spec.seats).contains(&genesis.seat_count())
-        && players.eq(genesis.seats.iter().cloned())
+    let sitter = |seat| seats.iter().find(|sitter| sitter.seat == seat);
+    let holders = Seat::first(spec.seats).map(|seat| match sitter(seat) {
+        Some(sitter) => SeatHolder::Player(sitter.identity),
+        None => SeatHolder::Open,
+    });
+    (usize::from(spec.seats_min)..=usize::from(spec.seats)).contains(&seats.len())
+        && holders
+            .filter(|holder| spec.late_joins || *holder != SeatHolder::Open)
+            .eq(genesis.seats.iter().copied())
         && is_game(spec, genesis)
         && is_played_as(spec, genesis)
 }
 
 /// Are these the settings of the match of `genesis`, all but those that it does not show?
 pub(crate) fn is_same_kind(spec: &RoomSpec, genesis: &Genesis) -> bool {
-    spec.seats == genesis.seat_count() && is_game(spec, genesis) && is_played_as(spec, genesis)
+    spec.seats == genesis.seat_count()
+        && spec.late_joins == genesis.seats.contains(&SeatHolder::Open)
+        && is_game(spec, genesis)
+        && is_played_as(spec, genesis)
 }
 
 fn is_game(spec: &RoomSpec, genesis: &Genesis) -> bool {

@@ -91,7 +91,8 @@ impl Commitments {
             | TransactionBody::Commit(_)
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign
-            | TransactionBody::Motion(_) => None,
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => None,
         }
     }
 

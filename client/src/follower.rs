@@ -196,7 +196,7 @@ impl Follower {
         let header = checked.block().header();
         let (turn, expected) = (header.turn, header.state_root);
         let (mut voids, mut mispredicted) = (Vec::new(), None);
-        match &checked.work() {
+        match &checked.work(self.game.stand_in()) {
             Work::Nothing => {}
             Work::Back { to } if self.game.earliest().is_some_and(|(earliest, _)| *to < earliest) => {
                 return Err(FollowError::BeforeSnapshot);

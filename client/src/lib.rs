@@ -33,7 +33,7 @@ pub use follower::{FollowError, Followed, Follower};
 pub use heal::{Cause, Desync, HealError};
 pub use light::{LightFollower, Viewport};
 pub use prediction::{Misprediction, MispredictionCause, Predicted};
-pub use session::{Config, Credential, Event, Session, SessionError, SubmitError};
+pub use session::{Config, Credential, Event, LendError, Session, SessionError, SubmitError};
 pub use talk::{Said, SayError};
 #[cfg(feature = "transport")]
 pub use transport::{Client, ClientError, LIMIT_HEADER, Limited, ServerUrl, UrlError, create_room};

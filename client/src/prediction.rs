@@ -98,7 +98,7 @@ impl Predictor {
             Some(game) => game,
             None => Game::restore(verified.setup(), &verified.snapshot()).ok()?,
         };
-        let orders = guess.orders.iter().map(|(seat, commands)| Orders { seat: *seat, commands });
+        let orders = guess.orders.iter().map(|(seat, commands)| Orders::new(*seat, commands));
         let mut turn = game.by_phase();
         turn.run(&TurnOrders { roll: Digest::ZERO, orders: orders.collect() });
         let (applied, _) = turn.end();
@@ -157,7 +157,7 @@ impl Shown {
             return None;
         }
         let taken = orders.orders.iter().find(|order| Some(order.seat) == self.guess.own);
-        let cause = if taken.map(|order| order.commands) == self.guess.own_commands() {
+        let cause = if taken.map(|order| &*order.commands) == self.guess.own_commands() {
             MispredictionCause::Others
         } else {
             MispredictionCause::NotTaken

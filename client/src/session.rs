@@ -2,6 +2,7 @@
 
 mod action;
 mod following;
+mod loan;
 mod lobby;
 mod prediction;
 mod talk;
@@ -12,13 +13,14 @@ use cadastre_protocol::{
     BlockHash, BlockKind, ChunkId, ClientMessage, Digest, DisplayName, Door, EnterAs, Evidence, Failure,
     Following, GoodbyeReason, Head, Header, Height, Limit, LineError, Lobby, MatchId, Millis, Motion, Notice,
     OpenTurn, Password, ProvenReceipt, PublicKey, Receipt, ReceiptError, Refusal, Relay, RoomName, RoomSpec,
-    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedInvitation, SignedTransaction, Standing,
-    TalkHash, TalkRefusal, Transaction, TransactionError, Turn, TxHash, ViewError, Visibility,
+    SealReason, Seat, SeatSet, SecretKey, ServerMessage, SignedDelegation, SignedInvitation,
+    SignedTransaction, Standing, TalkHash, TalkRefusal, Transaction, TransactionError, Turn, TxHash,
+    ViewError, Visibility,
 };
 use cadastre_simulations::Void;
 
-pub use self::action::SubmitError;
-use self::action::is_stance;
+pub use self::{action::SubmitError, loan::LendError};
+use self::{action::is_stance, loan::Loan};
 use crate::{
     commitments::Commitments,
     draft::{Draft, UndraftCause},
@@ -62,6 +64,10 @@ pub enum Credential {
     Invitation(SignedInvitation),
     /// Its password.
     Password(Password),
+    /// The loan of a seat in its running match, by its holder to the identity of the session, as
+    /// [`Session::lend`] signs it. Nobody else may have or have had that identity: under it the
+    /// transactions are signed.
+    Loan(SignedDelegation),
 }
 
 /// What a session has to tell.
@@ -219,6 +225,11 @@ pub enum Event {
         /// What it wants.
         motion: Motion,
     },
+    /// From now on the session plays for this seat, which was lent or open; or for none any more.
+    Seated {
+        /// The seat.
+        seat: Option<Seat>,
+    },
 }
 
 /// A session. Feed it the server's messages; ask it for messages to send and for events.
@@ -238,6 +249,8 @@ pub struct Session {
     /// The genesis of a fork has come, and its state has not.
     awaited: Option<FirstState>,
     seat: Option<Seat>,
+    /// The seat that a holder has lent.
+    loan: Option<Loan>,
     /// The last lobby on this connection.
     agreed: Option<Lobby>,
     /// Signed for the open turn, until a block closes it. Signed once, refused or not: what is sent again is
@@ -277,6 +290,7 @@ enum Unseen {
 impl Session {
     /// A session that has not been connected yet.
     pub fn new(config: Config) -> Self {
+        let loan = Loan::of(config.credential.as_ref());
         Self {
             commitments: Commitments::new(*config.process.public().as_bytes()),
             relayed: None,
@@ -290,6 +304,7 @@ impl Session {
             asked: VecDeque::new(),
             awaited: None,
             seat: None,
+            loan,
             agreed: None,
             pending: Vec::new(),
             refused: false,
@@ -546,11 +561,16 @@ impl Session {
             }
             verified => verified.map_err(SessionError::Receipt)?,
         };
-        if receipt.match_id != follower.chain().match_id() || Some(receipt.seat) != self.seat {
+        if receipt.match_id != follower.chain().match_id() {
             return Err(SessionError::Unexpected);
         }
         let mut pending = self.pending.iter().filter_map(|signed| signed.clone().read().ok());
         let own = pending.find(|read| read.hash() == receipt.transaction);
+        // Another process of this identity may have taken an open seat, which no block says yet.
+        let comes = self.seat.is_none() && self.config.enter_as == EnterAs::Player;
+        if Some(receipt.seat) != self.seat && !comes {
+            return Err(SessionError::Unexpected);
+        }
         if own.as_ref().is_some_and(|read| !receipt.is_for(read)) {
             return Err(SessionError::Unexpected);
         }
@@ -605,7 +625,9 @@ impl Session {
         let chain = follower.chain();
         let read = transaction.read().map_err(|_| SessionError::Unexpected)?;
         let is_open = chain.genesis().visibility == Visibility::Open;
-        if !is_open || Some(said.seat) == self.seat || !said.is_for(&read) {
+        // Of a seat that was lent, the server tells what the holder does meanwhile.
+        let is_own = Some(said.seat) == self.seat && self.loan.is_none();
+        if !is_open || is_own || !said.is_for(&read) {
             return Err(SessionError::Unexpected);
         }
         self.witness.promised(said.turn, false, receipt);

@@ -4,8 +4,8 @@ use std::{collections::VecDeque, time::Duration};
 
 use cadastre_protocol::{
     ClientMessage, Digest, Failure, Following, GoodbyeReason, HandshakeError, Heartbeat, Millis, Motion,
-    PublicKey, RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, TalkHash, Text,
-    Trust, Turn, TxHash,
+    PublicKey, RECORD_BYTES_MAX, Reaction, RoomName, RoomSpec, SecretKey, ServerMessage, SignedDelegation,
+    TalkHash, Text, Trust, Turn, TxHash,
 };
 use cadastre_simulations::Game;
 use futures_util::{SinkExt, StreamExt};
@@ -27,7 +27,7 @@ use crate::{
     connection::{Connection, ConnectionError, Received, SUBPROTOCOL},
     light::Viewport,
     prediction::Predicted,
-    session::{Config, Event, Session, SessionError, SubmitError},
+    session::{Config, Event, LendError, Session, SessionError, SubmitError},
     talk::SayError,
 };
 
@@ -249,6 +249,15 @@ impl Client {
         self.session.propose(motion)
     }
 
+    /// Lends the seat of this identity.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::lend`].
+    pub fn lend(&self, to: PublicKey) -> Result<SignedDelegation, LendError> {
+        self.session.lend(to)
+    }
+
     /// Says something to those who are in the room; leaves with the next call of [`Client::next`].
     ///
     /// # Errors
@@ -322,7 +331,8 @@ impl Client {
                     | Event::Conversing
                     | Event::TalkMissed { .. }
                     | Event::TalkBroken { .. }
-                    | Event::Notice(_) => {}
+                    | Event::Notice(_)
+                    | Event::Seated { .. } => {}
                 }
                 return Ok(event);
             }

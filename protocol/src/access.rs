@@ -22,6 +22,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     codec::{CodecError, Wire, decode_exact, encode},
+    delegation::SignedDelegation,
     hash::{Context, Digest, hash},
     ids::Millis,
     keys::{EnrolledKey, PublicKey, SecretKey, Signature},
@@ -122,6 +123,8 @@ pub enum Pass {
     Invitation(SignedInvitation),
     /// For [`Door::ByPassword`]: made by [`prove_password`].
     Password(Signature),
+    /// For a seat of a running match, whatever the door: signed by its holder to the identity that shows it.
+    Loan(SignedDelegation),
 }
 
 /// A pass, and the session in which it was shown.

@@ -165,6 +165,8 @@ pub enum AbsenceReason {
     RevealMissing,
     /// Nobody has taken it.
     OpenSeat,
+    /// Nothing came before the deadline, and the rules play for it.
+    TakenOver,
 }
 
 /// A seat without an action in a Turn block.
@@ -277,23 +279,31 @@ impl ReadEntry {
     }
 }
 
-/// The commands in the entries of a Turn, in order.
-pub(crate) fn orders<'a>(entries: &'a [ReadEntry]) -> Vec<Orders<'a>> {
+/// The commands in the entries of a Turn, in order, and after them those that the rules have for the seats that they play
+/// for.
+pub(crate) fn orders<'a>(
+    entries: &'a [ReadEntry],
+    absent: &[Absence],
+    stand_in: impl Fn(Seat) -> Vec<u8>,
+) -> Vec<Orders<'a>> {
     let orders_of = |entry: &'a ReadEntry| {
         let tx = entry.transaction.get();
         match &tx.body {
             TransactionBody::Turn(commands) | TransactionBody::Reveal { commands, .. } => {
-                Some(Orders { seat: tx.seat, commands })
+                Some(Orders::new(tx.seat, commands))
             }
             TransactionBody::Join(_)
             | TransactionBody::Delegate(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign
-            | TransactionBody::Motion(_) => None,
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => None,
         }
     };
-    entries.iter().filter_map(orders_of).collect()
+    let taken_over = absent.iter().filter(|absence| absence.reason == AbsenceReason::TakenOver);
+    let stood_in = taken_over.map(|absence| Orders::new(absence.seat, stand_in(absence.seat)));
+    entries.iter().filter_map(orders_of).chain(stood_in).collect()
 }
 
 /// Root over the entries of a block.
@@ -341,9 +351,10 @@ impl ReadBlock {
     }
 
     /// What the block has the game do, if it is a block of the match of `genesis`. `seed` is the one in force
-    /// before it.
-    pub fn work(&self, genesis: &Genesis, seed: Digest) -> Work<'_> {
-        Drawn::of(&genesis.randomness, seed, &self.header, &self.entries).work(&self.entries)
+    /// before it; `stand_in` says what the rules do for a seat that they play for, in the state before it.
+    pub fn work(&self, genesis: &Genesis, seed: Digest, stand_in: impl Fn(Seat) -> Vec<u8>) -> Work<'_> {
+        let drawn = Drawn::of(&genesis.randomness, seed, &self.header, &self.entries);
+        drawn.work(&self.entries, &self.absent, stand_in)
     }
 
     /// The seats without an action.

@@ -48,7 +48,8 @@ pub struct Chain {
     genesis: Genesis,
     match_id: MatchId,
     root: EnrolledKey,
-    identities: Vec<EnrolledKey>,
+    /// Of the seats that the genesis gives away.
+    identities: Vec<Option<EnrolledKey>>,
     signer: VerifiedCertificate,
     history: Frontier,
     state: ChainState,
@@ -92,9 +93,9 @@ impl CheckedBlock {
         &self.block
     }
 
-    /// What the game has to do before [`Chain::append`].
-    pub fn work(&self) -> Work<'_> {
-        self.drawn.work(&self.block.entries)
+    /// What the game has to do before [`Chain::append`]; `stand_in` as for [`ReadBlock::work`].
+    pub fn work(&self, stand_in: impl Fn(Seat) -> Vec<u8>) -> Work<'_> {
+        self.drawn.work(&self.block.entries, &self.block.absent, stand_in)
     }
 
     /// Seats that signed another state root than the chain has: they computed another state.
@@ -142,9 +143,9 @@ impl Chain {
         let identities = genesis
             .seats
             .iter()
-            .filter_map(|holder| match holder {
-                SeatHolder::Player(identity) => Some(identity.enroll()),
-                SeatHolder::Open => None,
+            .map(|holder| match holder {
+                SeatHolder::Player(identity) => identity.enroll().map(Some),
+                SeatHolder::Open => Ok(None),
             })
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| GenesisError::WeakKey)?;
@@ -218,7 +219,7 @@ impl Chain {
     /// The seats whose action the open turn waits for; in its second half, those that have committed.
     pub fn required(&self) -> SeatSet {
         let waited_for = if self.state.revealing { self.committed() } else { self.asked() };
-        waited_for.without(self.resigned())
+        waited_for.without(self.resigned()).without(self.open_seats())
     }
 
     /// The seats that the turn asks for commands.
@@ -254,9 +255,37 @@ impl Chain {
         self.seats().filter(|(_, state)| state.resigned).map(|(seat, _)| seat).collect()
     }
 
-    /// The seats that have not given up.
-    pub fn active(&self) -> SeatSet {
-        SeatSet::first(self.genesis.seat_count()).without(self.resigned())
+    /// The seats that nobody has taken yet.
+    pub fn open_seats(&self) -> SeatSet {
+        let free = |(seat, state): &(Seat, &SeatState)| self.holder(*seat, state).is_none();
+        self.seats().filter(free).map(|(seat, _)| seat).collect()
+    }
+
+    /// The seats that somebody plays: neither open nor given up.
+    pub fn players(&self) -> SeatSet {
+        SeatSet::first(self.genesis.seat_count()).without(self.resigned()).without(self.open_seats())
+    }
+
+    /// The seat that `identity` holds.
+    pub fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
+        self.seat_among(&self.state.seats, identity)
+    }
+
+    /// Who holds a seat; `None` while it is open.
+    pub fn holder_of(&self, seat: Seat) -> Option<PublicKey> {
+        Some(self.holder(seat, self.state.seats.get(seat.index())?)?.public())
+    }
+
+    fn seat_among(&self, seats: &[SeatState], identity: PublicKey) -> Option<Seat> {
+        let is_holder = |(seat, state): &(Seat, &SeatState)| {
+            self.holder(*seat, state).is_some_and(|holder| holder.public() == identity)
+        };
+        Seat::first(self.genesis.seat_count()).zip(seats).find(is_holder).map(|(seat, _)| seat)
+    }
+
+    /// Who holds a seat that stands so.
+    fn holder<'a>(&'a self, seat: Seat, state: &'a SeatState) -> Option<&'a EnrolledKey> {
+        self.identities.get(seat.index())?.as_ref().or(state.taken_by.as_ref())
     }
 
     /// The earliest turn that the match can go back to; `None` when it has no takebacks.
@@ -306,13 +335,12 @@ impl Chain {
         if self.state.head.height == Height::GENESIS || self.state.sealed.is_some() || self.state.revealing {
             return None;
         }
-        let seats = u32::from(self.genesis.seat_count());
-        let active = self.active().len();
+        let active = self.players().len();
         if self.executed.over {
             Some(SealReason::Rules)
         } else if self.genesis.turns.turns_max == Some(self.state.head.turn.get()) {
             Some(SealReason::TurnLimit)
-        } else if active == 0 || active == 1 && seats > 1 {
+        } else if active == 0 || active == 1 && !self.resigned().is_empty() {
             Some(SealReason::Resigned)
         } else if self.state.silent_turns >= self.genesis.absence.abandon_after() {
             Some(SealReason::Abandoned)
@@ -321,18 +349,18 @@ impl Chain {
         }
     }
 
-    /// How the match would come out now: by score, those who resigned behind all others, and with them whoever
-    /// signed two transactions for one turn and so ended it.
+    /// How the match would come out now: by score; behind all others the seats that nobody has taken, those who
+    /// resigned, and whoever signed two transactions for one turn and so ended it.
     pub fn standings(&self) -> Vec<Standing> {
         self.standings_after(self.state.sealed)
     }
 
     fn standings_after(&self, sealed: Option<SealReason>) -> Vec<Standing> {
-        let mut out = self.resigned();
+        let mut playing = self.players();
         if let Some(SealReason::DoubleTransaction { seat }) = sealed {
-            out.insert(seat);
+            playing.remove(seat);
         }
-        let key = |s: &Standing| (!out.contains(s.seat), s.score);
+        let key = |s: &Standing| (playing.contains(s.seat), s.score);
         let all = &self.executed.standings;
         all.iter()
             .map(|s| {
@@ -411,8 +439,9 @@ impl Chain {
         if let Drawn::Seed(seed) = drawn {
             self.state.seed = seed;
         }
+        let is_silent = acted.is_empty() && !self.asked().without(self.open_seats()).is_empty();
         self.state.seats = seats;
-        self.state.advance(header, block.hash(), acted);
+        self.state.advance(header, block.hash(), acted, is_silent);
         self.history.push(chain_leaf(block.hash()));
         self.state.peaks = self.history.peaks().to_vec();
         self.executed = executed;
@@ -660,7 +689,7 @@ impl Chain {
     fn check_absent(&self, block: &ReadBlock, open: &OpenTurn) -> Result<(), BlockError> {
         match block.header().kind {
             BlockKind::Start => {
-                let missing = SeatSet::first(self.genesis.seat_count()).without(open.acted());
+                let missing = self.players().without(open.acted());
                 missing.iter().next().map_or(Ok(()), |seat| Err(BlockError::MissingSeat { seat }))
             }
             BlockKind::Turn | BlockKind::Commit => {
@@ -674,8 +703,11 @@ impl Chain {
                         seat.map_or(BlockError::WrongAbsence, |seat| BlockError::MissingSeat { seat })
                     );
                 }
+                let required = self.required();
                 let in_time = |a: &&Absence| {
-                    a.reason == self.reason_of_late()
+                    let reasons = [self.reason_of_late(), AbsenceReason::TakenOver];
+                    reasons.contains(&a.reason)
+                        && required.contains(a.seat)
                         && self.deadline_of(a.seat).is_none_or(|deadline| server_time < deadline)
                 };
                 let early = block.absent.iter().find(in_time);
@@ -706,7 +738,7 @@ impl Chain {
             | BlockKind::KeyChange { .. }
             | BlockKind::Seal { .. } => return Ok(()),
         };
-        let other = self.active().iter().find(|seat| open.wanted_by(self, *seat) != Some(needed));
+        let other = self.players().iter().find(|seat| open.wanted_by(self, *seat) != Some(needed));
         other.map_or(Ok(()), |seat| Err(BlockError::NoConsent { seat }))
     }
 
@@ -723,6 +755,7 @@ impl Chain {
             early && open.waits_for(self, seat).is_some_and(|until| until <= now)
         };
         let (asked, required, resigned) = (self.asked(), self.required(), self.resigned());
+        let free = self.open_seats();
         SeatSet::first(self.genesis.seat_count())
             .without(open.acted())
             .iter()
@@ -730,10 +763,14 @@ impl Chain {
                 seat,
                 reason: if resigned.contains(seat) {
                     AbsenceReason::Resigned
+                } else if free.contains(seat) {
+                    AbsenceReason::OpenSeat
                 } else if required.contains(seat) && is_skipped(seat) {
                     AbsenceReason::Skipped
-                } else if required.contains(seat) {
-                    self.reason_of_late()
+                } else if required.contains(seat) && self.state.revealing {
+                    AbsenceReason::RevealMissing
+                } else if asked.contains(seat) && self.is_taken_over(seat) {
+                    AbsenceReason::TakenOver
                 } else if asked.contains(seat) {
                     AbsenceReason::Deadline
                 } else {
@@ -741,6 +778,14 @@ impl Chain {
                 },
             })
             .collect()
+    }
+
+    /// Do the rules play for this seat when it lets the open turn pass? A first half has nothing to play.
+    fn is_taken_over(&self, seat: Seat) -> bool {
+        let plays = self.genesis.visibility != Visibility::Sealed || self.state.revealing;
+        let after = self.genesis.absence.take_over_after().filter(|_| plays);
+        let absent = self.state.seats.get(seat.index()).map(|state| state.absent_turns);
+        after.zip(absent).is_some_and(|(after, absent)| after <= absent)
     }
 
     fn drawn(&self, header: &Header, entries: &[ReadEntry]) -> Drawn {

@@ -56,13 +56,22 @@ impl SignedDelegation {
         Self { body, signature }
     }
 
+    /// Decodes what was signed; the signature is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are not the encoding of a delegation.
+    pub fn read(&self) -> Result<Delegation, CodecError> {
+        decode_exact(&self.body)
+    }
+
     /// Checks that `identity` delegated this, and that the session key can be used at all.
     ///
     /// # Errors
     ///
     /// In the order of [`DelegationError`]'s variants; the first that applies.
     pub fn verify(&self, identity: &EnrolledKey) -> Result<VerifiedDelegation, DelegationError> {
-        let delegation: Delegation = decode_exact(&self.body).map_err(DelegationError::Encoding)?;
+        let delegation = self.read().map_err(DelegationError::Encoding)?;
         identity
             .verify(Context::Delegation, hash(Context::Delegation, &[&self.body]), &self.signature)
             .map_err(|_| DelegationError::BadSignature)?;

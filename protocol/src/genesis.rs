@@ -84,7 +84,7 @@ pub struct Genesis {
 pub enum SeatHolder {
     /// The player with this identity key.
     Player(PublicKey),
-    /// Nobody yet; a later block can carry the Join.
+    /// Nobody yet: whoever comes first can take it by a LateJoin.
     Open,
 }
 
@@ -177,6 +177,18 @@ pub enum AbsencePolicy {
         /// For so long a turn waits in any case, in milliseconds.
         shortest_ms: u32,
     },
+    /// As `Shrink`, and once a seat was absent for `take_over_after` turns in a row, the rules play for it in those
+    /// that it lets pass, as their built-in player would, until it acts again.
+    TakeOver {
+        /// Turns in a row in which nobody acted.
+        abandon_after: u16,
+        /// Turns in a row in which the seat did not act, as in `Forfeit`.
+        forfeit_after: Option<u16>,
+        /// For so long a turn waits in any case, in milliseconds.
+        shortest_ms: u32,
+        /// Turns in a row in which the seat did not act. 0: in the first already.
+        take_over_after: u16,
+    },
 }
 
 impl AbsencePolicy {
@@ -188,7 +200,8 @@ impl AbsencePolicy {
         match self {
             Self::Pass { abandon_after }
             | Self::Forfeit { abandon_after, .. }
-            | Self::Shrink { abandon_after, .. } => abandon_after,
+            | Self::Shrink { abandon_after, .. }
+            | Self::TakeOver { abandon_after, .. } => abandon_after,
         }
     }
 
@@ -197,7 +210,16 @@ impl AbsencePolicy {
         match self {
             Self::Pass { .. } => None,
             Self::Forfeit { forfeit_after, .. } => Some(forfeit_after),
-            Self::Shrink { forfeit_after, .. } => forfeit_after,
+            Self::Shrink { forfeit_after, .. } | Self::TakeOver { forfeit_after, .. } => forfeit_after,
+        }
+    }
+
+    /// Turns in a row that a seat has to be absent for the rules to play for it in the next; `None` where they
+    /// never do.
+    pub const fn take_over_after(self) -> Option<u16> {
+        match self {
+            Self::Pass { .. } | Self::Forfeit { .. } | Self::Shrink { .. } => None,
+            Self::TakeOver { take_over_after, .. } => Some(take_over_after),
         }
     }
 
@@ -211,8 +233,9 @@ impl AbsencePolicy {
             return Err("a limit of no turns");
         }
         match self {
-            Self::Shrink { shortest_ms: ..DEADLINE_MS_MIN, .. } => Err("shortest time out of range"),
-            Self::Pass { .. } | Self::Forfeit { .. } | Self::Shrink { .. } => Ok(()),
+            Self::Shrink { shortest_ms: ..DEADLINE_MS_MIN, .. }
+            | Self::TakeOver { shortest_ms: ..DEADLINE_MS_MIN, .. } => Err("shortest time out of range"),
+            Self::Pass { .. } | Self::Forfeit { .. } | Self::Shrink { .. } | Self::TakeOver { .. } => Ok(()),
         }
     }
 }
@@ -400,6 +423,12 @@ pub fn may_fork(has_parent: bool, randomness: RandomnessMode) -> bool {
     !has_parent || randomness == RandomnessMode::None
 }
 
+/// Do open seats go with these? Whoever comes late has no hash chain, and the time between the halves of a turn is
+/// too short to come in.
+pub fn may_join_late(randomness: RandomnessMode, visibility: Visibility) -> bool {
+    randomness == RandomnessMode::None && visibility != Visibility::Sealed
+}
+
 impl Genesis {
     /// The layout that this build writes.
     pub const VERSION: u8 = 1;
@@ -445,7 +474,11 @@ impl Genesis {
     pub fn supported(&self) -> Result<(), UnsupportedMode> {
         let modes = [
             (may_take_back(self.takebacks, self.randomness.mode()), "takebacks with hash chains"),
-            (!self.seats.contains(&SeatHolder::Open), "open seats"),
+            (
+                !self.seats.contains(&SeatHolder::Open)
+                    || may_join_late(self.randomness.mode(), self.visibility),
+                "open seats with hash chains or sealed commands",
+            ),
             (may_fork(self.parent.is_some(), self.randomness.mode()), "parent with hash chains"),
             (self.spectators.is_supported(), "spectator delay"),
         ];

@@ -66,7 +66,7 @@ pub use genesis::{
     GRACE_MS_MAX, GRACE_MS_USUAL, Genesis, Parent, Randomness, RandomnessMode, SKIP_QUORUM_MIN,
     SPECTATOR_DELAY_S_MAX, SPECTATOR_DELAY_TURNS_MAX, STANCES_PER_TURN_MAX, SeatHolder, SkipPolicy,
     SpectatorPolicy, TAKEBACK_TURNS_MAX, TakebackPolicy, TurnMode, TurnRules, UnsupportedMode, Visibility,
-    may_commit_and_reveal, may_fork, may_take_back,
+    may_commit_and_reveal, may_fork, may_join_late, may_take_back,
 };
 pub use handshake::{
     AwaitM3, ClientHandshake, ClientSession, HandshakeError, M1_BYTES, M2_BYTES, M3_BYTES, ServerHandshake,

@@ -132,6 +132,8 @@ pub struct RoomSpec {
     /// The match goes on from a turn of another one: then rules, size, seats and mode are those of that one, whatever
     /// is said here.
     pub fork: Option<ForkPoint>,
+    /// Can the seats that are free when the match begins be taken later on?
+    pub late_joins: bool,
     /// By so much the time of a turn is later, once, if a seat has lost its connection; in milliseconds, 0 for none.
     pub grace_ms: u32,
 }

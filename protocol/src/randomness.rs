@@ -2,7 +2,7 @@
 //! `docs/protocol.md`, "Randomness".
 
 use crate::{
-    block::{BlockKind, Header, ReadEntry, orders},
+    block::{Absence, BlockKind, Header, ReadEntry, orders},
     genesis::Randomness,
     hash::{Context, Digest, Hasher, hash},
     ids::{Attempt, MatchId, Seat, Turn},
@@ -67,12 +67,17 @@ impl Drawn {
     }
 
     /// What the game has to execute.
-    pub(crate) fn work(self, entries: &[ReadEntry]) -> Work<'_> {
+    pub(crate) fn work<'a>(
+        self,
+        entries: &'a [ReadEntry],
+        absent: &[Absence],
+        stand_in: impl Fn(Seat) -> Vec<u8>,
+    ) -> Work<'a> {
         match self {
             Self::Nothing => Work::Nothing,
             Self::Seed(seed) => Work::Begin { seed },
             Self::Back(to) => Work::Back { to },
-            Self::Roll(roll) => Work::Turn(TurnOrders { roll, orders: orders(entries) }),
+            Self::Roll(roll) => Work::Turn(TurnOrders { roll, orders: orders(entries, absent, stand_in) }),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a simulation is started from, and what it says after every turn.
 
+use std::borrow::Cow;
+
 use bincode::{Decode, Encode};
 
 use crate::{
@@ -56,13 +58,20 @@ pub struct Setup {
     pub seed: Digest,
 }
 
-/// The commands of one seat for one turn, as they stand in its transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The commands of one seat for one turn, as they stand in its transaction, or as the rules would have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orders<'a> {
     /// Who commands.
     pub seat: Seat,
     /// Any number of commands in the game's own encoding. Empty means to do nothing.
-    pub commands: &'a [u8],
+    pub commands: Cow<'a, [u8]>,
+}
+
+impl<'a> Orders<'a> {
+    /// What `seat` commands.
+    pub fn new(seat: Seat, commands: impl Into<Cow<'a, [u8]>>) -> Self {
+        Self { seat, commands: commands.into() }
+    }
 }
 
 /// The orders of a turn in their order, and what the game draws its random numbers from.

@@ -69,6 +69,13 @@ pub enum TransactionBody {
     Resign,
     /// Puts a motion to the others, or consents to one.
     Motion(Motion),
+    /// Takes a seat that is open in the running match. The delegation is the one of epoch 0.
+    LateJoin {
+        /// Who holds the seat from then on.
+        identity: PublicKey,
+        /// By that identity.
+        delegation: SignedDelegation,
+    },
 }
 
 /// What a seat wants that only several of them can decide. Its last word in a turn counts, Takebacks among them.
@@ -127,7 +134,8 @@ impl Slot {
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Resign => Some(Self::Action),
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => Some(Self::Action),
             TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => None,
         }
     }
@@ -153,7 +161,8 @@ impl Wire for Transaction {
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign
-            | TransactionBody::Motion(_) => Ok(()),
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => Ok(()),
         }
     }
 }

@@ -517,6 +517,7 @@ fn an_absence_has_the_reason_that_follows_from_the_chain() {
             AbsenceReason::Skipped,
             AbsenceReason::RevealMissing,
             AbsenceReason::OpenSeat,
+            AbsenceReason::TakenOver,
         ] {
             if reason != right {
                 let refused = refusal(&game, &good, |parts| parts.absent[index].reason = reason);

@@ -9,7 +9,7 @@ use cadastre_protocol::{
     Absence, AbsencePolicy, AbsenceReason, BlockError, CertificateError, Chain, ChainState, CodecError,
     Digest, Genesis, GenesisError, Height, KeyRole, Orders, ReopenReason, SealReason, SeatHolder,
     SignedCertificate, SpectatorPolicy, StateRoot, TakebackPolicy, Transaction, TransactionBody, Turn,
-    TurnMode, UnsupportedMode, Work, decode_exact, encode,
+    TurnMode, UnsupportedMode, Visibility, Work, decode_exact, encode,
 };
 use support::{
     CREATED, Match, NEXT_SERIAL, SERIAL, VALID_TO, block_key, eventful_match, genesis, key, read, received,
@@ -119,13 +119,13 @@ fn drafts_are_the_blocks_that_others_put_together() {
     let entry = &by_hand.entries[0];
     open.accept(open.check(&game.chain, read(&entry.transaction), entry.received).unwrap());
     let draft = game.chain.draft_turn(open, by_hand.header.server_time, None).unwrap();
-    let Work::Turn(turn) = draft.work() else { panic!("a Turn is a turn's work") };
-    assert_eq!(turn.orders, [Orders { seat: seat(1), commands: &[1, 1] }]);
+    let Work::Turn(turn) = draft.work(|_| Vec::new()) else { panic!("a Turn is a turn's work") };
+    assert_eq!(turn.orders, [Orders::new(seat(1), &[1, 1])]);
     assert_eq!(draft.finish(by_hand.header.state_root).to_bytes(), encode(&by_hand.block()));
     game.append(&by_hand);
 
     let reopen = game.chain.draft_reopen(ReopenReason::Restart, game.after_head(5000)).unwrap();
-    assert_eq!(reopen.work(), Work::Nothing);
+    assert_eq!(reopen.work(|_| Vec::new()), Work::Nothing);
     let root = game.chain.head().state_root;
     assert_eq!(reopen.finish(root).to_bytes(), encode(&game.reopen().block()));
     let seal = game.chain.draft_seal(SealReason::Operator, game.after_head(0)).unwrap();
@@ -156,7 +156,7 @@ fn a_wrong_state_root_is_taken_up_and_reported() {
     let wrong = Transaction { seen_state_root: StateRoot::new(Digest::ZERO), ..game.action(seat(1)) };
     let checked = game.check(&game.turn(&[game.action(seat(0)), wrong])).unwrap();
     assert_eq!(checked.desynced().iter().collect::<Vec<_>>(), [seat(1)]);
-    assert!(matches!(checked.work(), Work::Turn(turn) if turn.orders.len() == 2));
+    assert!(matches!(checked.work(|_| Vec::new()), Work::Turn(turn) if turn.orders.len() == 2));
 }
 
 #[test]
@@ -190,7 +190,9 @@ fn a_chain_does_not_begin_in_a_mode_that_is_not_played() {
         support::commit_reveal(g);
     };
     assert_eq!(refused(both), mode("takebacks with hash chains"));
-    assert_eq!(refused(|g| g.seats[1] = SeatHolder::Open), mode("open seats"));
+    let open_seats = "open seats with hash chains or sealed commands";
+    let hidden = |g: &mut Genesis| (g.seats[1], g.visibility) = (SeatHolder::Open, Visibility::Sealed);
+    assert_eq!(refused(hidden), mode(open_seats));
     assert_eq!(refused(|g| g.spectators = SpectatorPolicy::Later { delay_s: 0 }), mode("spectator delay"));
     assert_eq!(
         refused(|g| g.spectators = SpectatorPolicy::Later { delay_s: 3_601 }),

@@ -357,6 +357,14 @@ fn absence() -> impl Strategy<Value = AbsencePolicy> {
         (1_u16.., option::of(1_u16..), 100_u32..).prop_map(|(abandon_after, forfeit_after, shortest_ms)| {
             AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms }
         }),
+        (1_u16.., option::of(1_u16..), 100_u32.., any::<u16>()).prop_map(
+            |(abandon_after, forfeit_after, shortest_ms, take_over_after)| AbsencePolicy::TakeOver {
+                abandon_after,
+                forfeit_after,
+                shortest_ms,
+                take_over_after
+            }
+        ),
     ]
 }
 
@@ -470,6 +478,8 @@ fn transaction() -> impl Strategy<Value = Transaction> {
         any::<u32>().prop_map(|turn| TransactionBody::Takeback { to_turn: Turn::new(turn) }),
         Just(TransactionBody::Resign),
         motion().prop_map(TransactionBody::Motion),
+        (public_key(), signed_delegation())
+            .prop_map(|(identity, delegation)| TransactionBody::LateJoin { identity, delegation }),
     ];
     let place = (match_id(), any_seat(), any::<[u32; 4]>(), digest());
     let seen = (height(), block_hash(), digest());
@@ -577,6 +587,7 @@ fn block() -> impl Strategy<Value = Block> {
         AbsenceReason::Skipped,
         AbsenceReason::RevealMissing,
         AbsenceReason::OpenSeat,
+        AbsenceReason::TakenOver,
     ];
     let entry =
         (millis(), signed_transaction()).prop_map(|(received, transaction)| Entry { received, transaction });
@@ -619,10 +630,10 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
         (match_id(), any::<u32>()).prop_map(|(match_id, turn)| ForkPoint { match_id, turn: Turn::new(turn) });
     let modes =
         (double, visibility, randomness, takebacks, agreements(), clock(), absence(), option::of(fork));
-    let seats = (any::<u8>(), any::<u8>(), access(), any::<u32>());
+    let seats = (any::<u8>(), any::<u8>(), access(), any::<bool>(), any::<u32>());
     let settings = (settings, seats);
     ("[a-z0-9-]{1,16}", settings, times, modes).prop_map(|(rules, (settings, seats), times, modes)| {
-        let ((size, mode), (seats, seats_min, access, grace_ms)) = (settings, seats);
+        let ((size, mode), (seats, seats_min, access, late_joins, grace_ms)) = (settings, seats);
         let (turns_max, deadline_ms, spectators) = times;
         let (double_transactions, visibility, randomness, takebacks, agreements, clock, absence, fork) =
             modes;
@@ -645,6 +656,7 @@ fn room_spec() -> impl Strategy<Value = RoomSpec> {
             access,
             fork,
             grace_ms,
+            late_joins,
         }
     })
 }
@@ -816,6 +828,8 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
             .prop_map(|(a, b)| TransactionError::WrongSeq { expected: Seq::new(a), got: Seq::new(b) }),
         Just(TransactionError::Exhausted),
         Just(TransactionError::WrongTakeback),
+        Just(TransactionError::SeatTaken),
+        Just(TransactionError::AlreadySeated),
     ];
     let refusal = prop_oneof![
         Just(Refusal::Malformed),

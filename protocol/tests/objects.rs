@@ -18,15 +18,16 @@ use reference::{assert_committed, objects as by_hand};
 use serde::Serialize;
 use support::{
     CHAIN_SECRET, LAST_TURN, Match, SERIAL, agreed_match, block_key, chain_nonce, chain_of, eventful_match,
-    fork_match, genesis, graced_match, hidden_match, identity, key, next_block_key, read, read_block,
+    fork_match, genesis, graced_match, hidden_match, identity, key, late_joined_match, next_block_key, read,
+    read_block,
     refused::{Refused, refused},
     root,
     samples::{
-        AGREED_NAMES, EVENTFUL_NAMES, FORK_NAMES, GRACED_NAMES, HIDDEN_NAMES, TAKEN_BACK_NAMES, TIMED_NAMES,
-        batch, certificates, client_messages, delegations, headers, other_modes, revocations,
-        server_messages, transactions,
+        AGREED_NAMES, EVENTFUL_NAMES, FORK_NAMES, GRACED_NAMES, HIDDEN_NAMES, LATE_JOINED_NAMES,
+        TAKEN_BACK_NAMES, TAKEN_OVER_NAMES, TIMED_NAMES, batch, certificates, client_messages, delegations,
+        headers, other_modes, revocations, server_messages, transactions,
     },
-    seat, server_chain, taken_back_match, timed_match,
+    seat, server_chain, taken_back_match, taken_over_match, timed_match,
 };
 
 #[test]
@@ -46,6 +47,8 @@ fn the_committed_objects_are_what_both_implementations_give() {
         taken_back_blocks: block_vectors(&taken_back_match(), &TAKEN_BACK_NAMES),
         fork_blocks: block_vectors(&fork_match(), &FORK_NAMES),
         agreed_blocks: block_vectors(&agreed_match(), &AGREED_NAMES),
+        late_joined_blocks: block_vectors(&late_joined_match(), &LATE_JOINED_NAMES),
+        taken_over_blocks: block_vectors(&taken_over_match(), &TAKEN_OVER_NAMES),
         graced_blocks: block_vectors(&graced_match(), &GRACED_NAMES),
         hash_chains: hash_chains(),
         sealed_commands: sealed_vectors(),
@@ -81,6 +84,8 @@ fn the_committed_blocks_make_a_match() {
     make_a_match(Match::with(3, support::go_on).chain, &fork_match(), &FORK_NAMES);
     make_a_match(Match::with(3, support::allow_takebacks).chain, &taken_back_match(), &TAKEN_BACK_NAMES);
     make_a_match(Match::with(3, support::allow_agreements).chain, &agreed_match(), &AGREED_NAMES);
+    make_a_match(Match::with(3, support::leave_seats_open).chain, &late_joined_match(), &LATE_JOINED_NAMES);
+    make_a_match(Match::with(3, support::take_over).chain, &taken_over_match(), &TAKEN_OVER_NAMES);
     make_a_match(Match::with(3, support::allow_grace).chain, &graced_match(), &GRACED_NAMES);
 }
 
@@ -113,6 +118,8 @@ struct Objects {
     taken_back_blocks: Vec<BlockVector>,
     fork_blocks: Vec<BlockVector>,
     agreed_blocks: Vec<BlockVector>,
+    late_joined_blocks: Vec<BlockVector>,
+    taken_over_blocks: Vec<BlockVector>,
     graced_blocks: Vec<BlockVector>,
     hash_chains: Vec<HashChainVector>,
     sealed_commands: Vec<SealedVector>,
@@ -201,6 +208,8 @@ fn geneses() -> Vec<GenesisVector> {
         vector("takebacks", taken_back_match().chain.genesis()),
         vector("fork", fork_match().chain.genesis()),
         vector("agreements", agreed_match().chain.genesis()),
+        vector("open seats", late_joined_match().chain.genesis()),
+        vector("take over", taken_over_match().chain.genesis()),
         vector("grace", graced_match().chain.genesis()),
         vector("spectators an hour late", &watched_later(3_600)),
         vector("spectators more than an hour late", &watched_later(3_601)),
@@ -496,7 +505,7 @@ fn block_vectors(whole: &Match, names: &[&'static str]) -> Vec<BlockVector> {
         let mixed = by_hand::mixed(chain.genesis(), &seed, header, &block.entries);
         let checked = chain.check_proven(support::received(proven)).unwrap();
         let drawn = by_hand::drawn(chain.genesis(), &seed, header, &block.entries);
-        let work = match checked.work() {
+        let work = match checked.work(|_| Vec::new()) {
             Work::Nothing | Work::Back { .. } => None,
             Work::Begin { seed: begun } => {
                 seed = *begun.as_bytes();

@@ -48,7 +48,7 @@ fn every_pair_of_modes_is_played() {
 fn the_seed_comes_from_all_and_the_start_brings_it() {
     let game = Match::with(2, commit_reveal);
     let provisional = game.chain.setup().seed;
-    let work = |game: &Match| match game.check(&game.start()).unwrap().work() {
+    let work = |game: &Match| match game.check(&game.start()).unwrap().work(|_| Vec::new()) {
         Work::Begin { seed } => seed,
         other @ (Work::Nothing | Work::Turn(_) | Work::Back { .. }) => panic!("{other:?}"),
     };
@@ -58,7 +58,7 @@ fn the_seed_comes_from_all_and_the_start_brings_it() {
     begun.append(&begun.start());
     assert_eq!(begun.chain.setup().seed, seed);
     let without = Match::with(2, |_| {});
-    assert_eq!(without.check(&without.start()).unwrap().work(), Work::Nothing);
+    assert_eq!(without.check(&without.start()).unwrap().work(|_| Vec::new()), Work::Nothing);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_roll_depends_on_who_reveals_and_an_absent_seat_keeps_its_element() {
     let mut game = Match::started_with(3, commit_reveal);
     let roll = |game: &Match, seats: &[u8]| {
         let transactions: Vec<_> = seats.iter().map(|index| game.action(seat(*index))).collect();
-        match game.check(&game.turn(&transactions)).unwrap().work() {
+        match game.check(&game.turn(&transactions)).unwrap().work(|_| Vec::new()) {
             Work::Turn(turn) => turn.roll,
             other @ (Work::Nothing | Work::Begin { .. } | Work::Back { .. }) => panic!("{other:?}"),
         }
@@ -88,7 +88,7 @@ fn without_chains_the_roll_follows_from_seed_and_turn() {
     for _ in 0..2 {
         let turn = game.full_turn();
         let checked = game.check(&turn).unwrap();
-        let Work::Turn(work) = checked.work() else { panic!("a turn") };
+        let Work::Turn(work) = checked.work(|_| Vec::new()) else { panic!("a turn") };
         rolls.push(work.roll);
         game.append(&turn);
     }
@@ -263,9 +263,9 @@ fn hidden_commands_count_only_if_they_are_shown() {
     let mut game = half_way();
     let turn = game.turn(&[game.reveal(seat(1))]);
     let checked = game.check(&turn).unwrap();
-    let Work::Turn(work) = checked.work() else { panic!("a turn") };
+    let Work::Turn(work) = checked.work(|_| Vec::new()) else { panic!("a turn") };
     assert_eq!(work.orders.iter().map(|order| order.seat).collect::<Vec<_>>(), [seat(1)]);
-    assert_eq!(work.orders[0].commands, [1, 1]);
+    assert_eq!(*work.orders[0].commands, [1, 1]);
     game.append(&turn);
     assert!(!game.chain.is_revealing());
     assert_eq!(game.chain.commitment_of(seat(0)), None, "nothing is left over for the next turn");

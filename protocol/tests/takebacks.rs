@@ -92,7 +92,7 @@ fn what_was_received_for_the_open_turn_is_void_and_stays_in_the_block() {
     let other = game.following(&delegate, game.back_to(seat(1), 2));
     let block = game.takeback(2, &[action, consent, delegate, other]);
     let checked = game.check(&block).unwrap();
-    assert_eq!(checked.work(), cadastre_protocol::Work::Back { to: Turn::new(2) });
+    assert_eq!(checked.work(|_| Vec::new()), cadastre_protocol::Work::Back { to: Turn::new(2) });
     assert!(checked.desynced().is_empty());
     game.append(&block);
     assert_eq!(game.chain.next_of(seat(1)).unwrap().epoch.unwrap().get(), 1);

@@ -166,7 +166,8 @@ fn locate(wrong: &Replay<'_>, height: Height) -> Result<Option<Located>, SeekErr
         last_phases = match header.kind {
             BlockKind::Turn => run(&mut game, wrong.genesis(), read.block()),
             BlockKind::Takeback { .. } => {
-                game.execute(&read.block().work(wrong.genesis(), game.setup().seed));
+                let work = read.block().work(wrong.genesis(), game.setup().seed, game.stand_in());
+                game.execute(&work);
                 Vec::new()
             }
             BlockKind::Start
@@ -200,7 +201,9 @@ fn run(
     block: &ReadBlock,
 ) -> Vec<(&'static str, Vec<cadastre_protocol::ChunkId>)> {
     let names = game.simulation().phases();
-    let Work::Turn(orders) = block.work(genesis, genesis.setup().seed) else { return Vec::new() };
+    let Work::Turn(orders) = block.work(genesis, genesis.setup().seed, game.stand_in()) else {
+        return Vec::new();
+    };
     let mut turn = game.by_phase();
     let mut dirty = Vec::new();
     while let Some(changed) = turn.run(&orders) {

@@ -45,7 +45,8 @@ fn execute(claim: &StateClaim) -> Result<StateRoot, Verdict> {
     let mut game =
         if starts { Game::start(&claim.setup()) } else { Game::restore(&claim.setup(), claim.chunks()) }
             .map_err(not_played)?;
-    game.execute(&claim.work());
+    let work = claim.work(game.stand_in());
+    game.execute(&work);
     Ok(game.state_root())
 }
 

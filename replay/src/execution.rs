@@ -57,12 +57,13 @@ impl Execution {
     pub(crate) fn take(&mut self, block: ReadProvenBlock) -> Result<Step, BlockError> {
         let checked = self.chain.check_proven(block)?;
         let header = checked.block().header();
-        let (turn, begins) = match checked.work() {
+        let work = checked.work(self.game.stand_in());
+        let (turn, begins) = match work {
             Work::Nothing => (None, false),
             Work::Begin { .. } => (None, true),
             Work::Turn(_) | Work::Back { .. } => (Some(header.turn), false),
         };
-        let dirty = self.game.execute(&checked.work()).dirty;
+        let dirty = self.game.execute(&work).dirty;
         let appended = self.chain.append(checked, self.game.executed())?;
         Ok(Step { turn, begins, desynced: appended.desynced, dirty })
     }

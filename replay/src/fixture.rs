@@ -223,7 +223,8 @@ impl Match {
                 | TransactionBody::Commit(_)
                 | TransactionBody::Takeback { .. }
                 | TransactionBody::Resign
-                | TransactionBody::Motion(_) => None,
+                | TransactionBody::Motion(_)
+                | TransactionBody::LateJoin { .. } => None,
             },
             body,
         }
@@ -430,7 +431,7 @@ impl Match {
     }
 
     fn append(&mut self, draft: Draft) {
-        match draft.work() {
+        match draft.work(self.game.stand_in()) {
             Work::Turn(orders) => {
                 let mut turn = self.game.by_phase();
                 while turn.run(&orders).is_some() {}

@@ -42,7 +42,9 @@ impl KeyRing {
         for entry in block.entries() {
             let tx = entry.transaction.get();
             match &tx.body {
-                TransactionBody::Join(delegation) | TransactionBody::Delegate(delegation) => {
+                TransactionBody::Join(delegation)
+                | TransactionBody::Delegate(delegation)
+                | TransactionBody::LateJoin { delegation, .. } => {
                     if let Some(session) = session_of(delegation) {
                         self.sessions.insert((tx.seat, tx.epoch), session);
                     }

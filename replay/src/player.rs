@@ -103,7 +103,8 @@ impl<'r> Player<'r> {
             if matches!(header.kind, BlockKind::Turn | BlockKind::Takeback { .. }) {
                 self.turn = header.turn;
                 self.went_back = header.kind != BlockKind::Turn;
-                let work = read.block().work(self.replay.genesis(), self.game.setup().seed);
+                let seed = self.game.setup().seed;
+                let work = read.block().work(self.replay.genesis(), seed, self.game.stand_in());
                 let applied = self.game.execute(&work);
                 check_root(&self.game, height, header.state_root)?;
                 return Ok(Some(applied));
@@ -143,7 +144,7 @@ fn setup(replay: &Replay<'_>) -> Result<Setup, SeekError> {
     let height = Height::new(1);
     let Some(start) = replay.blocks_from(height).next() else { return Ok(setup) };
     let read = start?.read().map_err(|error| SeekError::Malformed { height, error })?;
-    match read.block().work(genesis, setup.seed) {
+    match read.block().work(genesis, setup.seed, |_| Vec::new()) {
         Work::Begin { seed } => Ok(Setup { seed, ..setup }),
         Work::Nothing | Work::Turn(_) | Work::Back { .. } => Ok(setup),
     }

@@ -439,7 +439,9 @@ fn state_after(made: &Match, turns: usize) -> Vec<(ChunkId, Vec<u8>)> {
     let genesis = made.chain().genesis();
     let mut game = Game::of_match(genesis).unwrap();
     for block in &made.blocks()[..=turns] {
-        game.execute(&block.clone().read().unwrap().block().work(genesis, genesis.setup().seed));
+        let read = block.clone().read().unwrap();
+        let work = read.block().work(genesis, genesis.setup().seed, game.stand_in());
+        game.execute(&work);
     }
     game.snapshot()
 }

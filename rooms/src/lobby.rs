@@ -4,7 +4,7 @@ use cadastre_protocol::{
     Access, Admission, Chain, ChainStart, Context, DEADLINE_MS_MAX, DEADLINE_MS_MIN, DisplayName, ForkPoint,
     GRACE_MS_MAX, Genesis, HashChain, Lobby, LobbySeat, MatchId, Millis, OpenTurn, Parent, PublicKey,
     Randomness, RandomnessMode, ReadTransaction, Refusal, RoomName, RoomSpec, RulesId, Seat, SeatHolder,
-    SeatSet, TurnRules, hash, may_commit_and_reveal, may_fork, may_take_back,
+    TurnRules, hash, may_commit_and_reveal, may_fork, may_join_late, may_take_back,
 };
 use cadastre_simulations::{Game, Rules, find_rules, newest_rules};
 
@@ -13,6 +13,9 @@ use crate::{playing::Judged, room::Host};
 /// Most turns in a row without any action after which a match is abandoned: seats without time let them pass all at
 /// once.
 const ABANDON_AFTER_TURNS_MAX: u16 = 1_000;
+
+/// What a seat is called that nobody has taken when the match begins.
+const OPEN_SEAT: &str = "open seat";
 
 /// The seats of a room whose match has not begun.
 #[derive(Debug)]
@@ -51,6 +54,7 @@ impl Seats {
             && (spec.randomness == RandomnessMode::None || may_commit_and_reveal(spec.turns_max))
             && may_take_back(spec.takebacks, spec.randomness)
             && may_fork(spec.fork.is_some(), spec.randomness)
+            && (!spec.late_joins || may_join_late(spec.randomness, spec.visibility))
             && deadline_fits
             && spec.grace_ms <= GRACE_MS_MAX
             && spec.spectators.is_supported()
@@ -75,9 +79,14 @@ impl Seats {
         is_same.then_some(Self { parent: Some(parent), ..seats })
     }
 
-    /// The seats of a match that is over, everybody a seat further: as many as were taken. `None` when this build cannot
+    /// The seats of a match that is over, everybody a seat further: as many as it had. `None` when this build cannot
     /// play it any more.
-    pub(crate) fn again(genesis: &Genesis, names: Vec<DisplayName>, access: Access) -> Option<Self> {
+    pub(crate) fn again(
+        genesis: &Genesis,
+        holders: &[Option<PublicKey>],
+        names: Vec<DisplayName>,
+        access: Access,
+    ) -> Option<Self> {
         let rules = find_rules(&genesis.rules.name, genesis.rules.version)?;
         let (smallest, _, largest) = rules.sizes;
         let spec = RoomSpec {
@@ -95,18 +104,16 @@ impl Seats {
             agreements: genesis.agreements,
             clock: genesis.turns.clock,
             absence: genesis.absence,
-            seats_min: genesis.seat_count(),
+            seats_min: u8::try_from(holders.iter().flatten().count()).ok()?,
             access,
             fork: genesis.parent.map(|Parent { match_id, turn, .. }| ForkPoint { match_id, turn }),
+            late_joins: genesis.seats.contains(&SeatHolder::Open),
             grace_ms: genesis.turns.grace_ms,
         };
-        let sitter = |(holder, name): (&SeatHolder, DisplayName)| match *holder {
-            SeatHolder::Player(identity) => {
-                Some(Sitter { identity, name, ready: false, chain: None, used: None })
-            }
-            SeatHolder::Open => None,
+        let sitter = |(holder, name): (&Option<PublicKey>, DisplayName)| {
+            holder.map(|identity| Sitter { identity, name, ready: false, chain: None, used: None })
         };
-        let mut seats: Vec<_> = genesis.seats.iter().zip(names).map(sitter).collect();
+        let mut seats: Vec<_> = holders.iter().zip(names).map(sitter).collect();
         seats.rotate_right(1);
         let (parent, before) = (genesis.parent, Some(genesis.match_id()));
         Some(Self { rules, seats, parent, before, ..Self::new(spec)? })
@@ -173,8 +180,16 @@ impl Seats {
         seated.clone().count() >= usize::from(self.spec.seats_min) && seated.all(|sitter| sitter.ready)
     }
 
+    /// How the players are called, by the seats of the match.
     pub(crate) fn names(&self) -> Vec<DisplayName> {
-        self.seats.iter().flatten().map(|sitter| sitter.name.clone()).collect()
+        let open = || DisplayName::new(OPEN_SEAT).expect("a short and plain name");
+        self.in_match().map(|sitter| sitter.map_or_else(open, |sitter| sitter.name.clone())).collect()
+    }
+
+    /// Who sits where in the match: nobody on the seats that are left open, which there are only with late joins.
+    fn in_match(&self) -> impl Iterator<Item = Option<&Sitter>> {
+        let late_joins = self.spec.late_joins;
+        self.seats.iter().map(Option::as_ref).filter(move |sitter| late_joins || sitter.is_some())
     }
 
     pub(crate) fn lobby(&self, room: &RoomName) -> Lobby {
@@ -185,15 +200,16 @@ impl Seats {
         Lobby { room: room.clone(), spec: self.spec.clone(), seats: seats.collect() }
     }
 
-    /// Freezes the lobby into a genesis of the seats that are taken, with the server's hash chain in a match that
-    /// has them. `None` while somebody lacks one there.
+    /// Freezes the lobby into a genesis of the seats that are taken, or left open, with the server's hash chain in a
+    /// match that has them. `None` while somebody lacks one there.
     pub(crate) fn genesis(
         &self,
         host: &Host,
         room: &RoomName,
         now: Millis,
     ) -> Option<(Genesis, Option<HashChain>)> {
-        let seats = self.seats.iter().flatten().map(|sitter| SeatHolder::Player(sitter.identity)).collect();
+        let holder = |sitter: &Sitter| SeatHolder::Player(sitter.identity);
+        let seats = self.in_match().map(|sitter| sitter.map_or(SeatHolder::Open, holder)).collect();
         let before = self.before.map_or(Vec::new(), |before| before.as_bytes().to_vec());
         let seed = [&host.entropy[..], room.as_str().as_bytes(), &now.get().to_le_bytes(), &before];
         let nonce = hash(Context::Genesis, &seed).as_bytes()[..16].try_into().ok()?;
@@ -273,6 +289,6 @@ impl Joining {
     /// Accepts a judged Join. `true` when it was the last one.
     pub(crate) fn accept(&mut self, admission: Admission) -> bool {
         self.open.accept(admission);
-        self.open.acted() == SeatSet::first(self.chain.genesis().seat_count())
+        self.open.acted() == self.chain.players()
     }
 }

@@ -9,9 +9,10 @@ use cadastre_protocol::{
     AbsenceReason, Admission, Agreement, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock,
     ChunkId, CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs,
     GenesisError, HashChain, Height, Line, Millis, Motion, OpenTurn, ProvenBlock, ProvenHeader,
-    ProvenReceipt, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay, ReopenReason,
-    SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate, SignedTransaction, StateTree,
-    TAKEBACK_TURNS_MAX, TransactionBody, Turn, TxHash, Visibility, Work, block_leaf, encode,
+    ProvenReceipt, PublicKey, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay,
+    ReopenReason, SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate, SignedDelegation,
+    SignedTransaction, StateTree, TAKEBACK_TURNS_MAX, TransactionBody, Turn, TxHash, Visibility, Work,
+    block_leaf, encode,
 };
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
@@ -38,6 +39,8 @@ pub(crate) struct Playing {
     pub(crate) committed: Height,
     /// Before those who watch.
     pub(crate) curtain: Curtain,
+    /// To whom the seats are lent whose loans were shown.
+    substitutes: BTreeMap<Seat, PublicKey>,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Outstanding>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
@@ -129,6 +132,7 @@ impl Playing {
             charged: SeatSet::EMPTY,
             marks: BTreeMap::new(),
             events: Vec::new(),
+            substitutes: BTreeMap::new(),
         };
         let record = playing.append(draft)?;
         Ok((playing, record))
@@ -182,6 +186,7 @@ impl Playing {
             closed: Vec::new(),
             charged: SeatSet::EMPTY,
             marks: BTreeMap::new(),
+            substitutes: BTreeMap::new(),
             events: Vec::new(),
         })
     }
@@ -251,6 +256,44 @@ impl Playing {
             })?;
         }
         Ok(Judged::New(Box::new(admission)))
+    }
+
+    /// The seat that `identity` holds, counting what was accepted for the open turn.
+    pub(crate) fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
+        self.open.seat_of(&self.chain, identity)
+    }
+
+    /// The seats that are still to be taken.
+    pub(crate) fn open_seats(&self) -> SeatSet {
+        self.open.open_seats(&self.chain)
+    }
+
+    /// Is this the substitute of some seat?
+    pub(crate) fn is_substitute(&self, identity: PublicKey) -> bool {
+        self.substitutes.values().any(|substitute| *substitute == identity)
+    }
+
+    /// May `identity` hand in transactions for a seat that is another's? Whether they count, their signatures say.
+    pub(crate) fn stands_in(&self, identity: PublicKey, seat: Seat) -> bool {
+        self.substitutes.get(&seat) == Some(&identity)
+    }
+
+    /// Whoever is gone has to show the loan of a seat again.
+    pub(crate) fn part_with(&mut self, identity: PublicKey) {
+        self.substitutes.retain(|_, substitute| *substitute != identity);
+    }
+
+    /// Makes `identity` the substitute of the seat that it was lent, if it was, and the loan is not spent. Gives the
+    /// one that the seat had before.
+    pub(crate) fn take_loan(&mut self, identity: PublicKey, loan: &SignedDelegation) -> Option<PublicKey> {
+        let seat = loan.read().ok()?.seat;
+        let is_good = self.open.is_lent(&self.chain, seat, identity, loan);
+        if is_good { self.substitutes.insert(seat, identity) } else { None }
+    }
+
+    /// The seat that this key, lent to, plays for now.
+    pub(crate) fn lent_to(&self, key: PublicKey) -> Option<Seat> {
+        Seat::first(self.chain.genesis().seat_count()).find(|seat| self.open.session_of(*seat) == Some(key))
     }
 
     /// Accepts a judged transaction, and closes the turn if it was the last one that the turn waited for. `present` are
@@ -408,7 +451,7 @@ impl Playing {
 
     /// Executes a draft, checks the block with the verifier that everybody uses, and makes it the head.
     fn append(&mut self, draft: Draft) -> Result<Record, BlockError> {
-        let work = draft.work();
+        let work = draft.work(self.game.stand_in());
         let mut dirty = self.game.execute(&work).dirty;
         let forgets = matches!(work, Work::Begin { .. } | Work::Back { .. });
         match &work {
@@ -645,7 +688,8 @@ impl Playing {
             | TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Resign => None,
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => None,
         }
     }
 
@@ -708,7 +752,13 @@ fn tell_those_who_watch(after: Height, told: Vec<Withheld>) -> Vec<Released> {
 
 /// Did the turn wait for a seat with this reason in vain?
 const fn is_late(reason: AbsenceReason) -> bool {
-    matches!(reason, AbsenceReason::Deadline | AbsenceReason::RevealMissing | AbsenceReason::Skipped)
+    match reason {
+        AbsenceReason::Deadline
+        | AbsenceReason::RevealMissing
+        | AbsenceReason::Skipped
+        | AbsenceReason::TakenOver => true,
+        AbsenceReason::NotToMove | AbsenceReason::Resigned | AbsenceReason::OpenSeat => false,
+    }
 }
 
 fn record_of(block: &ReadBlock) -> Record {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod beginning;
+mod seating;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -205,12 +206,14 @@ impl Room {
         let now = self.latest;
         match input {
             Input::Enter { guest, identity, enter_as, name, shown } => {
+                self.take_loan(identity, enter_as, shown.as_deref());
                 match self.open_door(now, identity, enter_as, shown.as_deref()) {
                     Ok(()) => self.enter(guest, identity, enter_as, name),
                     Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
                 }
             }
             Input::Resume { guest, identity, enter_as, height, known, shown } => {
+                self.take_loan(identity, enter_as, shown.as_deref());
                 match self.open_door(now, identity, enter_as, shown.as_deref()) {
                     Ok(()) => self.resume(guest, identity, enter_as, height, known),
                     Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
@@ -334,6 +337,14 @@ impl Room {
         of_genesis.or_else(|| self.spec().map(|spec| spec.seats)).unwrap_or(0)
     }
 
+    /// How many seats of the match are still to be taken.
+    pub fn open_seats(&self) -> u32 {
+        match &self.phase {
+            Phase::Playing(playing) if playing.chain.sealed().is_none() => playing.open_seats().len(),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => 0,
+        }
+    }
+
     /// How many players are in the room now.
     pub fn seats_taken(&self) -> usize {
         self.guests.players_len()
@@ -387,8 +398,10 @@ impl Room {
         if enter_as != EnterAs::Player {
             return Err(Refusal::NotYourSeat);
         }
-        let genesis = self.genesis().ok_or(Refusal::NoMatch)?;
-        if genesis.seat_of(identity) != Some(read.get().seat) {
+        if self.genesis().is_none() {
+            return Err(Refusal::NoMatch);
+        }
+        if !self.may_submit(identity, read.get()) {
             return Err(Refusal::NotYourSeat);
         }
         match &self.phase {
@@ -442,7 +455,7 @@ impl Room {
         match &self.phase {
             Phase::Playing(playing) => {
                 let chain = &playing.chain;
-                chain.sealed().is_some() || chain.genesis().seat_of(identity).is_some()
+                chain.sealed().is_some() || self.seat_played_by(identity).is_some()
             }
             Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => true,
         }
@@ -468,8 +481,9 @@ impl Room {
                 joining.seats.rise(identity);
                 self.unfreeze();
             }
-            // The seat stays the player's, and its time runs.
-            Phase::Playing(_) | Phase::Broken => {}
+            // The seat stays its holder's, and its time runs.
+            Phase::Playing(playing) => playing.part_with(identity),
+            Phase::Broken => {}
         }
     }
 
@@ -551,11 +565,9 @@ impl Room {
                 self.broadcast(message);
             }
             Released::Seat(seat, message) => {
-                let is_holder = |(_, identity): &(_, PublicKey)| self.seat_of(*identity) == Some(seat);
-                let holder = self.guests.players().find(is_holder);
-                if let Some((guest, _)) = holder {
-                    self.send(guest, message);
-                }
+                let is_of_seat = |(guest, of)| (self.seat_played_by(of) == Some(seat)).then_some(guest);
+                let of_seat: Vec<_> = self.guests.players().filter_map(is_of_seat).collect();
+                of_seat.into_iter().for_each(|guest| self.send(guest, message.clone()));
             }
         }
     }
@@ -567,7 +579,8 @@ impl Room {
     }
 
     fn players_but(&self, seat: Option<Seat>) -> Vec<GuestId> {
-        let others = self.guests.players().filter(|(_, of)| seat.is_none() || self.seat_of(*of) != seat);
+        let others =
+            self.guests.players().filter(|(_, of)| seat.is_none() || self.seat_played_by(*of) != seat);
         others.map(|(guest, _)| guest).collect()
     }
 
@@ -585,19 +598,10 @@ impl Room {
         }
     }
 
-    /// The seats whose players are in the room.
+    /// The seats for which somebody is in the room.
     fn present(&self) -> SeatSet {
-        self.guests.players().filter_map(|(_, identity)| self.seat_of(identity)).collect()
+        self.guests.players().filter_map(|(_, identity)| self.seat_played_by(identity)).collect()
     }
-
-    fn seat_of(&self, player: PublicKey) -> Option<Seat> {
-        self.genesis()?.seat_of(player)
-    }
-
-    fn seat_of_guest(&self, guest: GuestId) -> Option<Seat> {
-        self.seat_of(self.guests.player(guest)?)
-    }
-
     /// Names the match, if there is one.
     pub fn match_id(&self) -> Option<MatchId> {
         match &self.phase {

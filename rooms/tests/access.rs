@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    Access, Digest, Door, EnterAs, Failure, Invitation, Millis, Pass, Password, RoomName, RoomSpec,
-    SecretKey, ServerMessage, ShownPass, SignedInvitation, prove_password,
+    Access, Delegation, Digest, Door, EnterAs, Epoch, Failure, Invitation, Millis, Pass, Password, RoomName,
+    RoomSpec, SecretKey, ServerMessage, ShownPass, SignedDelegation, SignedInvitation, prove_password,
 };
 use cadastre_rooms::{GuestId, Input};
 use support::{NOW, Shell, Told, host, identity, key, name, room_name, seat, spec};
@@ -121,6 +121,20 @@ fn a_room_with_a_password_lets_in_whoever_knows_it() {
     // The seat is taken: on the next connection the player has it without.
     let again = shell.enter(0);
     assert!(matches!(shell.messages(again)[..], [ServerMessage::Lobby(_)]));
+}
+
+#[test]
+fn the_loan_of_a_seat_lets_in_to_play_and_not_to_watch() {
+    let mut shell = playing(by_invitation());
+    let (version, match_id, session) = (Delegation::VERSION, shell.chain().match_id(), identity(5));
+    let loan = Delegation { version, match_id, seat: seat(0), epoch: Epoch::new(1), session, valid_to: None };
+    let loan = || Some(Pass::Loan(SignedDelegation::sign(&key(0), &loan)));
+    let watcher = shell.enter_with(5, EnterAs::Spectator, loan());
+    assert_eq!(shell.told(watcher), [Told::NotAdmitted(Failure::NotInvited)]);
+    let substitute = shell.enter_with(5, EnterAs::Player, loan());
+    assert!(matches!(shell.messages(substitute)[0], ServerMessage::Genesis { .. }));
+    let stranger = shell.enter_with(6, EnterAs::Player, loan());
+    assert_eq!(shell.told(stranger), [Told::NotAdmitted(Failure::NotInvited)]);
 }
 
 fn by_invitation() -> RoomSpec {

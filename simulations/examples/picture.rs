@@ -23,7 +23,7 @@ fn main() {
     for turn in 0..turns {
         let lists: Vec<_> =
             Seat::first(setup.seats).map(|seat| (seat, game.simulation().suggest(seat))).collect();
-        let orders = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+        let orders = lists.iter().map(|(seat, commands)| Orders::new(*seat, commands)).collect();
         let roll = hash(Context::Roll, &[&turn.to_le_bytes()]);
         game.apply(&TurnOrders { roll, orders });
     }

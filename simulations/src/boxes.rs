@@ -154,7 +154,7 @@ impl Simulation for Boxes {
     fn run_phase(&mut self, _phase: usize, turn: &TurnOrders<'_>) -> Vec<Void> {
         let mut voids = Vec::new();
         let mut chosen = None;
-        for &Orders { seat, commands } in &turn.orders {
+        for &Orders { seat, ref commands } in &turn.orders {
             let read = match self.read(seat, commands) {
                 Ok(Some(_)) if chosen.is_some() => Err(ONE_EDGE),
                 other => other,
@@ -292,7 +292,7 @@ mod tests {
         for &(by, edge) in moves {
             let commands = encode(&Draw(edge));
             boxes.check(seat(by), &commands).unwrap();
-            assert_eq!(boxes.run_phase(0, &turn(&[Orders { seat: seat(by), commands: &commands }])), []);
+            assert_eq!(boxes.run_phase(0, &turn(&[Orders::new(seat(by), &commands)])), []);
         }
     }
 
@@ -327,11 +327,11 @@ mod tests {
         let mut boxes = Boxes::start(&setup(5, 3)).unwrap();
         boxes.run_phase(0, &turn(&[]));
         assert_eq!(boxes.globals.to_move, seat(1));
-        let empty = |by| Orders { seat: seat(by), commands: &[] };
+        let empty = |by| Orders::new(seat(by), &[]);
         boxes.run_phase(0, &turn(&[empty(2), empty(0), empty(1)]));
         assert_eq!(boxes.globals.to_move, seat(2));
         let stray = encode(&Draw(60));
-        let voids = boxes.run_phase(0, &turn(&[Orders { seat: seat(2), commands: &stray }]));
+        let voids = boxes.run_phase(0, &turn(&[Orders::new(seat(2), &stray)]));
         assert_eq!(voids, [Void { seat: seat(2), command: 0, reason: "there is no such edge" }]);
         assert_eq!(boxes.globals.to_move, seat(0));
     }
@@ -343,7 +343,7 @@ mod tests {
         assert_eq!(boxes.check(seat(1), &first).unwrap_err().reason, "another seat is to move");
         assert_eq!(boxes.check(seat(1), &[]), Ok(()));
         let orders = [(1, &first), (0, &first), (0, &second)];
-        let orders = orders.map(|(by, commands)| Orders { seat: seat(by), commands });
+        let orders = orders.map(|(by, commands)| Orders::new(seat(by), commands));
         let reasons: Vec<_> = boxes.run_phase(0, &turn(&orders)).iter().map(|void| void.reason).collect();
         assert_eq!(reasons, ["another seat is to move", "one edge a turn"]);
         assert_eq!((boxes.globals.edges_drawn, boxes.globals.to_move), (1, seat(1)));

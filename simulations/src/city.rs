@@ -156,7 +156,7 @@ impl City {
                 voids.push(Void { seat: order.seat, command: 0, reason: NO_SUCH_SEAT });
                 continue;
             };
-            match command::read(order.commands) {
+            match command::read(&order.commands) {
                 Ok(commands) => {
                     for (command, number) in commands.into_iter().zip(0..) {
                         if let Err(reason) = draft.execute(command) {
@@ -570,7 +570,7 @@ mod tests {
         let mut city = City::start(&setup()).unwrap();
         let stranger = Seat::new(5).unwrap();
         assert_eq!(city.check(stranger, &[]).unwrap_err().reason, NO_SUCH_SEAT);
-        let orders = vec![Orders { seat: stranger, commands: &[] }];
+        let orders = vec![Orders::new(stranger, &[])];
         let voids = city.run_phase(0, &TurnOrders { roll: Digest::ZERO, orders });
         assert_eq!(voids, [Void { seat: stranger, command: 0, reason: NO_SUCH_SEAT }]);
         assert_eq!(city.suggest(stranger), []);

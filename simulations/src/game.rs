@@ -108,6 +108,11 @@ impl Game {
         &*self.simulation
     }
 
+    /// What the rules do now for a seat that they play for.
+    pub fn stand_in(&self) -> impl Fn(Seat) -> Vec<u8> {
+        |seat| self.simulation.suggest(seat)
+    }
+
     /// Would `commands` be legal for `seat` now?
     ///
     /// # Errors

@@ -105,7 +105,7 @@ pub struct PastTurn {
 impl PastTurn {
     /// What was ordered, as a game takes it.
     pub fn orders(&self) -> TurnOrders<'_> {
-        let orders = self.orders.iter().map(|(seat, commands)| Orders { seat: *seat, commands });
+        let orders = self.orders.iter().map(|(seat, commands)| Orders::new(*seat, commands));
         TurnOrders { roll: self.roll, orders: orders.collect() }
     }
 }

@@ -32,7 +32,7 @@ impl Given {
 
     /// As a game takes them.
     pub(crate) fn orders(&self) -> TurnOrders<'_> {
-        let orders = self.orders.iter().map(|(seat, commands)| Orders { seat: *seat, commands });
+        let orders = self.orders.iter().map(|(seat, commands)| Orders::new(*seat, commands));
         TurnOrders { roll: self.roll, orders: orders.collect() }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     connect::{Server, client_error, display_name, room_name, throw_away_identity},
     describe,
     evidence::EvidenceArgs,
+    lend,
     output::Output,
     passphrase,
     room::GameArgs,
@@ -58,6 +59,10 @@ pub(super) struct BotArgs {
     #[cfg(feature = "faults")]
     #[arg(long, hide = true, value_name = "TURN,X,Y")]
     fault: Option<String>,
+    /// Plays for a seat that its holder lends, until the holder plays again: prints a key for `room lend`, and takes
+    /// what that prints from stdin.
+    #[arg(long, conflicts_with_all = ["count", "key"])]
+    stand_in: bool,
     /// What the bots say when another player wants to take turns back.
     #[arg(long, value_name = "ANSWER", default_value = "decline")]
     takebacks: TakebackAnswer,
@@ -81,6 +86,9 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
     let spec = args.game.spec(args.count, args.turns);
     // One bot may join a room for more players; whether it could open one matters only if it has to.
     let open = if args.count == 1 { spec.ok() } else { Some(spec?) };
+    if args.stand_in {
+        return stand_in(args, room, server, output).await;
+    }
     let credential = args.credential.read()?;
     let passphrase = if args.key.is_some() { passphrase(passphrase_fd)? } else { None };
     let mut bots = JoinSet::new();
@@ -111,6 +119,43 @@ pub(super) async fn bot(args: BotArgs, passphrase_fd: Option<u32>, output: Outpu
     while let Some(ended) = bots.join_next().await {
         ended.map_err(|error| CliError::failed(format!("a bot failed: {error}")))??;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Plays for a seat under an identity that nobody has used before, so that nothing is signed twice with it.
+async fn stand_in(args: BotArgs, room: RoomName, server: Server, output: Output) -> Ending {
+    let identity = throw_away_identity()?;
+    let key = identity.public();
+    output.result(&json!({ "stand_in": { "key": key.to_string() } }), || {
+        format!("key {key}; waiting for what `room lend` prints")
+    });
+    let loan = tokio::task::spawn_blocking(lend::read_loan)
+        .await
+        .map_err(|error| CliError::failed(format!("cannot read stdin: {error}")))??;
+    let mut client = Client::new(
+        server.url.clone(),
+        server.trust,
+        Config {
+            identity,
+            process: throw_away_identity()?,
+            room,
+            enter_as: EnterAs::Player,
+            name: display_name("stand-in"),
+            open: None,
+            credential: Some(Credential::Loan(loan)),
+        },
+    );
+    client.follow(Following::Snapshot);
+    let (pace, desyncs) = (Duration::from_millis(args.pace), desync_folder(args.desyncs.as_ref()));
+    let evidence = args.evidence;
+    let answers = Answers { takebacks: args.takebacks, agrees: args.agree };
+    play(client, args.turns, pace, answers, move |observed| {
+        observed.report(&server, output);
+        observed.report_desync(desyncs.as_ref(), output);
+        observed.keep(&evidence, output);
+        observed.report_talk(output);
+    })
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -247,6 +292,7 @@ impl Observed<'_> {
             | Event::Failed(_)
             | Event::Goodbye { .. }
             | Event::Mispredicted(_)
+            | Event::Seated { .. }
             | Event::Undrafted { .. }
             | Event::Conversing
             | Event::Limited { .. } => return None,
@@ -275,6 +321,11 @@ impl Observed<'_> {
             Event::Joined { head } => tracing::warn!(turn = %head.turn, "went on from a snapshot"),
             Event::Lost { reason } => tracing::warn!(reason, "connection lost; coming back"),
             Event::Refused { transaction, refusal } => tracing::warn!(%transaction, %refusal, "refused"),
+            Event::Seated { seat } => {
+                output.result(&json!({ "seated": seat.map(Seat::get) }), || {
+                    seat.map_or_else(|| "plays for nobody".into(), |seat| format!("plays for seat {seat}"))
+                });
+            }
             Event::Ended { standings, .. } => {
                 let mut places = standings.clone();
                 places.sort_by_key(|standing| standing.place);
@@ -431,6 +482,8 @@ pub(super) async fn play(
                 }
             }
             Event::Ended { .. } => return Ok(client),
+            // The holder has taken the seat back, for good.
+            Event::Seated { seat: None } if client.session().stands_in() => return Ok(client),
             Event::Block { head, .. } | Event::Joined { head }
                 if turns.is_some_and(|turns| head.turn.get() >= turns) =>
             {
@@ -455,6 +508,7 @@ pub(super) async fn play(
             | Event::Rematch { .. }
             | Event::Motion { .. }
             | Event::Mispredicted(_)
+            | Event::Seated { .. }
             | Event::Undrafted { .. }
             | Event::Receipt(_)
             | Event::Evidence(_)

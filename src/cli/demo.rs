@@ -81,6 +81,7 @@ pub(super) async fn demo(args: DemoArgs, output: Output) -> Ending {
         abandon_after: AbsencePolicy::USUAL.abandon_after(),
         forfeit_after: None,
         shrink_to: None,
+        take_over_after: None,
     };
     let server = process.server()?;
     let (mut clients, mut reports) =
@@ -204,6 +205,7 @@ fn join(
                     | Event::Failed(_)
                     | Event::Relayed(_)
                     | Event::Mispredicted(_)
+                    | Event::Seated { .. }
                     | Event::Undrafted { .. }
                     | Event::Goodbye { .. }
                     | Event::Takeback { .. }

@@ -45,7 +45,7 @@ pub(super) fn invite(args: &InviteArgs, passphrase_fd: Option<u32>, output: Outp
             "this server is new; --root-key says which service the invitation is to",
         ));
     };
-    let guest = args.guest.as_deref().map(guest_key).transpose()?;
+    let guest = args.guest.as_deref().map(public_key).transpose()?;
     let opener = read_key(&args.key, passphrase(passphrase_fd)?.as_ref())?;
     let valid_to = clock::now().after(u64::from(args.hours) * 60 * 60 * 1000);
     let invitation = Invitation {
@@ -72,6 +72,6 @@ pub(super) fn invite(args: &InviteArgs, passphrase_fd: Option<u32>, output: Outp
     Ok(ExitCode::SUCCESS)
 }
 
-fn guest_key(hex: &str) -> Result<PublicKey, CliError> {
+pub(super) fn public_key(hex: &str) -> Result<PublicKey, CliError> {
     PublicKey::from_hex(hex).ok_or_else(|| CliError::usage("a public key has 64 hexadecimal digits"))
 }

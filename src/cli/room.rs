@@ -7,7 +7,7 @@ use cadastre_protocol::{
     AbsencePolicy, Access, AgreementPolicy, Clock, DEADLINE_MS_MAX, Digest, Door, DoubleTransactionPolicy,
     ForkPoint, GRACE_MS_MAX, GRACE_MS_USUAL, MatchId, RANDOM_TURNS_MAX, RandomnessMode, RoomSpec,
     SPECTATOR_DELAY_S_MAX, SPECTATOR_DELAY_TURNS_MAX, SkipPolicy, SpectatorPolicy, TakebackPolicy, Turn,
-    TurnMode, Visibility, may_commit_and_reveal, may_fork, may_take_back,
+    TurnMode, Visibility, may_commit_and_reveal, may_fork, may_join_late, may_take_back,
 };
 use cadastre_simulations::{RULES, newest_rules};
 use clap::{Args, Subcommand, ValueEnum};
@@ -19,6 +19,7 @@ use super::{
     bot::read_key,
     connect::{Server, client_error, room_name, throw_away_identity},
     invite::InviteArgs,
+    lend::LendArgs,
     list::ListArgs,
     output::Output,
     passphrase,
@@ -30,6 +31,8 @@ pub(super) enum RoomCommand {
     Create(CreateArgs),
     /// Writes an invitation to a room that is opened with --invite-only under the same key. The server is not asked.
     Invite(InviteArgs),
+    /// Lends the seat of --key in a running match to a bot that stands in. The bot plays until the holder does again.
+    Lend(LendArgs),
     /// Lists the rooms of a server.
     List(ListArgs),
 }
@@ -46,6 +49,10 @@ pub(super) struct CreateArgs {
     /// The match begins with so many players, as soon as all who are there are ready (default: all seats).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
     seats_min: Option<u8>,
+    /// Keeps the seats open that are free when the match begins: whoever comes later takes one. Not with
+    /// --randomness commit-reveal nor --visibility sealed.
+    #[arg(long)]
+    late_joins: bool,
     /// Lets in only who has an invitation, signed with --key.
     #[arg(long, requires = "key", conflicts_with = "password")]
     invite_only: bool,
@@ -115,6 +122,9 @@ pub(super) struct GameArgs {
     /// Halves the time of a turn for each turn in a row that a seat was absent, down to this.
     #[arg(long, value_name = "MS")]
     pub(super) shrink_to: Option<u32>,
+    /// Once a seat was absent for so many turns in a row, the rules play for it as their bot would, until it acts again.
+    #[arg(long, value_name = "TURNS")]
+    pub(super) take_over_after: Option<u16>,
     /// Where seed and rolls come from: from the server alone, or from all players and the server, which needs --turns.
     #[arg(long, default_value = "none")]
     pub(super) randomness: RandomnessArg,
@@ -280,12 +290,17 @@ impl GameArgs {
             seats_min: seats,
             access: Access::PUBLIC,
             fork: None,
+            late_joins: false,
             grace_ms: self.grace * 1000,
         })
     }
 
     fn absence(&self) -> AbsencePolicy {
         let Self { abandon_after, forfeit_after, .. } = *self;
+        if let Some(take_over_after) = self.take_over_after {
+            let shortest_ms = self.shrink_to.unwrap_or(DEADLINE_MS_MAX);
+            return AbsencePolicy::TakeOver { abandon_after, forfeit_after, shortest_ms, take_over_after };
+        }
         match (self.shrink_to, forfeit_after) {
             (Some(shortest_ms), _) => AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms },
             (None, Some(forfeit_after)) => AbsencePolicy::Forfeit { abandon_after, forfeit_after },
@@ -305,11 +320,21 @@ pub(super) async fn create(args: CreateArgs, passphrase_fd: Option<u32>, output:
     if seats_min > args.seats {
         return Err(CliError::usage("--seats-min is at most --seats"));
     }
-    let mut spec =
-        RoomSpec { takebacks, seats_min, fork: args.fork, ..args.game.spec(args.seats, args.turns)? };
+    let mut spec = RoomSpec {
+        takebacks,
+        seats_min,
+        fork: args.fork,
+        late_joins: args.late_joins,
+        ..args.game.spec(args.seats, args.turns)?
+    };
     if !may_take_back(spec.takebacks, spec.randomness) {
         return Err(CliError::usage(
             "--takebacks does not go with --randomness commit-reveal: what was revealed stays revealed",
+        ));
+    }
+    if args.late_joins && !may_join_late(spec.randomness, spec.visibility) {
+        return Err(CliError::usage(
+            "--late-joins goes neither with --randomness commit-reveal nor with --visibility sealed",
         ));
     }
     if !may_fork(spec.fork.is_some(), spec.randomness) {

@@ -129,6 +129,7 @@ async fn speak(
             | Event::Ended { .. }
             | Event::Goodbye { .. }
             | Event::Mispredicted(_)
+            | Event::Seated { .. }
             | Event::Undrafted { .. }
             | Event::Limited { .. } => {}
         }

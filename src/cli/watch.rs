@@ -150,6 +150,7 @@ pub(super) async fn watch(args: WatchArgs, output: Output) -> Ending {
         | Event::Takeback { .. }
         | Event::Rematch { .. }
         | Event::Motion { .. }
+        | Event::Seated { .. }
         | Event::Limited { .. } => {}
     })
     .await?;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use cadastre_protocol::{
-    AbsencePolicy, Block, Clock, Genesis, Header, MatchId, Millis, RoomName, SpectatorPolicy, decode_exact,
+    AbsencePolicy, Block, Clock, Genesis, Header, MatchId, Millis, RoomName, SeatHolder, SpectatorPolicy,
+    decode_exact,
 };
 
 use super::RoomInfo;
@@ -29,7 +30,7 @@ pub(crate) struct Sleeper {
 impl Sleeper {
     /// The room of a stored match that needs not be opened at the start: nobody has lost much of the time of its
     /// open turn while the service was away. `None` for all others, and for those of which only the whole chain
-    /// tells whose time is up.
+    /// tells whose time is up, or which seats are open.
     pub(crate) fn of(
         store: &Store,
         (match_id, record, mark): (MatchId, &MatchRecord, Mark),
@@ -38,8 +39,9 @@ impl Sleeper {
     ) -> Result<Option<Self>, ReadError> {
         let genesis: Genesis = decode_exact(&record.genesis)?;
         let turns = &genesis.turns;
-        let is_plain =
-            turns.clock == Clock::PerTurn && !matches!(genesis.absence, AbsencePolicy::Shrink { .. });
+        let is_plain = turns.clock == Clock::PerTurn
+            && !matches!(genesis.absence, AbsencePolicy::Shrink { .. } | AbsencePolicy::TakeOver { .. });
+        let is_full = !genesis.seats.contains(&SeatHolder::Open);
         let block: Block = decode_exact(&store.block(match_id, mark.height)?.block)?;
         let header: Header = decode_exact(&block.header)?;
         let enough = (u64::from(turns.deadline_ms) / 2).max(sleep_ms);
@@ -48,7 +50,8 @@ impl Sleeper {
         // It has still to be told what there was.
         let is_waited_for = matches!(genesis.spectators, SpectatorPolicy::Later { .. })
             && watched.as_ref().is_none_or(|watched| watched.height < mark.height);
-        Ok(header.deadline.filter(is_early).filter(|_| !is_waited_for).filter(|_| is_plain).map(|until| {
+        let may_sleep = is_plain && is_full && !is_waited_for;
+        Ok(header.deadline.filter(is_early).filter(|_| may_sleep).map(|until| {
             let info = RoomInfo {
                 room: record.room.to_string(),
                 rules: genesis.rules.to_string(),
@@ -60,6 +63,7 @@ impl Sleeper {
                 turn: watched.as_ref().map_or(0, |watched| watched.turn.get()),
                 height: watched.as_ref().map_or(0, |watched| watched.height.get()),
                 access: record.access.door.word(),
+                open_seats: 0,
                 listed: record.access.listed,
                 wanted_again: false,
             };

@@ -108,7 +108,8 @@ fn execute(
     let Ok(mut game) = Game::begin(genesis, first.as_deref()) else { return Ok(None) };
     for height in (1..=parent.height.get()).map(Height::new).take_while(|_| is_wanted()) {
         let read = store.block(parent.match_id, height)?.read()?;
-        game.execute(&read.block().work(genesis, game.setup().seed));
+        let work = read.block().work(genesis, game.setup().seed, game.stand_in());
+        game.execute(&work);
     }
     Ok(Some(game))
 }

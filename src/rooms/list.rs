@@ -69,7 +69,8 @@ pub(crate) struct RoomPage {
 impl RoomQuery {
     fn wants(&self, info: &RoomInfo) -> bool {
         let has_phase = self.phase.is_none_or(|phase| phase.word() == info.phase);
-        let is_open = info.phase == "lobby" && info.taken < usize::from(info.seats);
+        let has_free_seat = info.phase == "lobby" && info.taken < usize::from(info.seats);
+        let is_open = has_free_seat || info.open_seats > 0;
         info.listed
             && has_phase
             && self.access.is_none_or(|access| access.word() == info.access)
@@ -220,6 +221,7 @@ mod tests {
                 turn: 1,
                 height: 2,
                 access: "open",
+                open_seats: 0,
                 listed: true,
                 wanted_again: false,
             };

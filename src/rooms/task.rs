@@ -536,6 +536,7 @@ pub(super) fn info_of(name: &RoomName, room: &Room) -> RoomInfo {
         turn: 0,
         height: 0,
         access: room.access().door.word(),
+        open_seats: 0,
         listed: room.access().listed,
         wanted_again: false,
     };
@@ -555,6 +556,7 @@ fn update(info: &mut RoomInfo, room: &Room, guests: usize) {
     info.wanted_again = room.is_wanted_again();
     info.seats = room.seat_count();
     info.taken = room.seats_taken();
+    info.open_seats = room.open_seats();
     info.spectators = guests.saturating_sub(info.taken);
     info.turn = turn.get();
     info.height = height.get();

@@ -57,7 +57,8 @@ pub fn recover(
         let failed = |error| RecoveryError::Block { height, error };
         let block = store.block(match_id, height)?.read()?;
         let checked = chain.check_proven(block).map_err(failed)?;
-        game.execute(&checked.work());
+        let work = checked.work(game.stand_in());
+        game.execute(&work);
         chain.append(checked, game.executed()).map_err(failed)?;
     }
     if chain.head().block != mark.block {

@@ -164,8 +164,7 @@ pub(super) fn second_half() -> Family {
     let by_server = |element| vec![bent(turn, &|header, _, _| header.randomness = element)];
     let false_reveal = "tx-wrong-reveal";
     let wrong = "tx-wrong-chain-element";
-    let executed =
-        |orders: &mut TurnOrders<'_>| orders.orders.push(Orders { seat: seat(0), commands: hidden() });
+    let executed = |orders: &mut TurnOrders<'_>| orders.orders.push(Orders::new(seat(0), hidden()));
     let cases = vec![
         in_place("reveal_in_order", vec![sign(&reveal)], turn, "accepted").auditor("valid"),
         in_place(
@@ -373,7 +372,8 @@ fn state_after(block: &ProvenBlock, change: &dyn Fn(&mut TurnOrders<'_>)) -> Sta
     let made = half_way();
     let mut game = Game::restore(made.game().setup(), &made.game().snapshot()).unwrap();
     let read = block.clone().read().unwrap().into_block();
-    let Work::Turn(mut turn) = read.work(made.chain().genesis(), made.chain().setup().seed) else {
+    let Work::Turn(mut turn) = read.work(made.chain().genesis(), made.chain().setup().seed, |_| Vec::new())
+    else {
         panic!("a turn")
     };
     change(&mut turn);

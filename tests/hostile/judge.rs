@@ -138,6 +138,7 @@ fn absence_of(submission: &Submission, block: ProvenBlock) -> &'static str {
         AbsenceReason::Skipped => "absent-skipped",
         AbsenceReason::RevealMissing => "absent-reveal-missing",
         AbsenceReason::OpenSeat => "absent-open-seat",
+        AbsenceReason::TakenOver => "absent-taken-over",
     }
 }
 

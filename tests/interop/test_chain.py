@@ -18,8 +18,10 @@ TIMED = (OBJECTS["genesis"][3], OBJECTS["timed_blocks"], 5)
 TAKEN_BACK = (OBJECTS["genesis"][4], OBJECTS["taken_back_blocks"], 4)
 FORK = (OBJECTS["genesis"][5], OBJECTS["fork_blocks"], 2)
 AGREED = (OBJECTS["genesis"][6], OBJECTS["agreed_blocks"], 99)
-GRACED = (OBJECTS["genesis"][7], OBJECTS["graced_blocks"], 2)
-ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK, FORK, AGREED, GRACED)
+TAKEN_OVER = (OBJECTS["genesis"][8], OBJECTS["taken_over_blocks"], 8)
+LATE_JOINED = (OBJECTS["genesis"][7], OBJECTS["late_joined_blocks"], 4)
+GRACED = (OBJECTS["genesis"][9], OBJECTS["graced_blocks"], 2)
+ALL = (PLAIN, HIDDEN, TIMED, TAKEN_BACK, FORK, AGREED, LATE_JOINED, TAKEN_OVER, GRACED)
 
 
 class NoGame:
@@ -44,6 +46,9 @@ class NoGame:
 
     def begin(self, seed: bytes) -> None:
         self.turn, self.drawn = 0, seed
+
+    def stand_in(self, _seat: int) -> bytes:
+        return b""
 
     def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
         self.turn, self.drawn = self.turn + 1, roll

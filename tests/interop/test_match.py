@@ -279,7 +279,7 @@ class Matches(unittest.TestCase):
         with Connection(self.authority, self.root_key, SigningKey(secrets.token_bytes(32))) as connection:
             modes = (DoubleTransactions.KeepFirst, Visibility.Held, RandomnessMode.Nothing, Takebacks.Never)
             agreements = Agreements(600_000, True, SkipPolicy.Majority)
-            times = (agreements, clock, absence, seats, PUBLIC, None, 20_000)
+            times = (agreements, clock, absence, seats, PUBLIC, None, False, 20_000)
             spec = RoomSpec("boxes", 5, seats, mode, None, None, Forbidden(), *modes, *times)
             connection.send(Create(room, spec))
             self.assertEqual(connection.receive(), Created(room))

@@ -137,8 +137,9 @@ class Objects(unittest.TestCase):
             self.assertEqual(objects.block_name(data).hex(), vector["hash"])
 
     def test_blocks(self) -> None:
-        whole = ("blocks", "hidden_blocks", "timed_blocks", "taken_back_blocks", "fork_blocks")
-        for vector in (vector for name in (*whole, "agreed_blocks", "graced_blocks") for vector in OBJECTS[name]):
+        whole = ("blocks", "hidden_blocks", "timed_blocks", "taken_back_blocks", "fork_blocks", "agreed_blocks")
+        whole += ("late_joined_blocks", "taken_over_blocks", "graced_blocks")
+        for vector in (vector for name in whole for vector in OBJECTS[name]):
             with self.subTest(vector["name"]):
                 self.check_block(vector)
 

@@ -368,6 +368,7 @@ pub(crate) fn spec(rules: &str, size: u16, seats: u8, turns: u32) -> RoomSpec {
         seats_min: seats,
         access: Access::PUBLIC,
         fork: None,
+        late_joins: false,
         grace_ms: 0,
     }
 }

@@ -144,6 +144,7 @@ impl Player {
                 | Event::Rematch { .. }
                 | Event::Motion { .. }
                 | Event::Mispredicted(_)
+                | Event::Seated { .. }
                 | Event::Undrafted { .. }
                 | Event::Receipt(_)
                 | Event::Said { .. }

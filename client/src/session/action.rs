@@ -1,9 +1,9 @@
 //! What a session signs and hands in for the open turn.
 
 use cadastre_protocol::{
-    ClientMessage, Delegation, Epoch, MatchId, Millis, Motion, NextTransaction, ReadTransaction,
-    STANCES_PER_TURN_MAX, Seat, SecretKey, Seq, SignedDelegation, SignedTransaction, Transaction,
-    TransactionBody, Turn, TxHash, Visibility,
+    Chain, ClientMessage, Delegation, Epoch, MatchId, Millis, Motion, NextTransaction, PublicKey,
+    ReadTransaction, STANCES_PER_TURN_MAX, Seat, SecretKey, Seq, SignedDelegation, SignedTransaction,
+    Transaction, TransactionBody, Turn, TxHash, Visibility,
 };
 use cadastre_simulations::Refusal;
 
@@ -162,7 +162,7 @@ impl Session {
             vec![self.sign(&draft)]
         } else {
             let epoch = in_force.next().ok_or(SubmitError::NotPlaying)?;
-            let delegation = self.delegate(follower, seat, epoch);
+            let delegation = self.delegation(follower.chain(), seat, epoch).ok_or(SubmitError::NotPlaying)?;
             let opening = self.sign(&Transaction {
                 epoch,
                 chain_element: None,
@@ -199,11 +199,16 @@ impl Session {
         }
     }
 
-    pub(super) fn delegate(&self, follower: &Follower, seat: Seat, epoch: Epoch) -> SignedDelegation {
-        let match_id = follower.chain().match_id();
-        let session = self.session_key(match_id, epoch).public();
-        let delegation =
-            Delegation { version: Delegation::VERSION, match_id, seat, epoch, session, valid_to: None };
+    /// Lets a session key speak for a seat of this identity.
+    pub(super) fn delegate(
+        &self,
+        chain: &Chain,
+        seat: Seat,
+        epoch: Epoch,
+        session: PublicKey,
+    ) -> SignedDelegation {
+        let (version, match_id) = (Delegation::VERSION, chain.match_id());
+        let delegation = Delegation { version, match_id, seat, epoch, session, valid_to: None };
         SignedDelegation::sign(&self.config.identity, &delegation)
     }
 
@@ -211,8 +216,13 @@ impl Session {
         SignedTransaction::sign(&self.session_key(transaction.match_id, transaction.epoch), transaction)
     }
 
-    fn session_key(&self, match_id: MatchId, epoch: Epoch) -> SecretKey {
-        self.config.process.session(match_id, epoch)
+    /// The key under which the session signs in this epoch. A seat is lent to an identity, so that the server knows
+    /// by the connection who plays for it.
+    pub(super) fn session_key(&self, match_id: MatchId, epoch: Epoch) -> SecretKey {
+        match self.loan {
+            None => self.config.process.session(match_id, epoch),
+            Some(_) => self.config.identity.clone(),
+        }
     }
 
     /// Does the action that was signed last stand in the chain? What the seat said after it that it wants need not.

@@ -109,6 +109,8 @@ impl Session {
         if let Some((reason, standings)) = self.follower.as_ref().and_then(Follower::result) {
             self.events.push_back(Event::Ended { reason, standings });
         }
+        self.find_seat();
+        self.take_open_seat();
         self.renew_draft(is_taken_back);
         self.reveal();
         self.announce_turn();
@@ -211,7 +213,9 @@ impl Session {
             // What is pending is for the turn that the block under comparison closes.
             return Ok(());
         }
+        self.find_seat();
         self.outbox.extend(self.pending.iter().cloned().map(ClientMessage::Submit));
+        self.take_open_seat();
         self.outbox.extend(self.wants_rematch.then_some(ClientMessage::Rematch));
         self.reveal();
         self.announce_turn();

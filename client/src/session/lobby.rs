@@ -72,6 +72,7 @@ impl Session {
     pub(super) fn pass(&self) -> Option<Pass> {
         match self.config.credential.as_ref()? {
             Credential::Invitation(invitation) => Some(Pass::Invitation(invitation.clone())),
+            Credential::Loan(loan) => Some(Pass::Loan(loan.clone())),
             Credential::Password(_) => {
                 let key = self.room_key.as_ref()?;
                 Some(prove_password(key, self.session, &self.config.room))
@@ -146,8 +147,8 @@ impl Session {
         self.relayed = None;
         self.events.push_back(Event::Match { match_id: follower.chain().match_id(), seat: self.seat });
         if let (Some(seat), false, true) = (self.seat, begun, may_join) {
-            let delegation = self.delegate(&follower, seat, Epoch::FIRST);
-            let body = TransactionBody::Join(delegation);
+            let session = self.session_key(follower.chain().match_id(), Epoch::FIRST).public();
+            let body = TransactionBody::Join(self.delegate(follower.chain(), seat, Epoch::FIRST, session));
             let chain_element = self.commitments.element_for(&body, 0);
             let join = self.sign(&Transaction { chain_element, ..self.blank(seat, &follower, body) });
             self.outbox.push_back(ClientMessage::Submit(join));

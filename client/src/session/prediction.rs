@@ -66,7 +66,8 @@ impl Session {
             | TransactionBody::Delegate(_)
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign
-            | TransactionBody::Motion(_) => None,
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => None,
         }
     }
 

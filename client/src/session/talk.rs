@@ -100,9 +100,8 @@ impl Session {
     }
 
     fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
-        let genesis = self.follower.as_ref().map(|it| it.chain().genesis());
-        let genesis = genesis.or_else(|| self.light.as_ref().map(|light| light.genesis()));
-        let in_match = genesis.and_then(|genesis| genesis.seat_of(identity));
+        let light = || self.light.as_ref().and_then(|light| light.genesis().seat_of(identity));
+        let in_match = self.follower.as_ref().map_or_else(light, |it| it.chain().seat_of(identity));
         let sits = || self.agreed.as_ref()?.seats.iter().find(|seat| seat.identity == identity);
         in_match.or_else(|| sits().map(|seat| seat.seat))
     }

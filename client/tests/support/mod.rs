@@ -55,6 +55,7 @@ pub(crate) fn spec(seats: u8, mode: TurnMode) -> RoomSpec {
         seats_min: seats,
         access: Access::PUBLIC,
         fork: None,
+        late_joins: false,
         grace_ms: 0,
     }
 }

@@ -133,6 +133,7 @@ impl Model {
             | Event::TalkMissed { .. }
             | Event::TalkBroken { .. }
             | Event::Notice(_)
+            | Event::Seated { .. }
             | Event::Mispredicted(_) => {}
         }
     }
@@ -219,7 +220,7 @@ pub(crate) fn fresh(verified: &Game, orders: &[(Seat, Vec<u8>)]) -> (Game, Vec<V
     if orders.is_empty() {
         return (game, Vec::new());
     }
-    let orders = orders.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+    let orders = orders.iter().map(|(seat, commands)| Orders::new(*seat, commands)).collect();
     let mut turn = game.by_phase();
     turn.run(&TurnOrders { roll: Digest::ZERO, orders });
     let voids = turn.end().0.voids;

@@ -7,8 +7,8 @@ use std::{
 
 use cadastre_protocol::{
     Certificate, ChainSecret, ChunkId, ClientMessage, Digest, Failure, Following, GoodbyeReason, Height,
-    JoinPoint, KeyRole, Millis, ProvenHeader, PublicKey, RoomName, RoomSpec, Seat, SecretKey, ServerMessage,
-    SignedCertificate,
+    JoinPoint, KeyRole, Millis, Pass, ProvenHeader, PublicKey, RoomName, RoomSpec, Seat, SecretKey,
+    ServerMessage, ShownPass, SignedCertificate,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Origin, Output, Room, Shown};
 use cadastre_simulations::Incident;
@@ -99,15 +99,12 @@ impl Server {
         let guest = GuestId::new(link);
         match message {
             ClientMessage::Create { room, spec } => self.create(link, room, spec),
-            ClientMessage::Enter { enter_as, name, .. } => {
-                self.enter(
-                    now,
-                    link,
-                    Failure::NoSuchRoom,
-                    Input::Enter { guest, identity, enter_as, name, shown: None },
-                );
+            ClientMessage::Enter { enter_as, name, pass, .. } => {
+                let shown = shown(pass);
+                let enter = Input::Enter { guest, identity, enter_as, name, shown };
+                self.enter(now, link, Failure::NoSuchRoom, enter);
             }
-            ClientMessage::Resume { match_id, enter_as, height, block, .. } => {
+            ClientMessage::Resume { match_id, enter_as, height, block, pass } => {
                 let is_here = self.room.as_ref().is_some_and(|room| room.match_id() == Some(match_id));
                 if !is_here {
                     return self.fail(link, Failure::NoSuchMatch);
@@ -117,7 +114,8 @@ impl Server {
                     Some(stored) => stored.block().hash() == block,
                     None => height == Height::GENESIS && block == match_id.as_block(),
                 };
-                let resume = Input::Resume { guest, identity, enter_as, height, known, shown: None };
+                let shown = shown(pass);
+                let resume = Input::Resume { guest, identity, enter_as, height, known, shown };
                 self.enter(now, link, Failure::NoSuchMatch, resume);
             }
             ClientMessage::Ready { ready, chain } => {
@@ -333,4 +331,9 @@ pub(crate) fn signed_certificate(root: &SecretKey, serial: u32) -> SignedCertifi
 
 pub(crate) fn room_name() -> RoomName {
     RoomName::new("arena").unwrap()
+}
+
+/// All connections are of one session.
+fn shown(pass: Option<Pass>) -> Option<Box<ShownPass>> {
+    pass.map(|pass| Box::new(ShownPass { pass, session: Digest::ZERO }))
 }

@@ -109,7 +109,8 @@ impl Store {
         let mut chain = Chain::begin(genesis.clone(), game.executed()).unwrap();
         for block in &self.blocks {
             let checked = chain.check_proven(block.clone().read().unwrap()).unwrap();
-            game.execute(&checked.work());
+            let work = checked.work(game.stand_in());
+            game.execute(&work);
             chain.append(checked, game.executed()).unwrap();
         }
         let accepted = self.accepted.values().cloned().collect();

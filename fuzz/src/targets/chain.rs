@@ -267,13 +267,14 @@ fn seat(numbers: &mut Numbers<'_>) -> Seat {
     Seat::new(numbers.u8() % 8).unwrap()
 }
 
-const REASONS: [AbsenceReason; 6] = [
+const REASONS: [AbsenceReason; 7] = [
     AbsenceReason::Deadline,
     AbsenceReason::NotToMove,
     AbsenceReason::Resigned,
     AbsenceReason::Skipped,
     AbsenceReason::RevealMissing,
     AbsenceReason::OpenSeat,
+    AbsenceReason::TakenOver,
 ];
 
 const SEALS: [SealReason; 6] = [

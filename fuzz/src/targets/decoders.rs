@@ -145,7 +145,7 @@ static FIXED: LazyLock<Genesis> = LazyLock::new(|| {
 impl ReadOn for Block {
     fn read_on(self) {
         if let Ok(read) = self.read() {
-            read.work(&FIXED, Digest::ZERO);
+            read.work(&FIXED, Digest::ZERO, |_| Vec::new());
         }
     }
 }

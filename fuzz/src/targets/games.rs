@@ -83,7 +83,7 @@ fn orders<T: AsRef<[u8]>>(lists: &[(Seat, T)]) -> TurnOrders<'_> {
     let commands: Vec<&[u8]> = lists.iter().map(|(_, commands)| commands.as_ref()).collect();
     let roll = hash(Context::Roll, &commands);
     let seats = lists.iter().map(|(seat, _)| *seat);
-    let orders = seats.zip(commands).map(|(seat, commands)| Orders { seat, commands }).collect();
+    let orders = seats.zip(commands).map(|(seat, commands)| Orders::new(seat, commands)).collect();
     TurnOrders { roll, orders }
 }
 

@@ -52,7 +52,7 @@ impl Chain {
     fn allowance(&self, state: &SeatState) -> u64 {
         let whole = u64::from(self.genesis.turns.deadline_ms);
         let shrunk = match self.genesis.absence {
-            AbsencePolicy::Shrink { shortest_ms, .. } => {
+            AbsencePolicy::Shrink { shortest_ms, .. } | AbsencePolicy::TakeOver { shortest_ms, .. } => {
                 let halved = whole.checked_shr(u32::from(state.absent_turns)).unwrap_or(0);
                 halved.max(u64::from(shortest_ms)).min(whole)
             }
@@ -87,7 +87,7 @@ impl Chain {
 
     fn settle_turn(&self, acted: SeatSet, seats: &mut [SeatState]) {
         let forfeit_after = self.genesis.absence.forfeit_after();
-        for seat in self.asked().without(self.resigned()).iter() {
+        for seat in self.asked().without(self.resigned()).without(self.open_seats()).iter() {
             let state = &mut seats[seat.index()];
             if let (Clock::Bank { increment_ms, .. }, Some(left)) = (self.genesis.turns.clock, state.bank_ms)
             {
@@ -132,6 +132,7 @@ const fn is_action(body: &TransactionBody) -> bool {
         | TransactionBody::Turn(_)
         | TransactionBody::Commit(_)
         | TransactionBody::Reveal { .. }
-        | TransactionBody::Resign => true,
+        | TransactionBody::Resign
+        | TransactionBody::LateJoin { .. } => true,
     }
 }

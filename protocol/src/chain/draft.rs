@@ -26,9 +26,9 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// What the game has to do.
-    pub fn work(&self) -> Work<'_> {
-        self.drawn.work(&self.entries)
+    /// What the game has to do; `stand_in` as for [`ReadBlock::work`].
+    pub fn work(&self, stand_in: impl Fn(Seat) -> Vec<u8>) -> Work<'_> {
+        self.drawn.work(&self.entries, &self.absent, stand_in)
     }
 
     /// Completes the block with the root of the state after its work.

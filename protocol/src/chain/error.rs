@@ -318,6 +318,12 @@ pub enum TransactionError {
     /// A motion that the genesis or the moment does not allow. Checked after [`Self::NotToMove`].
     #[error("nobody can move that in this match")]
     WrongMotion,
+    /// To take a seat that somebody holds. Checked after [`Self::Resigned`].
+    #[error("the seat is taken")]
+    SeatTaken,
+    /// To take a seat when one has one already. Checked after [`Self::SeatTaken`].
+    #[error("the identity holds a seat already")]
+    AlreadySeated,
 }
 
 impl TransactionError {
@@ -349,6 +355,8 @@ impl TransactionError {
             Self::Exhausted => "tx-exhausted",
             Self::WrongTakeback => "tx-wrong-takeback",
             Self::WrongMotion => "tx-wrong-motion",
+            Self::SeatTaken => "tx-seat-taken",
+            Self::AlreadySeated => "tx-already-seated",
         }
     }
 }

@@ -5,12 +5,16 @@ use bincode::{Decode, Encode};
 use crate::{
     block::{BlockKind, Header},
     certificate::{KeyRole, VerifiedCertificate},
-    chain::{Chain, ChainState, GenesisError, Head, chain_leaf, state::Seen},
+    chain::{
+        Chain, ChainState, GenesisError, Head, chain_leaf,
+        state::{SeatState, Seen},
+    },
     evidence::ProvenHeader,
-    genesis::{Clock, Genesis, Randomness},
+    genesis::{Clock, Genesis, Randomness, SeatHolder},
     hash::{Context, Digest},
     hash_chain::ChainTip,
     ids::{BlockHash, Height},
+    keys::PublicKey,
     merkle,
     proof::block_leaf,
     setup::{Executed, Setup},
@@ -51,6 +55,18 @@ impl ChainState {
             && !self.revealing
             && !self.graced
             && uncommitted
+    }
+
+    /// Has every seat that somebody holds a session key, and is nobody on two seats?
+    fn is_seated(&self, genesis: &Genesis) -> bool {
+        let mut holders = Vec::new();
+        let fits = |(seat, holder): (&SeatState, &SeatHolder)| match (holder, &seat.taken_by) {
+            (SeatHolder::Player(identity), None) => seat.session.is_some() && is_new(&mut holders, *identity),
+            (SeatHolder::Player(_), Some(_)) => false,
+            (SeatHolder::Open, None) => seat.session.is_none(),
+            (SeatHolder::Open, Some(by)) => seat.session.is_some() && is_new(&mut holders, by.public()),
+        };
+        self.seats.iter().zip(&genesis.seats).all(fits)
     }
 
     /// Was it further only if turns can be taken back?
@@ -118,11 +134,8 @@ impl JoinPoint {
         let fits = self.state.head == head_of(&header, hash)
             && self.state.is_joinable()
             && self.state.seats.len() == chain.genesis.seats.len()
-            && self
-                .state
-                .seats
-                .iter()
-                .all(|seat| seat.session.is_some() && seat.bank_ms.is_some() == has_banks)
+            && self.state.seats.iter().all(|seat| seat.bank_ms.is_some() == has_banks)
+            && self.state.is_seated(&chain.genesis)
             && self.state.history().is_some()
             && self.state.has_been_further(&chain.genesis)
             && self.state.paused < header.height
@@ -186,6 +199,12 @@ impl VerifiedJoinPoint {
     pub fn take_up(self, genesis: Genesis, executed: Executed) -> Result<Chain, GenesisError> {
         Chain::with_state(genesis, self.state, executed)
     }
+}
+
+fn is_new(holders: &mut Vec<PublicKey>, holder: PublicKey) -> bool {
+    let is_new = !holders.contains(&holder);
+    holders.push(holder);
+    is_new
 }
 
 fn head_of(header: &Header, block: BlockHash) -> Head {

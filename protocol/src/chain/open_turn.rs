@@ -8,10 +8,11 @@ use crate::{
         is_move,
         state::{SeatState, Session},
     },
-    delegation::SignedDelegation,
+    delegation::{SignedDelegation, VerifiedDelegation},
     genesis::{AgreementPolicy, STANCES_PER_TURN_MAX, Visibility},
     hash_chain::ChainTip,
     ids::{Epoch, Height, Millis, Seat, SeatSet, Turn},
+    keys::{EnrolledKey, PublicKey},
     randomness::sealed_commands,
     transaction::{Motion, ReadTransaction, Transaction, TransactionBody},
 };
@@ -79,7 +80,10 @@ impl Stance {
                 if plays_on { nothing } else { self }
             }
             TransactionBody::Resign => nothing,
-            TransactionBody::Join(_) | TransactionBody::Delegate(_) | TransactionBody::Reveal { .. } => self,
+            TransactionBody::Join(_)
+            | TransactionBody::Delegate(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::LateJoin { .. } => self,
         }
     }
 }
@@ -168,9 +172,15 @@ impl OpenTurn {
         if deadline.is_some_and(|deadline| received > deadline) {
             return Err(TransactionError::Late);
         }
+        let mut taken_by = state.taken_by.clone();
         let session = match (&tx.body, &state.session) {
             (TransactionBody::Join(delegation) | TransactionBody::Delegate(delegation), _) => {
-                accept_delegation(chain, tx, delegation)?
+                let holder = chain.holder(seat, state).ok_or(TransactionError::WrongKind)?;
+                accept_delegation(holder, tx, delegation)?
+            }
+            (TransactionBody::LateJoin { identity, delegation }, _) => {
+                let holder = identity.enroll().map_err(|_| TransactionError::BadDelegation)?;
+                accept_delegation(taken_by.insert(holder), tx, delegation)?
             }
             (_, Some(session)) => session.clone(),
             (_, None) => return Err(TransactionError::WrongKind),
@@ -189,12 +199,22 @@ impl OpenTurn {
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
             | TransactionBody::Resign
-            | TransactionBody::Motion(_) => state.commitment,
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => state.commitment,
         };
         transaction.verify(&session.key).map_err(|_| TransactionError::BadSignature)?;
         let prev_tx = transaction.hash();
         let session = Some(session);
-        let after = SeatState { session, next_seq, prev_tx, resigned, revealed, commitment, ..state.clone() };
+        let after = SeatState {
+            session,
+            next_seq,
+            prev_tx,
+            resigned,
+            revealed,
+            commitment,
+            taken_by,
+            ..state.clone()
+        };
         Ok(Admission { after, desynced, entry: ReadEntry { received, transaction } })
     }
 
@@ -234,7 +254,8 @@ impl OpenTurn {
             | TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Resign => {
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => {
                 self.acted.insert(tx.seat);
             }
         }
@@ -253,14 +274,17 @@ impl OpenTurn {
         let sealed = chain.genesis.visibility == Visibility::Sealed;
         let takebacks = chain.genesis.has_takebacks();
         let motions = chain.genesis.agreements != AgreementPolicy::NONE;
+        let is_open = chain.open_seats().contains(tx.seat);
+        let plays = begun && !is_open;
         match tx.body {
-            TransactionBody::Join(_) if !begun => {}
-            TransactionBody::Delegate(_) | TransactionBody::Resign if begun => {}
-            TransactionBody::Turn(_) if begun && !sealed => {}
-            TransactionBody::Commit(_) if begun && sealed && !chain.state.revealing => {}
-            TransactionBody::Reveal { .. } if begun && chain.state.revealing => {}
-            TransactionBody::Takeback { .. } if begun && takebacks && !chain.state.revealing => {}
-            TransactionBody::Motion(_) if begun && motions && !chain.state.revealing => {}
+            TransactionBody::Join(_) if !begun && !is_open => {}
+            TransactionBody::Delegate(_) | TransactionBody::Resign if plays => {}
+            TransactionBody::Turn(_) if plays && !sealed => {}
+            TransactionBody::Commit(_) if plays && sealed && !chain.state.revealing => {}
+            TransactionBody::Reveal { .. } if plays && chain.state.revealing => {}
+            TransactionBody::Takeback { .. } if plays && takebacks && !chain.state.revealing => {}
+            TransactionBody::Motion(_) if plays && motions && !chain.state.revealing => {}
+            TransactionBody::LateJoin { .. } if begun => {}
             TransactionBody::Join(_)
             | TransactionBody::Turn(_)
             | TransactionBody::Delegate(_)
@@ -268,7 +292,8 @@ impl OpenTurn {
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
             | TransactionBody::Takeback { .. }
-            | TransactionBody::Motion(_) => return Err(TransactionError::WrongKind),
+            | TransactionBody::Motion(_)
+            | TransactionBody::LateJoin { .. } => return Err(TransactionError::WrongKind),
         }
         let expected =
             if begun { chain.next_turn().ok_or(TransactionError::Exhausted)? } else { Turn::START };
@@ -280,6 +305,14 @@ impl OpenTurn {
         }
         if chain.resigned().contains(tx.seat) || tx.body.is_stance() && self.seats[tx.seat.index()].resigned {
             return Err(TransactionError::Resigned);
+        }
+        if let TransactionBody::LateJoin { identity, .. } = tx.body {
+            if chain.holder(tx.seat, &self.seats[tx.seat.index()]).is_some() {
+                return Err(TransactionError::SeatTaken);
+            }
+            if self.seat_of(chain, identity).is_some() {
+                return Err(TransactionError::AlreadySeated);
+            }
         }
         if self.is_said(tx) {
             return Err(TransactionError::AlreadySubmitted);
@@ -301,7 +334,8 @@ impl OpenTurn {
             | TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Resign => Ok(()),
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => Ok(()),
         }
     }
 
@@ -316,7 +350,8 @@ impl OpenTurn {
             | TransactionBody::Turn(_)
             | TransactionBody::Commit(_)
             | TransactionBody::Reveal { .. }
-            | TransactionBody::Resign => self.acted.contains(tx.seat),
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => self.acted.contains(tx.seat),
         }
     }
 
@@ -330,7 +365,7 @@ impl OpenTurn {
 
     /// What all seats that have not resigned want, and the server must carry out.
     pub fn agreed(&self, chain: &Chain) -> Option<Agreement> {
-        let asked = chain.active();
+        let asked = chain.players();
         let wanted = self.wanted_by(chain, asked.iter().next()?)?;
         let can_be = chain.may_reopen() || !matches!(wanted, Agreement::Pause { .. });
         let is_wanted = asked.iter().all(|seat| self.wanted_by(chain, seat) == Some(wanted));
@@ -339,7 +374,7 @@ impl OpenTurn {
 
     /// Do enough of the others want the turn to wait for `seat` no longer?
     pub(super) fn is_skipped(&self, chain: &Chain, seat: Seat) -> bool {
-        let others = chain.active().without(SeatSet::from_iter([seat]));
+        let others = chain.players().without(SeatSet::from_iter([seat]));
         let votes: SeatSet =
             others.iter().filter(|other| self.stances[other.index()].skips.contains(seat)).collect();
         chain.genesis.agreements.skip.is_quorum(votes.len(), others.len())
@@ -357,6 +392,34 @@ impl OpenTurn {
                 || tx.body.is_stance() && is_last_word(*at, tx.seat)
         });
         shown.map(|(_, entry)| entry.clone()).collect()
+    }
+
+    /// The session key that speaks for `seat` once the entries so far are in a block; none before its Join.
+    pub fn session_of(&self, seat: Seat) -> Option<PublicKey> {
+        self.seats.get(seat.index())?.next().session
+    }
+
+    /// Is a seat lent to `identity` by this delegation: did its holder sign it, and is it in force, or can it still
+    /// come into force?
+    pub fn is_lent(&self, chain: &Chain, seat: Seat, identity: PublicKey, loan: &SignedDelegation) -> bool {
+        let Some(state) = self.seats.get(seat.index()) else { return false };
+        let signed = chain.holder(seat, state).and_then(|holder| loan.verify(holder).ok());
+        let Some(loan) = signed.as_ref().map(VerifiedDelegation::get) else { return false };
+        let next = state.next();
+        let is_due = next.epoch.and_then(Epoch::next) == Some(loan.epoch);
+        let is_in_force = next.epoch == Some(loan.epoch) && next.session == Some(loan.session);
+        (loan.match_id, loan.seat, loan.session) == (chain.match_id, seat, identity)
+            && (is_due || is_in_force)
+    }
+
+    /// The seat that `identity` holds once the entries so far are in a block.
+    pub fn seat_of(&self, chain: &Chain, identity: PublicKey) -> Option<Seat> {
+        chain.seat_among(&self.seats, identity)
+    }
+
+    /// The seats that are still to be taken once the entries so far are in a block.
+    pub fn open_seats(&self, chain: &Chain) -> SeatSet {
+        chain.open_seats().without(self.acted)
     }
 
     /// The transactions so far, in the order in which they came.
@@ -400,7 +463,10 @@ fn check_order(state: &SeatState, tx: &Transaction) -> Result<(), TransactionErr
 
 fn check_epoch(state: &SeatState, tx: &Transaction) -> Result<(), TransactionError> {
     let next = state.next();
-    let opens_epoch = matches!(tx.body, TransactionBody::Join(_) | TransactionBody::Delegate(_));
+    let opens_epoch = matches!(
+        tx.body,
+        TransactionBody::Join(_) | TransactionBody::Delegate(_) | TransactionBody::LateJoin { .. }
+    );
     let expected = match (next.epoch, opens_epoch) {
         (None, _) => Epoch::FIRST,
         (Some(epoch), false) => epoch,
@@ -435,14 +501,13 @@ fn check_reveal(state: &SeatState, tx: &Transaction) -> Result<(), TransactionEr
     if state.commitment == Some(shown) { Ok(()) } else { Err(TransactionError::WrongReveal) }
 }
 
-/// Does the seat's identity let this session key speak for this seat in this match and epoch?
+/// Does the seat's holder let this session key speak for this seat in this match and epoch?
 fn accept_delegation(
-    chain: &Chain,
+    holder: &EnrolledKey,
     tx: &Transaction,
     delegation: &SignedDelegation,
 ) -> Result<Session, TransactionError> {
-    let identity = chain.identities.get(tx.seat.index()).ok_or(TransactionError::NoSuchSeat)?;
-    let verified = delegation.verify(identity).map_err(|_| TransactionError::BadDelegation)?;
+    let verified = delegation.verify(holder).map_err(|_| TransactionError::BadDelegation)?;
     let said = verified.get();
     if (said.match_id, said.seat, said.epoch) != (tx.match_id, tx.seat, tx.epoch) {
         return Err(TransactionError::BadDelegation);

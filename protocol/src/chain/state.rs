@@ -27,7 +27,7 @@ pub struct ChainState {
     pub(super) seen_from: Height,
     pub(super) peaks: Vec<Digest>,
     pub(super) seats: Vec<SeatState>,
-    /// Turns in a row in which nobody acted.
+    /// Turns in a row in which nobody acted; those that only asked open seats are left out.
     pub(super) silent_turns: u16,
     pub(super) sealed: Option<SealReason>,
     pub(super) signer: SignedCertificate,
@@ -67,6 +67,8 @@ pub(super) struct SeatState {
     pub(super) bank_ms: Option<u64>,
     /// Turns in a row that waited for the seat, and in which it did not act.
     pub(super) absent_turns: u16,
+    /// Who has taken the seat, if it was open at the start.
+    pub(super) taken_by: Option<EnrolledKey>,
 }
 
 /// The session key in force.
@@ -101,6 +103,7 @@ impl ChainState {
             commitment: None,
             bank_ms: genesis.turns.clock.initial_ms(),
             absent_turns: 0,
+            taken_by: None,
         };
         let (server, seats) = match &genesis.randomness {
             Randomness::None => (None, vec![seat(None); genesis.seats.len()]),
@@ -165,7 +168,7 @@ impl ChainState {
         (seen.block == block).then_some(seen.server_time)
     }
 
-    pub(super) fn advance(&mut self, header: &Header, block: BlockHash, acted: SeatSet) {
+    pub(super) fn advance(&mut self, header: &Header, block: BlockHash, acted: SeatSet, is_silent: bool) {
         self.head = Head {
             height: header.height,
             block,
@@ -179,7 +182,11 @@ impl ChainState {
             BlockKind::Start | BlockKind::Turn => {
                 self.seen_from = header.height;
                 self.seen.clear();
-                self.silent_turns = if acted.is_empty() { self.silent_turns.saturating_add(1) } else { 0 };
+                if is_silent {
+                    self.silent_turns = self.silent_turns.saturating_add(1);
+                } else if !acted.is_empty() {
+                    self.silent_turns = 0;
+                }
             }
             BlockKind::Takeback { .. } => {
                 self.seen_from = header.height;

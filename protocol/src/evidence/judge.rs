@@ -63,9 +63,9 @@ impl StateClaim {
         &self.block
     }
 
-    /// What the block has the game do.
-    pub fn work(&self) -> Work<'_> {
-        self.block.work(&self.genesis, self.seed)
+    /// What the block has the game do; `stand_in` as for [`ReadBlock::work`].
+    pub fn work(&self, stand_in: impl Fn(Seat) -> Vec<u8>) -> Work<'_> {
+        self.block.work(&self.genesis, self.seed, stand_in)
     }
 
     /// Decides it: `executed` is the root that executing came to, or why nothing could be executed.
@@ -405,7 +405,7 @@ impl<'r> Signers<'r> {
             (Randomness::None, None) => Ok(usual),
             (Randomness::CommitReveal { .. }, Some(start)) => {
                 let SignedBlock { block, .. } = self.block(start)?;
-                match block.work(self.genesis, usual) {
+                match block.work(self.genesis, usual, |_| Vec::new()) {
                     Work::Begin { seed } if is_start(block.header()) => Ok(seed),
                     Work::Begin { .. } | Work::Nothing | Work::Turn(_) | Work::Back { .. } => {
                         Err(Refuted::WrongPlace.into())

@@ -107,6 +107,7 @@ impl Bytes {
                 AbsenceReason::Skipped => 3,
                 AbsenceReason::RevealMissing => 4,
                 AbsenceReason::OpenSeat => 5,
+                AbsenceReason::TakenOver => 6,
             })
         })
     }
@@ -158,6 +159,10 @@ pub(crate) fn genesis(g: &Genesis) -> Vec<u8> {
         }
         AbsencePolicy::Shrink { abandon_after, forfeit_after, shortest_ms } => {
             to.u32(2).u16(abandon_after).option(forfeit_after, Bytes::u16).u32(shortest_ms)
+        }
+        AbsencePolicy::TakeOver { abandon_after, forfeit_after, shortest_ms, take_over_after } => {
+            let to = to.u32(3).u16(abandon_after).option(forfeit_after, Bytes::u16);
+            to.u32(shortest_ms).u16(take_over_after)
         }
     };
     let to = to
@@ -272,6 +277,9 @@ pub(crate) fn transaction(t: &Transaction) -> Vec<u8> {
                 Motion::End => to.u32(2),
                 Motion::Skip { seats } => to.u32(3).u8(seats.iter().map(|seat| 1 << seat.get()).sum()),
             }
+        }
+        TransactionBody::LateJoin { identity, delegation } => {
+            to.u32(8).raw(identity.as_bytes()).signed_delegation(delegation)
         }
     }
     .0

@@ -201,6 +201,18 @@ impl Match {
         self.chain.match_id()
     }
 
+    /// Do the rules play for a seat that lets the open turn pass?
+    fn is_taken_over(&self, seat: Seat) -> bool {
+        let Some(after) = self.chain.genesis().absence.take_over_after() else { return false };
+        let blocks = self.blocks.iter().rev().map(|block| block.clone().read().unwrap());
+        let turns = blocks.filter(|read| read.block().header().kind == BlockKind::Turn);
+        let reason = |read: ReadProvenBlock| {
+            read.block().absent().iter().find(|it| it.seat == seat).map(|absence| absence.reason)
+        };
+        let asked = turns.map(reason).filter(|reason| *reason != Some(AbsenceReason::NotToMove));
+        asked.take_while(Option::is_some).count() >= usize::from(after)
+    }
+
     pub(crate) fn seats(&self) -> impl Iterator<Item = Seat> + use<> {
         Seat::first(self.toy.seats)
     }
@@ -275,6 +287,12 @@ impl Match {
 
     pub(crate) fn join(&self, seat: Seat) -> Transaction {
         self.transaction(seat, TransactionBody::Join(self.signed_delegation(seat, Epoch::FIRST)))
+    }
+
+    /// The identity of a seat takes it, though the genesis has left it open.
+    pub(crate) fn late_join(&self, seat: Seat) -> Transaction {
+        let delegation = self.signed_delegation(seat, Epoch::FIRST);
+        self.transaction(seat, TransactionBody::LateJoin { identity: identity(seat).public(), delegation })
     }
 
     pub(crate) fn delegate(&self, seat: Seat) -> Transaction {
@@ -383,7 +401,7 @@ impl Match {
     }
 
     pub(crate) fn start(&self) -> Parts {
-        let joins: Vec<_> = self.seats().map(|seat| self.join(seat)).collect();
+        let joins: Vec<_> = self.chain.players().iter().map(|seat| self.join(seat)).collect();
         self.block(BlockKind::Start, self.entries(&joins), Vec::new(), 1000)
     }
 
@@ -444,20 +462,26 @@ impl Match {
             TurnMode::Alternating => self.toy.after(self.chain.head().turn).to_move,
         };
         let late = if revealing { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline };
+        let has_shown = |seat| !revealing || !required.contains(seat);
+        let is_passing = |seat| kind == BlockKind::Turn && asked.contains(seat) && has_shown(seat);
+        let is_taken_over = |seat| is_passing(seat) && self.is_taken_over(seat);
         let absent: Vec<_> = self
             .seats()
             .filter(|seat| !acted.contains(*seat))
             .map(|seat| Absence {
                 seat,
                 reason: match (resigned.contains(seat), required.contains(seat)) {
+                    _ if self.chain.open_seats().contains(seat) => AbsenceReason::OpenSeat,
                     (true, _) => AbsenceReason::Resigned,
+                    (false, _) if is_taken_over(seat) => AbsenceReason::TakenOver,
                     (false, true) => late,
                     (false, false) if asked.contains(seat) => AbsenceReason::Deadline,
                     (false, false) => AbsenceReason::NotToMove,
                 },
             })
             .collect();
-        let awaited = absent.iter().filter(|absence| absence.reason == late);
+        let is_late = |absence: &&Absence| [late, AbsenceReason::TakenOver].contains(&absence.reason);
+        let awaited = absent.iter().filter(is_late);
         let waits = awaited.filter_map(|absence| self.chain.deadline_of(absence.seat)).max();
         let ms = waits.map_or(2000, |until| until.get() - self.chain.head().server_time.get());
         self.block(kind, self.entries(transactions), absent, ms)
@@ -645,6 +669,32 @@ pub(crate) fn timed_match() -> Match {
     game
 }
 
+/// Has the rules play for whoever was absent once.
+pub(crate) fn take_over(genesis: &mut Genesis) {
+    genesis.absence = AbsencePolicy::TakeOver {
+        abandon_after: 3,
+        forfeit_after: Some(4),
+        shortest_ms: DEADLINE_MS,
+        take_over_after: 1,
+    };
+}
+
+/// A match in which the rules play for seat 1 in two turns, until it is back, and for seat 2 until it forfeits.
+pub(crate) fn taken_over_match() -> Match {
+    let mut game = Match::with(3, take_over);
+    game.toy.over_after = Some(8);
+    game.append(&game.start());
+    for _ in 0..3 {
+        game.append(&game.turn(&[game.action(seat(0)), game.action(seat(2))]));
+    }
+    for _ in 0..4 {
+        game.append(&game.turn(&[game.action(seat(0)), game.action(seat(1))]));
+    }
+    game.append(&game.turn(&[game.action(seat(0)), game.action(seat(1))]));
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
 /// Lets turns be taken back.
 pub(crate) fn allow_takebacks(genesis: &mut Genesis) {
     genesis.takebacks = TakebackPolicy::Unanimous;
@@ -700,6 +750,28 @@ pub(crate) fn fork_match() -> Match {
     let mut game = Match::with(3, go_on);
     game.toy.over_after = Some(2);
     game.append(&game.start());
+    game.append(&game.full_turn());
+    game.append(&game.full_turn());
+    game.append(&game.seal(SealReason::Rules));
+    game
+}
+
+/// Leaves the seats 1 and 2 open, in a match with takebacks and banks.
+pub(crate) fn leave_seats_open(genesis: &mut Genesis) {
+    (genesis.seats[1], genesis.seats[2]) = (SeatHolder::Open, SeatHolder::Open);
+    genesis.takebacks = TakebackPolicy::Unanimous;
+    genesis.turns.clock = Clock::Bank { initial_ms: 40_000, increment_ms: 500 };
+}
+
+/// A match of one, which goes back without asking the open seats; then seat 2 is taken, and seat 1 stays open.
+pub(crate) fn late_joined_match() -> Match {
+    let mut game = Match::with(3, leave_seats_open);
+    game.toy.over_after = Some(4);
+    game.append(&game.start());
+    game.append(&game.full_turn());
+    game.append(&game.takeback(0, &[game.back_to(seat(0), 0)]));
+    game.append(&game.full_turn());
+    game.append(&game.turn(&[game.action(seat(0)), game.late_join(seat(2))]));
     game.append(&game.full_turn());
     game.append(&game.full_turn());
     game.append(&game.seal(SealReason::Rules));

@@ -145,14 +145,14 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     let end = sample(Kind::Block, name).len();
     let mut block = bend(all, Kind::Block, name);
     block.at("seat 8 absent", end - 5, &[1], &[8], malformed);
-    block.tag("reason of absence 6", end - 4, 0, 6);
+    block.tag("reason of absence 7", end - 4, 0, 7);
 
     let mut genesis = bend(all, Kind::Genesis, "as played");
     genesis.tag("seat holder 2", 64, 0, 2);
     genesis.tag("turn mode 2", 172, 0, 2);
     genesis.tag("clock 2", 180, 0, 2);
     genesis.at("option tag 2 of the last turn", 188, &[0], &[2], malformed);
-    genesis.tag("absence policy 3", 189, 0, 3);
+    genesis.tag("absence policy 4", 189, 0, 4);
     genesis.tag("double transaction policy 2", 195, 0, 2);
     genesis.tag("visibility 3", 199, 0, 3);
     genesis.tag("randomness 2", 203, 0, 2);
@@ -168,7 +168,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     let mut server = bend(all, Kind::ServerMessage, "caught up");
     server.tag("server message 26", 0, 5, 26);
     bend(all, Kind::ServerMessage, "refused: NoMatch").tag("refusal 5", 36, 2, 5);
-    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 25", 40, 22, 25);
+    bend(all, Kind::ServerMessage, "refused: Chain, tx-exhausted").tag("transaction error 27", 40, 22, 27);
     bend(all, Kind::ServerMessage, "failed: Unavailable").tag("failure 13", 4, 10, 13);
     bend(all, Kind::ServerMessage, "goodbye: TooFast").tag("goodbye reason 6", 4, 5, 6);
     bend(all, Kind::ServerMessage, "limited: PasswordsPerAddress").tag("limit 13", 4, 12, 13);
@@ -177,7 +177,7 @@ fn versions_tags_and_seats(all: &mut Vec<Refused>) {
     bend(all, Kind::Talk, "text in a lobby").tag("talk place 2", 1, 0, 2);
     bend(all, Kind::Talk, "reaction").tag("words 2", 113, 1, 2);
     bend(all, Kind::Talk, "last reaction").tag("reaction 8", 117, 7, 8);
-    bend(all, Kind::ClientMessage, "enter with a password").tag("pass 2", 40, 1, 2);
+    bend(all, Kind::ClientMessage, "enter with a password").tag("pass 3", 40, 1, 3);
     let mut invitation = bend(all, Kind::Invitation, "to play");
     invitation.at("room name with a blank", 41, b"T", b" ", CodecError::Invalid("room name"));
     invitation.at("option tag 2", 52, &[1], &[2], malformed);
@@ -338,6 +338,7 @@ fn rules_of_messages(all: &mut Vec<Refused>) {
             .u8(2)
             .u32(0)
             .u8(1)
+            .u8(0)
             .u8(0)
             .u32(0)
     };

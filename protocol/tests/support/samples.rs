@@ -18,7 +18,7 @@ use cadastre_protocol::{
 
 use super::{
     CREATED, Match, SERIAL, block_key, certificate, eventful_match, genesis, hidden_match, identity, key,
-    prove_with, read_block, root, seat, timed_match,
+    leave_seats_open, prove_with, read_block, root, seat, timed_match,
 };
 use crate::reference::ramp;
 
@@ -180,6 +180,32 @@ pub(crate) const TIMED_NAMES: [&str; 7] = [
     "seal",
 ];
 
+/// What the blocks of [`super::late_joined_match`] are.
+pub(crate) const LATE_JOINED_NAMES: [&str; 8] = [
+    "start of one",
+    "turn 1",
+    "takeback to the start, by the only player",
+    "turn 1 again",
+    "turn 2, in which seat 2 is taken",
+    "turn 3",
+    "turn 4",
+    "seal",
+];
+
+/// What the blocks of [`super::taken_over_match`] are.
+pub(crate) const TAKEN_OVER_NAMES: [&str; 10] = [
+    "start",
+    "turn 1, without seat 1",
+    "turn 2, in which the rules play for it",
+    "turn 3",
+    "turn 4, without seat 2",
+    "turn 5, in which the rules play for that",
+    "turn 6",
+    "turn 7, at whose end it has forfeited",
+    "turn 8",
+    "seal",
+];
+
 /// What the blocks of [`super::taken_back_match`] are.
 pub(crate) const TAKEN_BACK_NAMES: [&str; 12] = [
     "start",
@@ -327,6 +353,7 @@ pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
     let (fresh, game) = (Match::of(3), Match::started(3));
     let of = |body| game.transaction(seat(1), body);
     let commit = Digest::new(ramp(0x30));
+    let late_joined = Match::started_with(3, leave_seats_open).late_join(seat(2));
     vec![
         ("join", fresh.join(seat(0))),
         ("delegate", game.delegate(seat(1))),
@@ -346,6 +373,7 @@ pub(crate) fn transactions() -> Vec<(&'static str, Transaction)> {
             "motion to skip",
             of(TransactionBody::Motion(Motion::Skip { seats: [seat(0), seat(2)].into_iter().collect() })),
         ),
+        ("late join", late_joined),
     ]
 }
 
@@ -437,6 +465,7 @@ pub(crate) fn spec() -> RoomSpec {
         seats_min: 3,
         access: Access::PUBLIC,
         fork: None,
+        late_joins: false,
         grace_ms: 20_000,
     }
 }
@@ -474,6 +503,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         seats_min: 2,
         grace_ms: 0,
         access: Access { door: Door::ByInvitation { opener: identity(seat(0)).public() }, listed: false },
+        late_joins: true,
         ..spec()
     };
     let hidden = Access { door: Door::ByPassword { key: key(9).public() }, listed: true };
@@ -488,6 +518,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         pass,
     };
     let invitation = SignedInvitation::sign(&identity(seat(0)), &invitations()[0].1);
+    let loan = game.signed_delegation(seat(1), Epoch::new(1));
     let password = || prove_password(&key(9), Digest::new(ramp(0x70)), &room());
     let chain = ChainStart { nonce: ramp(0x40), anchor: Digest::new(ramp(0x80)) };
     vec![
@@ -502,6 +533,7 @@ pub(crate) fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("enter to watch", enter(EnterAs::Spectator, None)),
         ("enter with an invitation", enter(EnterAs::Player, Some(Pass::Invitation(invitation)))),
         ("enter with a password", enter(EnterAs::Player, Some(password()))),
+        ("enter with a loan", enter(EnterAs::Player, Some(Pass::Loan(loan)))),
         ("ready", ClientMessage::Ready { ready: true, chain: None }),
         ("ready with a hash chain", ClientMessage::Ready { ready: true, chain: Some(chain) }),
         ("not ready", ClientMessage::Ready { ready: false, chain: None }),
@@ -669,7 +701,7 @@ fn refusals() -> Vec<(String, Refusal)> {
     refusals
 }
 
-const TRANSACTION_ERRORS: [TransactionError; 25] = [
+const TRANSACTION_ERRORS: [TransactionError; 27] = [
     TransactionError::WrongMatch,
     TransactionError::NoSuchSeat,
     TransactionError::MatchOver,
@@ -694,6 +726,8 @@ const TRANSACTION_ERRORS: [TransactionError; 25] = [
     TransactionError::BadSignature,
     TransactionError::Exhausted,
     TransactionError::WrongTakeback,
+    TransactionError::AlreadySeated,
+    TransactionError::SeatTaken,
     TransactionError::WrongMotion,
 ];
 

@@ -46,6 +46,7 @@ pub(crate) struct StoredSeat {
     pub(crate) commitment: Option<[u8; 32]>,
     pub(crate) bank_ms: Option<u64>,
     pub(crate) absent_turns: u16,
+    pub(crate) taken_by: Option<[u8; 32]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]

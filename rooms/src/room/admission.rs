@@ -9,7 +9,8 @@ use super::{Phase, Room, genesis_message};
 use crate::input::{GuestId, Output};
 
 impl Room {
-    /// May somebody come in? A seat is its holder's, whatever he shows.
+    /// May somebody come in? A seat is its holder's, whatever he shows, and as good as
+    /// his for whoever it is lent to.
     pub(super) fn open_door(
         &self,
         now: Millis,
@@ -19,9 +20,8 @@ impl Room {
     ) -> Result<(), Failure> {
         let is_seated = match &self.phase {
             Phase::Lobby(seats) => seats.is_seated(identity),
-            Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => {
-                self.genesis().is_some_and(|genesis| genesis.seat_of(identity).is_some())
-            }
+            Phase::Playing(playing) => playing.seat_of(identity).is_some() || playing.is_substitute(identity),
+            Phase::Joining(_) | Phase::Broken => self.seat_of(identity).is_some(),
         };
         if is_seated && enter_as == EnterAs::Player {
             return Ok(());
@@ -46,10 +46,7 @@ impl Room {
             (EnterAs::Player, Phase::Lobby(seats)) => {
                 seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
             }
-            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => {
-                let seat = self.genesis().and_then(|genesis| genesis.seat_of(identity));
-                seat.map(|_| ()).ok_or(Failure::NotSeated)
-            }
+            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => self.may_play(identity),
         };
         if let Err(failure) = admitted {
             return self.outputs.push_back(Output::Refuse { guest, failure });
@@ -102,11 +99,10 @@ impl Room {
         height: Height,
         known: bool,
     ) {
-        let (known_to_it, seated, is_by_time) = match &self.phase {
+        let (known_to_it, is_by_time) = match &self.phase {
             Phase::Playing(playing) => {
-                let genesis = playing.chain.genesis();
-                let is_by_time = matches!(genesis.spectators, SpectatorPolicy::Later { .. });
-                (playing.known_to(enter_as), genesis.seat_of(identity).is_some(), is_by_time)
+                let spectators = playing.chain.genesis().spectators;
+                (playing.known_to(enter_as), matches!(spectators, SpectatorPolicy::Later { .. }))
             }
             Phase::Broken => {
                 let reason = GoodbyeReason::RoomClosed;
@@ -119,8 +115,7 @@ impl Room {
             }
         };
         let admitted = match enter_as {
-            EnterAs::Player if !seated => Err(Failure::NotSeated),
-            EnterAs::Player => Ok(()),
+            EnterAs::Player => self.may_play(identity),
             EnterAs::Spectator | EnterAs::Light => self.may_watch(),
         };
         if admitted.is_ok() && known && height > known_to_it && is_by_time {

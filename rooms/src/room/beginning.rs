@@ -1,8 +1,8 @@
 //! From the lobby to a match, and from a match that is over to the next one.
 
 use cadastre_protocol::{
-    Chain, ChainStart, Conversation, Failure, GoodbyeReason, Height, Millis, SeatHolder, ServerMessage,
-    TalkPlace, encode,
+    Chain, ChainStart, Conversation, Failure, GoodbyeReason, Height, Millis, Seat, ServerMessage, TalkPlace,
+    encode,
 };
 use cadastre_simulations::Game;
 
@@ -105,14 +105,12 @@ impl Room {
     pub(super) fn begin_again(&mut self) {
         let Phase::Playing(playing) = &self.phase else { return };
         let (genesis, match_id) = (playing.chain.genesis(), playing.chain.match_id());
-        let wants = |holder: &SeatHolder| match holder {
-            SeatHolder::Player(identity) => self.rematch.contains(identity),
-            SeatHolder::Open => true,
-        };
-        if !self.is_over() || !genesis.seats.iter().all(wants) {
+        let holders: Vec<_> =
+            Seat::first(genesis.seat_count()).map(|seat| playing.chain.holder_of(seat)).collect();
+        if !self.is_over() || !holders.iter().flatten().all(|holder| self.rematch.contains(holder)) {
             return;
         }
-        let again = Seats::again(genesis, playing.names.clone(), self.access);
+        let again = Seats::again(genesis, &holders, playing.names.clone(), self.access);
         self.rematch.clear();
         let Some(seats) = again else { return self.broadcast(ServerMessage::Failed(Failure::BadSpec)) };
         self.phase = Phase::Lobby(Box::new(seats));

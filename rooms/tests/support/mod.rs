@@ -15,11 +15,11 @@ use std::{
 
 use cadastre_protocol::{
     AbsencePolicy, Access, AgreementPolicy, Attempt, BlockKind, Certificate, ChainSecret, Clock, Delegation,
-    DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head, Height,
-    KeyRole, Line, MatchId, Millis, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey, RandomnessMode,
-    ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq, ServerMessage,
-    SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy, TakebackPolicy, TalkPlace,
-    Transaction, TransactionBody, Turn, TurnMode, Visibility, decode_exact,
+    Digest, DisplayName, DoubleTransactionPolicy, EnterAs, Epoch, Failure, Genesis, GoodbyeReason, Head,
+    Height, KeyRole, Line, MatchId, Millis, Pass, ProvenBlock, ProvenHeader, ProvenReceipt, PublicKey,
+    RandomnessMode, ReadBlock, Receipt, Refusal, RoomName, RoomSpec, SealReason, Seat, SecretKey, Seq,
+    ServerMessage, ShownPass, SignedCertificate, SignedDelegation, SignedTransaction, SpectatorPolicy,
+    TakebackPolicy, TalkPlace, Transaction, TransactionBody, Turn, TurnMode, Visibility, decode_exact,
 };
 use cadastre_rooms::{Event, GuestId, Host, Input, Output, Restored, Room, Shown};
 use cadastre_simulations::Game;
@@ -186,14 +186,14 @@ impl Shell {
     }
 
     pub(crate) fn enter_as(&mut self, player: u8, enter_as: EnterAs) -> GuestId {
+        self.enter_with(player, enter_as, None)
+    }
+
+    pub(crate) fn enter_with(&mut self, player: u8, enter_as: EnterAs, pass: Option<Pass>) -> GuestId {
         let guest = self.new_guest_as(enter_as);
-        self.feed(Input::Enter {
-            guest,
-            identity: identity(player),
-            enter_as,
-            name: name(player),
-            shown: None,
-        });
+        let (identity, name) = (identity(player), name(player));
+        let shown = pass.map(|pass| Box::new(ShownPass { pass, session: Digest::ZERO }));
+        self.feed(Input::Enter { guest, identity, enter_as, name, shown });
         guest
     }
 
@@ -482,6 +482,7 @@ pub(crate) fn spec(seats: u8) -> RoomSpec {
         seats_min: seats,
         access: Access::PUBLIC,
         fork: None,
+        late_joins: false,
         grace_ms: 0,
     }
 }
@@ -560,6 +561,13 @@ pub(crate) fn delegation(
     let session = identity.session(match_id, epoch).public();
     let delegation = Delegation { version: Delegation::VERSION, match_id, seat, epoch, session, valid_to };
     SignedDelegation::sign(&identity, &delegation)
+}
+
+/// A player lets the session key of an epoch speak for any seat.
+pub(crate) fn delegation_by(player: u8, seat: Seat, match_id: MatchId, epoch: Epoch) -> SignedDelegation {
+    let session = key(player).session(match_id, epoch).public();
+    let (version, valid_to) = (Delegation::VERSION, None);
+    SignedDelegation::sign(&key(player), &Delegation { version, match_id, seat, epoch, session, valid_to })
 }
 
 pub(crate) fn join_of(genesis: &Genesis, seat: Seat) -> Transaction {

@@ -197,7 +197,8 @@ impl Store {
     fn follow(&self, mut chain: Chain, mut game: Game) -> (Chain, Game) {
         for block in self.blocks_after(chain.head().height, self.height()) {
             let checked = chain.check_proven(block.read().unwrap()).unwrap();
-            game.execute(&checked.work());
+            let work = checked.work(game.stand_in());
+            game.execute(&work);
             chain.append(checked, game.executed()).unwrap();
         }
         (chain, game)

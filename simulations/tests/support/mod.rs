@@ -35,7 +35,7 @@ pub(crate) fn suggestions(game: &Game, turn: u32) -> Vec<(Seat, Vec<u8>)> {
 
 /// These lists, and the roll of `turn`.
 pub(crate) fn orders(turn: u32, lists: &[(Seat, Vec<u8>)]) -> TurnOrders<'_> {
-    let orders = lists.iter().map(|(seat, commands)| Orders { seat: *seat, commands }).collect();
+    let orders = lists.iter().map(|(seat, commands)| Orders::new(*seat, commands)).collect();
     TurnOrders { roll: hash(Context::Roll, &[&turn.to_le_bytes()]), orders }
 }
 

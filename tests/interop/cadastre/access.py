@@ -76,7 +76,12 @@ class ShownPassword(Fields):
     proof: Signature
 
 
-Pass = ShownInvitation | ShownPassword
+@dataclass(frozen=True)
+class ShownLoan(Fields):
+    loan: Signed
+
+
+Pass = ShownInvitation | ShownPassword | ShownLoan
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,35 @@ class Boxes:
     def free_edges(self) -> list[int]:
         return [edge for edge in range(self.edges) if not self._is_drawn(*self._edge(edge))]
 
+    def stand_in(self, seat: int) -> bytes:
+        """What the built-in player would do."""
+        if seat not in self.to_move():
+            return b""
+        for y, x in itertools.product(range(self.size), repeat=2):
+            open_sides = [side for side in self._sides(x, y) if not self._is_drawn(*side)]
+            if len(open_sides) == 1:
+                return self._number(*open_sides[0]).to_bytes(2, "little")
+        start = self.edges_drawn * 40_009 % self.edges
+        free = [edge for edge in (*range(start, self.edges), *range(start)) if not self._is_drawn(*self._edge(edge))]
+        safe = [edge for edge in free if self._is_safe(edge)]
+        return (safe or free)[0].to_bytes(2, "little")
+
+    def _is_safe(self, edge: int) -> bool:
+        """Whether it leaves the next seat without a box to complete."""
+        x, y, direction = self._edge(edge)
+        beside = [(x, y), (x, y - 1) if direction == RIGHT else (x - 1, y)]
+        boxes = [box for box in beside if 0 <= box[0] < self.size and 0 <= box[1] < self.size]
+        return all(sum(self._is_drawn(*side) for side in self._sides(*box)) < 2 for box in boxes)
+
+    @staticmethod
+    def _sides(x: int, y: int) -> list[tuple[int, int, int]]:
+        return [(x, y, RIGHT), (x, y + 1, RIGHT), (x, y, DOWN), (x + 1, y, DOWN)]
+
+    def _number(self, x: int, y: int, direction: int) -> int:
+        if direction == RIGHT:
+            return y * self.size + x
+        return self.size * (self.size + 1) + y * (self.size + 1) + x
+
     def execute(self, orders: list[tuple[int, bytes]], _roll: bytes) -> None:
         if self.is_over():
             return
@@ -100,8 +129,7 @@ class Boxes:
     def _is_closed(self, x: int, y: int) -> bool:
         if not (0 <= x < self.size and 0 <= y < self.size):
             return False
-        sides = [(x, y, RIGHT), (x, y, DOWN), (x, y + 1, RIGHT), (x + 1, y, DOWN)]
-        return all(self._is_drawn(*side) for side in sides)
+        return all(self._is_drawn(*side) for side in self._sides(x, y))
 
     def chunks(self) -> dict[int, bytes]:
         side = self.size // SIDE + 1

@@ -4,6 +4,7 @@ A block is judged against the chain before it, and taken only if every rule hold
 state root the game has gone on; the chain is then of no use any more.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -39,6 +40,7 @@ from .objects import (
     Header,
     Join,
     KeyChange,
+    LateJoin,
     Motion,
     Nothing,
     Operator,
@@ -69,6 +71,7 @@ from .objects import (
     Takeback,
     TakebackBlock,
     Takebacks,
+    TakeOver,
     Tip,
     Transaction,
     Turn,
@@ -112,6 +115,9 @@ class Game(Protocol):
 
     def begin(self, seed: bytes) -> None:
         """Begins anew, from a seed that everybody has drawn."""
+
+    def stand_in(self, seat: int) -> bytes:
+        """The commands that the rules have for a seat that they play for."""
 
     def execute(self, orders: list[tuple[int, bytes]], roll: bytes) -> None:
         """Plays a turn: the commands of each seat that handed in some, in the block's order."""
@@ -158,6 +164,8 @@ class SeatLine:
     """Of the open turn, in its second half."""
     bank_ms: int | None = None
     absent_turns: int = 0
+    taken_by: bytes | None = None
+    """Who has taken it, if it was open at the start."""
 
 
 @dataclass
@@ -187,8 +195,8 @@ class Chain:
         self.signer_signed = self.genesis.signer
         self.signer = self._certificate(self.genesis.signer, self.genesis.created)
         self.signers = [self.signer]
-        self.identities = [seat.identity for seat in self.genesis.seats if isinstance(seat, PlayerSeat)]
-        require(all(enrol(identity) is None for identity in self.identities), "genesis")
+        identities = [seat.identity for seat in self.genesis.seats if isinstance(seat, PlayerSeat)]
+        require(all(enrol(identity) is None for identity in identities), "genesis")
         parent = self.genesis.parent
         require(parent is None or game.state_root() == parent.state_root, "state-root")
         self.game = game
@@ -200,7 +208,7 @@ class Chain:
         self.server: Tip | None = None
         clock = self.genesis.clock
         bank_ms = clock.initial if isinstance(clock, Bank) else None
-        self.lines = [SeatLine(0, self.match_id, bank_ms=bank_ms) for _ in self.identities]
+        self.lines = [SeatLine(0, self.match_id, bank_ms=bank_ms) for _ in self.genesis.seats]
         if isinstance(self.genesis.randomness, CommitReveal):
             self.server = Tip(self.genesis.randomness.server, 0)
             starts = self.genesis.randomness.seats
@@ -227,8 +235,20 @@ class Chain:
 
     # What follows from the chain
 
+    def holder_of(self, seat: int, lines: list[SeatLine]) -> bytes | None:
+        """The identity that holds a seat, or nobody's yet."""
+        at_start = self.genesis.seats[seat]
+        return at_start.identity if isinstance(at_start, PlayerSeat) else lines[seat].taken_by
+
+    def open_seats(self) -> set[int]:
+        return {seat for seat in range(len(self.lines)) if self.holder_of(seat, self.lines) is None}
+
+    def players(self) -> set[int]:
+        """The seats that somebody plays."""
+        return {seat for seat, line in enumerate(self.lines) if not line.resigned} - self.open_seats()
+
     def waited_for(self) -> set[int]:
-        playing = {seat for seat, line in enumerate(self.lines) if not line.resigned}
+        playing = self.players()
         if self.revealing:
             return {seat for seat in playing if self.lines[seat].commitment is not None}
         return playing & self._asked()
@@ -256,12 +276,12 @@ class Chain:
     def seal_due(self) -> SealReason | None:
         if self.head.height == 0 or self.sealed is not None or self.revealing:
             return None
-        playing = [line for line in self.lines if not line.resigned]
+        playing, somebody_resigned = self.players(), any(line.resigned for line in self.lines)
         if self.game.is_over():
             return ByRules()
         if self.head.turn == self.genesis.last_turn:
             return TurnLimit()
-        if not playing or (len(playing) == 1 and len(self.lines) > 1):
+        if not playing or (len(playing) == 1 and somebody_resigned):
             return AllResigned()
         if self.idle_turns >= self.genesis.absence.abandon_after:
             return Abandoned()
@@ -269,8 +289,8 @@ class Chain:
 
     def standings(self, reason: SealReason) -> tuple[Standing, ...]:
         worth = [
-            (not line.resigned and reason != DoubleTransaction(seat), self.game.score(seat))
-            for seat, line in enumerate(self.lines)
+            (seat in self.players() and reason != DoubleTransaction(seat), self.game.score(seat))
+            for seat in range(len(self.lines))
         ]
         return tuple(
             Standing(seat, 1 + sum(other > own for other in worth), own[1]) for seat, own in enumerate(worth)
@@ -288,13 +308,9 @@ class Chain:
             return None
         return max(0, self.furthest - TAKEBACK_TURNS_MAX)
 
-    def active(self) -> set[int]:
-        """The seats that have not resigned in an earlier block."""
-        return {seat for seat, line in enumerate(self.lines) if not line.resigned}
-
     def agreed(self, turn: OpenTurn) -> Takeback | Motion | None:
-        """What all of them want."""
-        wanted = {self._wanted_by(turn, seat) for seat in self.active()}
+        """What all who play want."""
+        wanted = {self._wanted_by(turn, seat) for seat in self.players()}
         return wanted.pop() if len(wanted) == 1 else None
 
     def _wanted_by(self, turn: OpenTurn, seat: int) -> Takeback | Motion | None:
@@ -313,7 +329,7 @@ class Chain:
         """Whether the turn waits no longer for a seat whose time is not up."""
         if seat not in self.waited_for():
             return False
-        others = self.active() - {seat}
+        others = self.players() - {seat}
         votes = 0
         for other in others & turn.wanted.keys():
             match turn.wanted[other].body:
@@ -371,7 +387,7 @@ class Chain:
         self._check_consent(header, turn)
         if shows_consent(header):
             turn = self.open_turn()
-        self._play(header, entries, drawn)
+        self._play(header, entries, block.absent, drawn)
         if drawn is not None and isinstance(header.kind, Start):
             self.seed = drawn
         self._go_on(header, name, signer, turn, entries)
@@ -398,10 +414,16 @@ class Chain:
         mixing = drawn if drawn is not None and self._draws_from_chains(header) else bytes(32)
         return order_rank(self.seen[0].name, mixing, seat)
 
-    def _play(self, header: Header, entries: list[tuple[Entry, Transaction]], drawn: bytes | None) -> None:
+    def _play(
+        self,
+        header: Header,
+        entries: list[tuple[Entry, Transaction]],
+        absent: tuple[Absence, ...],
+        drawn: bytes | None,
+    ) -> None:
         match header.kind:
             case Turn() if drawn is not None:
-                self.game.execute(orders_of(entries), drawn)
+                self.game.execute(orders_of(self.game, entries, absent), drawn)
             case Start() if drawn is not None:
                 self.game.begin(drawn)
             case TakebackBlock(to_turn):
@@ -545,7 +567,7 @@ class Chain:
     def _check_absences(self, header: Header, absent: tuple[Absence, ...], turn: OpenTurn) -> None:
         seats = set(range(len(self.lines)))
         if isinstance(header.kind, Start):
-            require(turn.acted == seats, "missing-seat")
+            require(turn.acted == self.players(), "missing-seat")
         if not isinstance(header.kind, Turn | CommitBlock):
             return
         missing = {absence.seat for absence in absent}
@@ -580,9 +602,18 @@ class Chain:
     def _absence(self, seat: int) -> AbsenceReason:
         if self.lines[seat].resigned:
             return AbsenceReason.Resigned
+        if seat in self.open_seats():
+            return AbsenceReason.OpenSeat
         if self.lines[seat].commitment is not None:
             return AbsenceReason.RevealMissing
-        return AbsenceReason.Deadline if seat in self._asked() else AbsenceReason.NotToMove
+        if seat not in self._asked():
+            return AbsenceReason.NotToMove
+        return AbsenceReason.TakenOver if self._is_taken_over(seat) else AbsenceReason.Deadline
+
+    def _is_taken_over(self, seat: int) -> bool:
+        absence = self.genesis.absence
+        plays = not self.is_sealed_game or self.revealing
+        return plays and isinstance(absence, TakeOver) and self.lines[seat].absent_turns >= absence.take_over_after
 
     def _go_on(
         self,
@@ -597,6 +628,7 @@ class Chain:
             if tx.seen_state_root != seen.state_root:
                 self.desynced.append((tx.turn, tx.seat))
         lines = self._settled(header, turn, entries)
+        asks_somebody = bool(self._asked() - self.open_seats())
         self.head = Head(
             header.height,
             name,
@@ -618,7 +650,7 @@ class Chain:
             case Start() | Turn():
                 self.seen = [self.head]
                 self.signers = [self.signer]
-                self.idle_turns = 0 if turn.acted else self.idle_turns + 1
+                self.idle_turns = 0 if turn.acted else self.idle_turns + asks_somebody
                 self.lines = [replace(line, commitment=None) for line in self.lines]
                 self.revealing = self.graced = False
                 return
@@ -663,7 +695,7 @@ class Chain:
                 left = max(bank_ms - spent.get(seat, max(passed, 0)), 0)
                 lines[seat] = replace(lines[seat], bank_ms=left)
         if isinstance(header.kind, Turn):
-            for seat in self._asked():
+            for seat in self._asked() - self.open_seats():
                 if not self.lines[seat].resigned:
                     lines[seat] = self._settled_seat(lines[seat], seat in turn.acted)
         return lines
@@ -695,12 +727,16 @@ class Chain:
         require(tx.seat < len(self.lines), "tx-no-such-seat")
         require(self.is_open(), "tx-match-over")
         started = self.head.height > 0
-        require(isinstance(tx.body, self._bodies()), "tx-wrong-kind")
+        require(isinstance(tx.body, self._bodies(tx.seat)), "tx-wrong-kind")
         require(not started or self.head.turn < U32_MAX, "tx-exhausted")
         require(tx.turn == (self.head.turn + 1 if started else 0), "tx-wrong-turn")
         require(tx.attempt == self.head.attempt, "tx-wrong-attempt")
         lines = turn.lines if isinstance(tx.body, Takeback | Motion) else self.lines
         require(not lines[tx.seat].resigned, "tx-resigned")
+        if isinstance(tx.body, LateJoin):
+            holders = [self.holder_of(seat, turn.lines) for seat in range(len(self.lines))]
+            require(holders[tx.seat] is None, "tx-seat-taken")
+            require(tx.body.identity not in holders, "tx-already-seated")
         require(not is_said(turn, tx), "tx-already-submitted")
         if isinstance(tx.body, TurnBody | Commit | Reveal):
             require(tx.seat in self.waited_for(), "tx-not-to-move")
@@ -728,15 +764,17 @@ class Chain:
         require(verify(session.key, "transaction", signed.name(), signed.signature), "tx-bad-signature")
         require(server_time is None or received <= server_time, "tx-late")
 
-    def _bodies(self) -> tuple[type, ...]:
-        """What can be handed in."""
+    def _bodies(self, seat: int) -> tuple[type, ...]:
+        """What can be handed in for a seat."""
         if self.head.height == 0:
-            return (Join,)
+            return () if seat in self.open_seats() else (Join,)
+        if seat in self.open_seats():
+            return (LateJoin,)
         if self.revealing:
-            return Reveal, Delegate, Resign
+            return Reveal, Delegate, Resign, LateJoin
         takeback = (Takeback,) if self.floor is not None else ()
         motion = (Motion,) if self.genesis.agreements != Agreements(0, False, SkipPolicy.Never) else ()
-        return Commit if self.is_sealed_game else TurnBody, Delegate, Resign, *takeback, *motion
+        return Commit if self.is_sealed_game else TurnBody, Delegate, Resign, LateJoin, *takeback, *motion
 
     def _can_be_moved(self, seat: int, body: Motion) -> bool:
         policy = self.genesis.agreements
@@ -752,21 +790,25 @@ class Chain:
 
     def _session(self, line: SeatLine, tx: Transaction) -> Session:
         """The session that must have signed: the one in force, or the one that is brought."""
-        if not isinstance(tx.body, Join | Delegate):
+        if not isinstance(tx.body, Join | Delegate | LateJoin):
             assert line.session is not None
             return line.session
-        delegation = self._delegation(tx.body.delegation, tx.seat)
+        late = isinstance(tx.body, LateJoin)
+        holder = tx.body.identity if isinstance(tx.body, LateJoin) else self.holder_of(tx.seat, self.lines)
+        require(holder is not None and not (late and enrol(holder)), "tx-bad-delegation")
+        assert holder is not None
+        delegation = self._delegation(tx.body.delegation, holder)
         where = (delegation.match_id, delegation.seat, delegation.epoch)
         require(where == (self.match_id, tx.seat, tx.epoch), "tx-bad-delegation")
         return session_of(delegation)
 
-    def _delegation(self, signed: Signed, seat: int) -> Delegation:
+    def _delegation(self, signed: Signed, holder: bytes) -> Delegation:
         try:
             delegation = decode(Delegation, signed.body)
         except Refused as error:
             raise ChainError("tx-bad-delegation") from error
         digest = H("delegation", signed.body)
-        holds = verify(self.identities[seat], "delegation", digest, signed.signature)
+        holds = verify(holder, "delegation", digest, signed.signature)
         require(holds and enrol(delegation.session_key) is None, "tx-bad-delegation")
         return delegation
 
@@ -787,6 +829,7 @@ class Chain:
                     line.commitment,
                     line.bank_ms,
                     line.absent_turns,
+                    line.taken_by,
                 )
                 for line in self.lines
             ),
@@ -822,7 +865,7 @@ def shows_consent(header: Header) -> bool:
 
 def check_line(line: SeatLine, tx: Transaction, follows_on: bool) -> None:
     """Epoch, number and link, as they follow from the seat's transaction before this one."""
-    if isinstance(tx.body, Join):
+    if isinstance(tx.body, Join | LateJoin):
         require(tx.epoch == 0, "tx-wrong-epoch")
     else:
         assert line.session is not None
@@ -842,15 +885,26 @@ def check_element(line: SeatLine, tx: Transaction) -> None:
         require(follows(tip, tx.chain_element), "tx-wrong-chain-element")
 
 
-def orders_of(entries: list[tuple[Entry, Transaction]]) -> list[tuple[int, bytes]]:
+class StandIn(Protocol):
+    def stand_in(self, seat: int) -> bytes:
+        """The commands that the rules have for a seat that they play for."""
+
+
+def orders_of(
+    game: StandIn, entries: list[tuple[Entry, Transaction]], absent: Iterable[Absence]
+) -> list[tuple[int, bytes]]:
     """What a block hands to the game, in its order."""
-    return [(tx.seat, tx.body.commands) for _, tx in entries if isinstance(tx.body, TurnBody | Reveal)]
+    given = [(tx.seat, tx.body.commands) for _, tx in entries if isinstance(tx.body, TurnBody | Reveal)]
+    taken_over = [absence.seat for absence in absent if absence.reason is AbsenceReason.TakenOver]
+    return given + [(seat, game.stand_in(seat)) for seat in taken_over]
 
 
 def advance(turn: OpenTurn, received: int, signed: SignedTransaction, tx: Transaction) -> None:
     """Counts a transaction in, which has been checked."""
     line = replace(turn.lines[tx.seat], next_seq=tx.seq + 1, prev_tx=signed.name())
-    if isinstance(tx.body, Join | Delegate):
+    if isinstance(tx.body, LateJoin):
+        line = replace(line, taken_by=tx.body.identity)
+    if isinstance(tx.body, Join | Delegate | LateJoin):
         line = replace(line, session=session_of(decode(Delegation, tx.body.delegation.body)))
     if tx.chain_element is not None and line.tip is not None:
         line = replace(line, tip=Tip(tx.chain_element, line.tip.revealed + 1))

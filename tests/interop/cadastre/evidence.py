@@ -12,6 +12,7 @@ from .codec import Bytes, Fields, Hash, Key, Reader, Refused, decode, require
 from .crypto import H, enrol, verify
 from .log import LogError, contradict
 from .objects import (
+    Absence,
     Block,
     Certificate,
     CommitBlock,
@@ -284,6 +285,7 @@ class Told:
     name: bytes
     header: Header
     entries: list[tuple[Entry, Transaction]]
+    absent: list[Absence]
 
     def follows(self, before: "Told") -> bool:
         return self.header.height == before.header.height + 1 and self.header.prev_block == before.name
@@ -359,7 +361,7 @@ class MatchCase:
         holds(header.match_id == self.match_id, "an object is of another match")
         holds(header.signer_serial == proof.serial, "a server's proof does not hold")
         self._check_proof(proof, H("batch block", name), header.server_time)
-        return Told(name, header, [])
+        return Told(name, header, [], [])
 
     def _proven(self, proven: ProvenHeader) -> Told:
         return self._header(proven.header, proven.proof)
@@ -371,6 +373,7 @@ class MatchCase:
         holds(told.header.body_root == root("body node", leaves), "a body is another")
         holds(told.header.absent_root == block.absent_root(), "a body is another")
         told.entries.extend((entry, decode(Transaction, entry.transaction.body)) for entry in block.entries)
+        told.absent.extend(block.absent)
         return told
 
     def _receipt(self, proven: ProvenReceipt) -> Receipt:
@@ -477,7 +480,7 @@ class MatchCase:
             game.restore(self.chunks)
         except ValueError as error:
             raise NotProven(str(error)) from error
-        game.execute(orders_of(block.entries), self._roll(block, seed))
+        game.execute(orders_of(game, block.entries, block.absent), self._roll(block, seed))
         return game.state_root()
 
     def _seed(self, start: ProvenBlock | None) -> bytes:

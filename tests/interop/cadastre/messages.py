@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
-from .access import Access, EnterAs, ShownInvitation, ShownPassword, is_room_name
+from .access import Access, EnterAs, is_room_name
+from .access import Pass as ShownPass
 from .codec import U8, U16, U32, U64, Array, Bytes, Fields, Hash, Key, Seat, decode_choice, encode, require
 from .objects import (
     Agreements,
@@ -25,6 +26,7 @@ from .objects import (
     RandomnessMode,
     ServerProof,
     Shrink,
+    TakeOver,
     Signed,
     SignedCertificate,
     SignedTransaction,
@@ -63,10 +65,11 @@ class RoomSpec(Fields):
     takebacks: Takebacks
     agreements: Agreements
     clock: PerTurn | Bank
-    absence: Pass | Forfeit | Shrink
+    absence: Pass | Forfeit | Shrink | TakeOver
     seats_min: U8
     access: Access
     fork: ForkPoint | None
+    late_joins: bool
     grace_ms: U32
 
 
@@ -88,7 +91,7 @@ class Enter(Fields):
     room: str
     enter_as: EnterAs
     name: str
-    shown: ShownInvitation | ShownPassword | None
+    shown: ShownPass | None
 
     def check(self) -> None:
         require(is_room_name(self.room) and is_display_name(self.name), "room or display name")
@@ -106,7 +109,7 @@ class Resume(Fields):
     enter_as: EnterAs
     height: U64
     block: Hash
-    shown: ShownInvitation | ShownPassword | None
+    shown: ShownPass | None
 
 
 @dataclass(frozen=True)
@@ -467,6 +470,16 @@ class WrongMotion(Fields):
     word = "tx-wrong-motion"
 
 
+@dataclass(frozen=True)
+class SeatTaken(Fields):
+    word = "tx-seat-taken"
+
+
+@dataclass(frozen=True)
+class AlreadySeated(Fields):
+    word = "tx-already-seated"
+
+
 TransactionError = (
     WrongMatch
     | NoSuchSeat
@@ -493,6 +506,8 @@ TransactionError = (
     | Exhausted
     | WrongTakeback
     | WrongMotion
+    | SeatTaken
+    | AlreadySeated
 )
 
 

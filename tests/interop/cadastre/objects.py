@@ -163,6 +163,11 @@ class Shrink(Pass):
         require(self.shortest_ms >= 100, "shortest time out of range")
 
 
+@dataclass(frozen=True)
+class TakeOver(Shrink):
+    take_over_after: U16
+
+
 class DoubleTransactions(IntEnum):
     KeepFirst = 0
     EndMatch = 1
@@ -251,7 +256,7 @@ class Genesis(Versioned):
     clock: PerTurn | Bank
     grace_ms: U32
     last_turn: U32 | None
-    absence: Pass | Forfeit | Shrink
+    absence: Pass | Forfeit | Shrink | TakeOver
     double_transactions: DoubleTransactions
     visibility: Visibility
     randomness: NoRandomness | CommitReveal
@@ -279,10 +284,13 @@ class Genesis(Versioned):
             reached = self.last_turn is not None and self.last_turn <= 65_535
             require(reached, "a last turn that hash chains do not reach")
 
+    def _hides_anything(self) -> bool:
+        return isinstance(self.randomness, CommitReveal) or self.visibility is Visibility.Sealed
+
     def is_played(self) -> bool:
         """Whether all modes are among those that are played at present."""
         return (
-            all(isinstance(seat, PlayerSeat) for seat in self.seats)
+            (all(isinstance(seat, PlayerSeat) for seat in self.seats) or not self._hides_anything())
             and (not isinstance(self.randomness, CommitReveal) or self._goes_with_chains())
             and self._can_be_watched()
         )
@@ -398,6 +406,12 @@ class Motion(Fields):
 
 
 @dataclass(frozen=True)
+class LateJoin(Fields):
+    identity: Key
+    delegation: Signed
+
+
+@dataclass(frozen=True)
 class Transaction(Versioned):
     BYTES_MAX: ClassVar[int] = 4608
     match_id: Hash
@@ -411,7 +425,7 @@ class Transaction(Versioned):
     seen_block: Hash
     seen_state_root: Hash
     chain_element: Hash | None
-    body: Join | Delegate | TurnBody | Commit | Reveal | Takeback | Resign | Motion
+    body: Join | Delegate | TurnBody | Commit | Reveal | Takeback | Resign | Motion | LateJoin
 
 
 @dataclass(frozen=True)
@@ -614,6 +628,7 @@ class AbsenceReason(IntEnum):
     Skipped = 3
     RevealMissing = 4
     OpenSeat = 5
+    TakenOver = 6
 
 
 @dataclass(frozen=True)
@@ -708,6 +723,7 @@ class SeatState(Fields):
     commitment: Hash | None
     bank_ms: U64 | None
     absent_turns: U16
+    taken_by: Key | None
 
 
 @dataclass(frozen=True)

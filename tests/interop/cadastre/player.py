@@ -54,6 +54,7 @@ from .objects import (
     Entry,
     Genesis,
     Join,
+    OpenSeat,
     PlayerSeat,
     ProvenBlock,
     ProvenReceipt,
@@ -432,8 +433,8 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
     random = isinstance(genesis.randomness, CommitReveal)
     settings = (
         (spec.rules, genesis.rules_name),
-        (True, spec.seats_min <= len(genesis.seats) <= spec.seats),
-        (tuple(PlayerSeat(seat.identity) for seat in lobby.seats), genesis.seats),
+        (True, spec.seats_min <= len(lobby.seats) <= spec.seats),
+        (seats_of(lobby), genesis.seats),
         (spec.size, Boxes.of(genesis).size if spec.size is not None else None),
         (spec.mode, genesis.turn_mode),
         (spec.last_turn, genesis.last_turn),
@@ -450,6 +451,14 @@ def leads_to(lobby: Lobby, genesis: Genesis) -> bool:
         (spec.fork, genesis.parent and ForkPoint(genesis.parent.match_id, genesis.parent.turn)),
     )
     return all(said == made for said, made in settings)
+
+
+def seats_of(lobby: Lobby) -> tuple[PlayerSeat | OpenSeat, ...]:
+    """Who sits where in the match: without the gaps, unless they can be filled later on."""
+    sitting = {seat.seat: PlayerSeat(seat.identity) for seat in lobby.seats}
+    if not lobby.spec.late_joins:
+        return tuple(sitting.values())
+    return tuple(sitting.get(seat, OpenSeat()) for seat in range(lobby.spec.seats))
 
 
 def check_receipts(match: Match, entries: list[tuple[Entry, Transaction]]) -> None:

@@ -1,0 +1,64 @@
+//! Who plays for which seat: whoever holds it, whoever takes one that is open, and whoever one is lent to.
+
+use cadastre_protocol::{
+    EnterAs, Failure, GoodbyeReason, Pass, PublicKey, Seat, ShownPass, Transaction, TransactionBody,
+};
+
+use super::{Phase, Room};
+use crate::input::{GuestId, Output};
+
+impl Room {
+    /// The seat that `identity` holds.
+    pub(super) fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
+        match &self.phase {
+            Phase::Playing(playing) => playing.seat_of(identity),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => self.genesis()?.seat_of(identity),
+        }
+    }
+
+    /// The seat that `identity` holds, or plays for at the moment.
+    pub(super) fn seat_played_by(&self, identity: PublicKey) -> Option<Seat> {
+        let lent = || match &self.phase {
+            Phase::Playing(playing) => playing.lent_to(identity),
+            Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => None,
+        };
+        self.seat_of(identity).or_else(lent)
+    }
+
+    pub(super) fn seat_of_guest(&self, guest: GuestId) -> Option<Seat> {
+        self.seat_played_by(self.guests.player(guest)?)
+    }
+
+    /// Can `identity` hand in this transaction?
+    pub(super) fn may_submit(&self, identity: PublicKey, tx: &Transaction) -> bool {
+        if let TransactionBody::LateJoin { identity: newcomer, .. } = tx.body {
+            return newcomer == identity;
+        }
+        let stands_in =
+            matches!(&self.phase, Phase::Playing(playing) if playing.stands_in(identity, tx.seat));
+        stands_in || self.seat_of(identity) == Some(tx.seat)
+    }
+
+    /// Does somebody have a seat of the match to play for, or is there one left for him?
+    pub(super) fn may_play(&self, identity: PublicKey) -> Result<(), Failure> {
+        let Phase::Playing(playing) = &self.phase else {
+            return self.seat_of(identity).map(|_| ()).ok_or(Failure::NotSeated);
+        };
+        let has_seat = |of| playing.seat_of(of).is_some() || playing.is_substitute(of);
+        let coming = self.guests.players().filter(|(_, of)| *of != identity && !has_seat(*of)).count();
+        let is_left = usize::try_from(playing.open_seats().len()).is_ok_and(|open| coming < open);
+        if has_seat(identity) || is_left { Ok(()) } else { Err(Failure::NotSeated) }
+    }
+
+    /// Whoever shows the loan of a seat becomes its substitute. Another one whom its holder had lent it to has to go.
+    pub(super) fn take_loan(&mut self, identity: PublicKey, enter_as: EnterAs, shown: Option<&ShownPass>) {
+        let pass = shown.map(|shown| &shown.pass).filter(|_| enter_as == EnterAs::Player);
+        let (Phase::Playing(playing), Some(Pass::Loan(loan))) = (&mut self.phase, pass) else { return };
+        let Some(before) = playing.take_loan(identity, loan) else { return };
+        if let Some(guest) = self.guests.connection_of(before).filter(|_| before != identity) {
+            self.guests.remove(guest);
+            playing.forget(guest);
+            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Replaced });
+        }
+    }
+}
