@@ -8,7 +8,7 @@ mod support;
 
 use cadastre_protocol::Seat;
 use cadastre_simulations::Game;
-use support::{orders, start};
+use support::{orders, start, suggestions};
 
 #[test]
 fn boxes_between_three() {
@@ -41,6 +41,22 @@ fn every_match_starts_at_its_root() {
     for line in include_str!("vectors/starts.txt").lines() {
         let (game, root) = first_state(line);
         assert_eq!(game.state_root().to_string(), root, "{line}");
+    }
+}
+
+/// Built-in players play for absent seats, so what they do is part of the rules.
+#[test]
+fn the_built_in_players_play_as_ever() {
+    for vector in
+        [include_str!("vectors/players-boxes-6-3.txt"), include_str!("vectors/players-city-64-3.txt")]
+    {
+        let (mut game, _) = first_state(vector.lines().next().unwrap());
+        for (turn, line) in (0..).zip(vector.lines().skip(1)) {
+            let lists: Vec<_> = line.split(' ').skip(2).map(commands_of).collect();
+            assert_eq!(suggestions(&game, turn), lists, "turn {turn}");
+            game.apply(&orders(turn, &lists));
+        }
+        replay(vector);
     }
 }
 

@@ -22,6 +22,9 @@ use crate::store::ReadError;
 /// Those who play hear of a block before thousands are told of it, and have the processors to themselves meanwhile.
 const HEAD_START: Duration = Duration::from_millis(5);
 
+/// Fewer who watch than these are told at once: they take less of the processors than the wait would cost them.
+const CROWD: usize = 64;
+
 /// Blocks by which a light spectator may be behind.
 const BLOCKS_KEPT: usize = 16;
 
@@ -66,12 +69,15 @@ impl Gallery {
         Self { newest: watch::Sender::new(None), sender: broadcast::channel(BLOCKS_KEPT).0 }
     }
 
-    /// Passes on whatever is shown to all who watch, for as long as the gallery is there.
+    /// Passes on whatever is shown to all who watch, for as long as the gallery is there; to a crowd with a delay, in which
+    /// blocks that follow fast on each other become one.
     pub(super) fn curate(&self) -> impl Future<Output = ()> + Send + use<> {
         let (mut newest, sender) = (self.newest.subscribe(), self.sender.clone());
         async move {
             while newest.changed().await.is_ok() {
-                tokio::time::sleep(HEAD_START).await;
+                if sender.receiver_count() >= CROWD {
+                    tokio::time::sleep(HEAD_START).await;
+                }
                 pass_on(&mut newest, &sender);
             }
         }
