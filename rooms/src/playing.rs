@@ -41,6 +41,8 @@ pub(crate) struct Playing {
     pub(crate) curtain: Curtain,
     /// To whom the seats are lent whose loans were shown.
     substitutes: BTreeMap<Seat, PublicKey>,
+    /// Who has come to take an open seat.
+    arrivals: BTreeMap<PublicKey, DisplayName>,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Outstanding>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
@@ -133,6 +135,7 @@ impl Playing {
             marks: BTreeMap::new(),
             events: Vec::new(),
             substitutes: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
         };
         let record = playing.append(draft)?;
         Ok((playing, record))
@@ -187,6 +190,7 @@ impl Playing {
             charged: SeatSet::EMPTY,
             marks: BTreeMap::new(),
             substitutes: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             events: Vec::new(),
         })
     }
@@ -268,6 +272,13 @@ impl Playing {
         self.open.open_seats(&self.chain)
     }
 
+    /// Somebody without a seat has come, and is called so.
+    pub(crate) fn welcome(&mut self, identity: PublicKey, name: DisplayName) {
+        if self.seat_of(identity).is_none() {
+            self.arrivals.insert(identity, name);
+        }
+    }
+
     /// Is this the substitute of some seat?
     pub(crate) fn is_substitute(&self, identity: PublicKey) -> bool {
         self.substitutes.values().any(|substitute| *substitute == identity)
@@ -278,8 +289,9 @@ impl Playing {
         self.substitutes.get(&seat) == Some(&identity)
     }
 
-    /// Whoever is gone has to show the loan of a seat again.
+    /// Whoever is gone has to show the loan of a seat again, and to say his name.
     pub(crate) fn part_with(&mut self, identity: PublicKey) {
+        self.arrivals.remove(&identity);
         self.substitutes.retain(|_, substitute| *substitute != identity);
     }
 
@@ -325,6 +337,11 @@ impl Playing {
             receipt: encode(&receipt),
         };
         let transaction = read.hash();
+        if let TransactionBody::LateJoin { identity, .. } = &tx.body
+            && let Some(name) = self.arrivals.remove(identity)
+        {
+            self.names[tx.seat.index()] = name;
+        }
         self.open.accept(admission);
         let mut records = self.close_turns(present, now)?;
         // A block that closes the turn says all that the receipt would.

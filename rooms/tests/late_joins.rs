@@ -40,6 +40,10 @@ fn somebody_takes_the_seat_and_keeps_it_over_a_restart() {
     assert_eq!((names[0].clone(), names[1].as_str(), names[2].clone()), (name(0), "open seat", name(2)));
     shell.submit(late, join(&shell, seat(1), 5));
     shell.receipt(late);
+    let watcher = shell.watch(7);
+    let messages = shell.messages(watcher);
+    let ServerMessage::Genesis { names, .. } = &messages[0] else { panic!() };
+    assert_eq!(names[1], name(5), "whoever comes later is told who has taken it");
     assert_eq!(shell.room.open_seats(), 0, "it is taken, though no block says so yet");
     let too_late = shell.enter(6);
     assert_eq!(shell.told(too_late), [Told::NotAdmitted(Failure::NotSeated)]);

@@ -241,6 +241,8 @@ mod tests {
                 seats_min: 2,
                 access: Access::PUBLIC,
                 fork: None,
+                late_joins: false,
+                grace_ms: 0,
             };
             ToGuest::Message(Outgoing::new(&ServerMessage::Lobby(Lobby { room, spec, seats })))
         };

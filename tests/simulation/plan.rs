@@ -124,11 +124,18 @@ pub(crate) fn spec(variant: u64) -> RoomSpec {
         _ => Clock::Bank { initial_ms: increment_ms + 2_000, increment_ms },
     };
     let absence = match variant % 9 {
-        0..4 => AbsencePolicy::USUAL,
+        0..3 => AbsencePolicy::USUAL,
+        3 => AbsencePolicy::TakeOver {
+            abandon_after: 50,
+            forfeit_after: None,
+            shortest_ms: 3_000,
+            take_over_after: 1,
+        },
         4..7 => AbsencePolicy::Forfeit { abandon_after: 50, forfeit_after: 4 },
         _ => AbsencePolicy::Shrink { abandon_after: 50, forfeit_after: Some(6), shortest_ms: 3_000 },
     };
     let seats = u8::try_from(2 + variant / 2 % 3).unwrap();
+    let late_joins = seats > 2 && !is_random && visibility != Visibility::Sealed;
     RoomSpec {
         rules: rules.into(),
         size: Some(size),
@@ -136,7 +143,11 @@ pub(crate) fn spec(variant: u64) -> RoomSpec {
         mode,
         turns_max,
         deadline_ms: Some(5_000),
-        spectators: SpectatorPolicy::Allowed { delay_turns: if variant % 5 == 4 { 2 } else { 0 } },
+        spectators: match variant % 5 {
+            4 => SpectatorPolicy::Allowed { delay_turns: 2 },
+            3 => SpectatorPolicy::Later { delay_s: 7 },
+            _ => SpectatorPolicy::AT_ONCE,
+        },
         double_transactions: DoubleTransactionPolicy::EndMatch,
         visibility,
         randomness: if is_random { RandomnessMode::CommitReveal } else { RandomnessMode::None },
@@ -156,8 +167,10 @@ pub(crate) fn spec(variant: u64) -> RoomSpec {
         },
         clock,
         absence,
-        seats_min: seats,
+        seats_min: if late_joins { 2 } else { seats },
         access: Access::PUBLIC,
         fork: None,
+        late_joins,
+        grace_ms: if variant % 3 == 1 { 2_000 } else { 0 },
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct Server {
     random: Random,
     rooms_opened: u64,
     effects: Vec<Effect>,
+    /// When it was fed last.
+    now: Millis,
 }
 
 struct OpenRoom {
@@ -139,6 +141,7 @@ impl Server {
             random: Random::seeded(seed),
             rooms_opened: 0,
             effects: Vec::new(),
+            now,
         };
         let store = server.store.clone();
         for entry in store.matches() {
@@ -148,7 +151,7 @@ impl Server {
                 if server.sleeps_on(match_id, &record, now) {
                     continue;
                 }
-                let restored = recover(&store, match_id, record).unwrap();
+                let restored = recover(&store, match_id, record, now).unwrap();
                 let room = Room::restore(name.clone(), server.host(), restored, now).unwrap();
                 let number = server.open(name, room);
                 server.matches.insert(match_id, number);
@@ -341,6 +344,7 @@ impl Server {
     }
 
     fn feed(&mut self, now: Millis, room: u64, input: Input) {
+        self.now = now;
         if let Some(open) = self.rooms.get_mut(&room) {
             open.room.handle(now, input);
             self.carry_out(room);
@@ -426,6 +430,7 @@ impl Server {
             | Event::Refused { .. }
             | Event::TakenBack { .. }
             | Event::Paused { .. }
+            | Event::Grace { .. }
             | Event::Said
             | Event::NotSaid { .. }
             | Event::Ended { .. } => {}

@@ -15,6 +15,12 @@ pub(crate) enum Rarity {
     EndedByAll,
     /// Others did not wait for a seat.
     Skipped,
+    /// A turn waited once more for a seat that had lost its connection.
+    Graced,
+    /// The rules played for a seat.
+    TakenOver,
+    /// Somebody took a seat of a running match.
+    JoinedLate,
     /// A light spectator was shown a part of the state, having seen another one before.
     LookedElsewhere,
     /// Somebody who was not invited was not let in.
@@ -36,11 +42,14 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::TakenBack,
         Self::Paused,
         Self::EndedByAll,
         Self::Skipped,
+        Self::Graced,
+        Self::TakenOver,
+        Self::JoinedLate,
         Self::LookedElsewhere,
         Self::NotInvited,
         Self::WrongPassword,
@@ -62,7 +71,8 @@ impl Tally {
 
     /// What did not occur, though it can with such faults.
     pub(crate) fn missing(&self, faults: &Faults) -> Vec<Rarity> {
-        let can = |rarity: &Rarity| *rarity != Rarity::Skipped || faults.lapses > 0;
+        let lapses = [Rarity::Skipped, Rarity::Graced, Rarity::TakenOver];
+        let can = |rarity: &Rarity| !lapses.contains(rarity) || faults.lapses > 0;
         Rarity::ALL.into_iter().filter(|rarity| can(rarity) && !self.0.contains_key(rarity)).collect()
     }
 }

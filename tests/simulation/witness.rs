@@ -76,11 +76,11 @@ impl Witness {
     }
 
     /// Somebody asks for the files of all matches.
-    pub(crate) fn see_files(&mut self, store: &Store) {
+    pub(crate) fn see_files(&mut self, store: &Store, now: Millis) {
         for entry in store.matches() {
             let (match_id, record) = entry.unwrap();
             let sealed = store.mark(match_id).unwrap().is_some_and(|mark| mark.sealed);
-            let file = export::replay(store, None, match_id);
+            let file = export::replay(store, None, match_id, now);
             if record.access.door != Door::Open && !sealed {
                 assert!(matches!(file, Err(ExportError::Unwatched) | Ok(None)), "{file:?}");
             } else if let Some(file) = file.unwrap() {
@@ -115,7 +115,10 @@ impl Witness {
             TransactionBody::Join(_) => 0,
             TransactionBody::Delegate(_) => 1,
             TransactionBody::Commit(_) => 2,
-            TransactionBody::Turn(_) | TransactionBody::Reveal { .. } | TransactionBody::Resign => 3,
+            TransactionBody::Turn(_)
+            | TransactionBody::Reveal { .. }
+            | TransactionBody::Resign
+            | TransactionBody::LateJoin { .. } => 3,
             // What is wanted excludes nothing.
             TransactionBody::Takeback { .. } | TransactionBody::Motion(_) => return,
         };
@@ -148,6 +151,7 @@ impl Witness {
             assert!(stored.keeps(receipt), "a promise is kept: {receipt:?}");
         }
         stored.check_order();
+        stored.check_graces();
         stored.check_takebacks();
         stored.check_agreements();
         self.check_absences(&stored);
@@ -162,7 +166,10 @@ impl Witness {
             (Rarity::TakenBack, stored.went_back()),
             (Rarity::Paused, stored.paused()),
             (Rarity::EndedByAll, stored.reason == SealReason::Agreed),
-            (Rarity::Skipped, stored.skipped()),
+            (Rarity::Skipped, stored.has_absent(AbsenceReason::Skipped)),
+            (Rarity::TakenOver, stored.has_absent(AbsenceReason::TakenOver)),
+            (Rarity::Graced, stored.graced()),
+            (Rarity::JoinedLate, stored.was_joined_late()),
         ];
         occurred.into_iter().filter(|(_, did)| *did).for_each(|(rarity, _)| tally.count(rarity));
         stored

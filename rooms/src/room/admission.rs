@@ -44,12 +44,15 @@ impl Room {
             }
             (EnterAs::Spectator | EnterAs::Light, _) => self.may_watch(),
             (EnterAs::Player, Phase::Lobby(seats)) => {
-                seats.sit(identity, name).map(|_| ()).ok_or(Failure::RoomFull)
+                seats.sit(identity, name.clone()).map(|_| ()).ok_or(Failure::RoomFull)
             }
             (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => self.may_play(identity),
         };
         if let Err(failure) = admitted {
             return self.outputs.push_back(Output::Refuse { guest, failure });
+        }
+        if let (EnterAs::Player, Phase::Playing(playing)) = (enter_as, &mut self.phase) {
+            playing.welcome(identity, name);
         }
         self.admit(guest, identity, enter_as);
         self.greet(guest);

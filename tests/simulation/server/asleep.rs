@@ -82,7 +82,7 @@ impl Server {
     pub(super) fn wake_up(&mut self, now: Millis, name: &RoomName, is_alarm: bool) {
         let Some(Sleeper { match_id, until, head }) = self.asleep.remove(name) else { return };
         let record = self.store.match_record(match_id).unwrap().unwrap();
-        let restored = recover(&self.store, match_id, record).unwrap();
+        let restored = recover(&self.store, match_id, record, now).unwrap();
         let before = (*restored.chain.head(), self.waiting.len());
         let room = Room::wake(name.clone(), self.host(), restored, now).unwrap();
         let number = self.open(name.clone(), room);

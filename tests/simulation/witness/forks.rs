@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cadastre::{export, store::Store};
-use cadastre_protocol::{Attempt, MatchId, Revocations, Seat, Turn};
+use cadastre_protocol::{Attempt, MatchId, Millis, Revocations, Seat, Turn};
 use cadastre_replay::{ParentError, Replay, audit_parent};
 
 use super::Stored;
@@ -20,7 +20,7 @@ impl Stored {
             assert!(self.first.is_none());
             return;
         };
-        let file = export::replay(store, None, parent.match_id).unwrap().unwrap();
+        let file = export::replay(store, None, parent.match_id, Millis::default()).unwrap().unwrap();
         let root = Some(root_key().public());
         let judged = audit_parent(&self.bytes, &file, root, &Revocations::NONE).unwrap();
         // A seat that signed another state makes a file invalid.

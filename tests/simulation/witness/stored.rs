@@ -10,8 +10,8 @@ use cadastre::{
     store::{MatchRecord, Store, recover},
 };
 use cadastre_protocol::{
-    AbsenceReason, BlockKind, Head, MatchId, ReadBlock, Receipt, ReopenReason, SealReason, Seat, Seq,
-    TransactionBody, TxHash, Visibility,
+    AbsenceReason, BlockKind, Genesis, Head, MatchId, Millis, ReadBlock, Receipt, ReopenReason, SealReason,
+    Seat, SeatHolder, SeatSet, Seq, TransactionBody, TxHash, Visibility,
 };
 use cadastre_replay::{Replay, Violation, audit};
 use cadastre_simulations::Snapshot;
@@ -28,6 +28,9 @@ pub(crate) struct Stored {
     pub(super) sealed_moves: bool,
     pub(super) seats: u8,
     pub(super) forfeit_after: Option<u16>,
+    /// The seats that were open when the match began.
+    pub(super) open: SeatSet,
+    grace_ms: u32,
     pub(super) blocks: Vec<ReadBlock>,
     /// The state that it began with, if it is a fork.
     pub(super) first: Option<Arc<Snapshot>>,
@@ -41,7 +44,7 @@ impl Stored {
         record: MatchRecord,
         astray: &BTreeSet<(MatchId, Seat)>,
     ) -> Self {
-        let bytes = export::replay(store, None, match_id).unwrap().unwrap();
+        let bytes = export::replay(store, None, match_id, Millis::default()).unwrap().unwrap();
         let report = audit(&bytes, Some(root_key().public())).unwrap();
         let excused = |violation: &Violation| {
             let was_astray = violation.seat.is_some_and(|seat| astray.contains(&(match_id, seat)));
@@ -49,7 +52,7 @@ impl Stored {
         };
         assert!(report.complete && report.pinned && report.violations.iter().all(excused), "{report:?}");
 
-        let restored = recover(store, match_id, record).unwrap();
+        let restored = recover(store, match_id, record, Millis::default()).unwrap();
         let head = *restored.chain.head();
         assert_eq!((report.height, report.head), (head.height, head.block));
         let replay = Replay::open(&bytes).unwrap();
@@ -61,6 +64,8 @@ impl Stored {
             sealed_moves: restored.chain.genesis().visibility == Visibility::Sealed,
             seats: restored.chain.genesis().seat_count(),
             forfeit_after: restored.chain.genesis().absence.forfeit_after(),
+            open: open_seats(restored.chain.genesis()),
+            grace_ms: restored.chain.genesis().turns.grace_ms,
             blocks: blocks.collect(),
             bytes,
             first: restored.first,
@@ -99,9 +104,39 @@ impl Stored {
         self.blocks.iter().any(|block| is_pause(&block.header().kind))
     }
 
-    pub(crate) fn skipped(&self) -> bool {
-        let mut absent = self.blocks.iter().flat_map(|block| block.absent());
-        absent.any(|absence| absence.reason == AbsenceReason::Skipped)
+    /// Is there a seat that is absent for this reason?
+    pub(crate) fn has_absent(&self, reason: AbsenceReason) -> bool {
+        self.blocks.iter().flat_map(|block| block.absent()).any(|absence| absence.reason == reason)
+    }
+
+    /// Did somebody take a seat that was open?
+    pub(crate) fn was_joined_late(&self) -> bool {
+        let mut entries = self.blocks.iter().flat_map(ReadBlock::entries);
+        entries.any(|entry| matches!(entry.transaction.get().body, TransactionBody::LateJoin { .. }))
+    }
+
+    pub(crate) fn graced(&self) -> bool {
+        self.blocks.iter().any(is_grace)
+    }
+
+    /// What is open waits longer once at most, as long as the genesis says, and for a seat that was not absent before.
+    pub(super) fn check_graces(&self) {
+        let (mut given, mut absent) = (false, SeatSet::EMPTY);
+        for pair in self.blocks.windows(2) {
+            let (before, header) = (pair[0].header(), pair[1].header());
+            if is_grace(&pair[1]) {
+                let deadline = before.deadline.map(|deadline| deadline.after(self.grace_ms.into()));
+                assert_eq!((given, header.deadline), (false, deadline));
+                assert_ne!(absent, SeatSet::first(self.seats), "nobody was there in the turn before");
+                given = true;
+            }
+            given &= !header.kind.closes_turn();
+            if header.kind == BlockKind::Turn {
+                let absences = pair[1].absent().iter();
+                let late = absences.filter(|absence| absence.reason != AbsenceReason::NotToMove);
+                absent = late.map(|absence| absence.seat).collect();
+            }
+        }
     }
 
     /// The transactions of a seat are numbered without gaps, and in a block it acts once.
@@ -127,6 +162,15 @@ impl Stored {
 fn shows_consent(block: &ReadBlock) -> bool {
     let kind = &block.header().kind;
     is_pause(kind) || matches!(kind, BlockKind::Seal { reason: SealReason::Agreed, .. })
+}
+
+fn is_grace(block: &ReadBlock) -> bool {
+    block.header().kind == BlockKind::Reopen { reason: ReopenReason::Grace }
+}
+
+fn open_seats(genesis: &Genesis) -> SeatSet {
+    let seats = Seat::first(genesis.seat_count());
+    seats.filter(|seat| genesis.seats[seat.index()] == SeatHolder::Open).collect()
 }
 
 pub(super) const fn is_pause(kind: &BlockKind) -> bool {

@@ -22,14 +22,14 @@ impl Stored {
             }
         };
         let seats: SeatSet = SeatSet::first(self.seats);
-        let (mut resigned, mut wants) = (SeatSet::default(), BTreeMap::new());
+        let (mut resigned, mut wants, mut free) = (SeatSet::default(), BTreeMap::new(), self.open);
         let mut absences: BTreeMap<Seat, u16> = BTreeMap::new();
         // The states of all turns up to the head's that were not taken back.
         let mut line = vec![self.blocks[0].header().state_root];
         for block in &self.blocks {
             let Header { kind, state_root, attempt, .. } = block.header();
             let open = Turn::new(u32::try_from(line.len()).unwrap());
-            let mut resigning = SeatSet::default();
+            let (mut resigning, mut taking) = (SeatSet::default(), Vec::new());
             for entry in block.entries().iter().filter(|_| kind.closes_turn()) {
                 let tx = entry.transaction.get();
                 match tx.body {
@@ -47,9 +47,10 @@ impl Stored {
                     | TransactionBody::Commit(_)
                     | TransactionBody::Motion(_)
                     | TransactionBody::Reveal { .. } => drop(wants.remove(&tx.seat)),
+                    TransactionBody::LateJoin { .. } => taking.push(tx.seat),
                 }
             }
-            let playing = seats.without(resigned);
+            let playing = seats.without(free).without(resigned);
             let wanted: BTreeSet<_> = playing.iter().map(|seat| wants.get(&seat)).collect();
             let agreed = wanted.first().copied().flatten().filter(|_| wanted.len() == 1).copied();
             match kind {
@@ -65,7 +66,8 @@ impl Stored {
                             Some(
                                 AbsenceReason::Deadline
                                 | AbsenceReason::RevealMissing
-                                | AbsenceReason::Skipped,
+                                | AbsenceReason::Skipped
+                                | AbsenceReason::TakenOver,
                             ) => *turns += 1,
                             Some(_) => {}
                         }
@@ -85,6 +87,7 @@ impl Stored {
                 | BlockKind::KeyChange { .. }
                 | BlockKind::Seal { .. } => continue,
             }
+            taking.into_iter().for_each(|seat| free.remove(seat));
             assert_eq!(line.last(), Some(state_root));
             resigned = resigned.iter().chain(resigning.iter()).collect();
             wants.clear();
@@ -100,9 +103,10 @@ impl Stored {
         let seats = SeatSet::first(self.seats);
         let (mut resigned, mut paused) = (SeatSet::default(), Height::GENESIS);
         let mut absent_turns = [0_u16; 8];
+        let mut free = self.open;
         for block in &self.blocks {
             let kind = &block.header().kind;
-            let playing = seats.without(resigned);
+            let playing = seats.without(free).without(resigned);
             let mut words: BTreeMap<Seat, &Transaction> = BTreeMap::new();
             let mut resigning = SeatSet::default();
             let mut entries: Vec<_> = block.entries().iter().map(|entry| entry.transaction.get()).collect();
@@ -146,7 +150,9 @@ impl Stored {
                     let turns = &mut absent_turns[seat.index()];
                     match absent.map(|absence| absence.reason) {
                         None => *turns = 0,
-                        Some(AbsenceReason::NotToMove | AbsenceReason::Resigned) => {}
+                        Some(
+                            AbsenceReason::NotToMove | AbsenceReason::Resigned | AbsenceReason::OpenSeat,
+                        ) => {}
                         Some(_) => *turns += 1,
                     }
                     if self.forfeit_after.is_some_and(|after| *turns >= after) {
@@ -155,6 +161,9 @@ impl Stored {
                 }
             }
             if kind.closes_turn() {
+                let entries = block.entries().iter().map(|entry| entry.transaction.get());
+                let takes = |tx: &&Transaction| matches!(tx.body, TransactionBody::LateJoin { .. });
+                entries.filter(takes).for_each(|tx| free.remove(tx.seat));
                 resigned = resigned.iter().chain(resigning.iter()).collect();
             }
         }

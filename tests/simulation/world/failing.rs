@@ -62,7 +62,7 @@ impl World {
             10 if self.faults.exports > 0 => {
                 if let Some(server) = &self.server {
                     self.faults.exports -= 1;
-                    self.witness.see_files(server.store());
+                    self.witness.see_files(server.store(), self.now);
                 }
             }
             12 | 13 if self.faults.forks > 0 && self.fork() => self.faults.forks -= 1,

@@ -64,7 +64,8 @@ impl World {
         self.rooms.insert(super::client::name_of(room), plan.matches);
         for config in of_room(room, &plan) {
             let identity = match config.open {
-                Some(_) => holders.next().unwrap(),
+                // For a seat that was open nobody is expected.
+                Some(_) => holders.next().unwrap_or_else(|| config.identity.clone()),
                 None => config.identity.clone(),
             };
             self.add(Config { identity, ..config });

@@ -93,6 +93,7 @@ impl World {
             | Event::Rematch { .. }
             | Event::Motion { .. }
             | Event::Mispredicted(_)
+            | Event::Seated { .. }
             | Event::Undrafted { .. }
             | Event::Refused { .. }
             | Event::Conversing
@@ -239,7 +240,7 @@ impl World {
         let Some((seat, chain)) = session.seat().zip(session.follower().map(Follower::chain)) else {
             return false;
         };
-        let seats = chain.active().without(SeatSet::from_iter([seat]));
+        let seats = chain.players().without(SeatSet::from_iter([seat]));
         let motion = match self.random.within(0..8) {
             0..2 => Motion::End,
             2..6 => Motion::Skip { seats },
