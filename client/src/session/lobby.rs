@@ -59,6 +59,7 @@ impl Session {
         }
         self.awaited = None;
         self.wants_rematch = false;
+        self.caught_up = false;
         self.follower = None;
         self.seat = None;
         self.pending.clear();

@@ -47,7 +47,10 @@ impl World {
                 assert_eq!((desync.cause, desync.healed), (Cause::Memory, true));
                 let session = &self.clients[client].session;
                 let match_id = session.follower().unwrap().chain().match_id();
-                self.witness.astray.extend(session.seat().map(|seat| (match_id, seat)));
+                // Whoever has no seat yet may have asked for one that is open.
+                let open = session.follower().unwrap().chain().open_seats();
+                let seats = session.seat().into_iter().chain(open.iter());
+                self.witness.astray.extend(seats.map(|seat| (match_id, seat)));
             }
             Event::Receipt(receipt) => self.witness.promise(receipt),
             Event::Takeback { to_turn: Some(to_turn), .. } => {
