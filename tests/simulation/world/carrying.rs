@@ -84,10 +84,13 @@ impl World {
             }
             Received::Message(message) => {
                 let received = session.receive(message, root_key().public());
-                // A stranger may have asked for a match that is over by now, which everybody can have.
-                let is_over = self.clients[client].trick.is_some()
-                    && self.running_in(&self.clients[client].config.room).is_none();
-                assert!(received.is_ok() || is_over, "client {client} at {}: {received:?}", self.now.get());
+                if received.is_err() && self.clients[client].trick.is_some() {
+                    // A stranger asked for a match that is over by now, which everybody can have.
+                    assert_eq!(self.running_in(&self.clients[client].config.room), None, "it is shown");
+                    self.clients[client].fate = Fate::TooLate;
+                    return;
+                }
+                assert_eq!(received, Ok(()), "client {client} at {}", self.now.get());
                 self.attend_to(client);
             }
             Received::Nothing => {}
