@@ -7,10 +7,13 @@ mod support;
 use cadastre_protocol::{AbsencePolicy, RoomSpec, Seat, Turn, Visibility};
 use support::{DEADLINE_MS, Shell, alternating, edge, seat, spec};
 
+/// A quarter of the time of a turn.
+const SHORTEST_MS: u32 = 2_500;
+
 const TAKE_OVER: AbsencePolicy = AbsencePolicy::TakeOver {
     abandon_after: 100,
     forfeit_after: None,
-    shortest_ms: DEADLINE_MS as u32 / 4,
+    shortest_ms: SHORTEST_MS,
     take_over_after: 1,
 };
 

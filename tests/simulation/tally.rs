@@ -72,10 +72,10 @@ impl Tally {
     /// What did not occur, though it can with such faults.
     pub(crate) fn missing(&self, faults: &Faults) -> Vec<Rarity> {
         let lapses = [Rarity::Skipped, Rarity::Graced, Rarity::TakenOver];
-        let can = |rarity: &Rarity| match rarity {
-            // Servers that come back play on before the turn closes.
-            Rarity::Alarmed => faults.crashes == 0,
-            _ => !lapses.contains(rarity) || faults.lapses > 0,
+        // Where servers come back, rooms seldom sleep until a turn closes.
+        let can = |rarity: &Rarity| {
+            let is_lapse = lapses.contains(rarity);
+            (!is_lapse || faults.lapses > 0) && (*rarity != Rarity::Alarmed || faults.crashes == 0)
         };
         Rarity::ALL.into_iter().filter(|rarity| can(rarity) && !self.0.contains_key(rarity)).collect()
     }
