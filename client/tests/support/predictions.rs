@@ -79,6 +79,8 @@ impl Model {
             }
             // The open turn is told again.
             Event::CaughtUp => self.others.clear(),
+            // What came too late is handed in again.
+            Event::Block { kind: BlockKind::Reopen { .. }, .. } => self.refuse(false),
             Event::Block { kind: BlockKind::Commit, .. } => self.close_first_half(session),
             Event::Block { kind: BlockKind::Start | BlockKind::Turn, .. } | Event::Joined { .. } => {
                 if !matches!(self.own, Own::Drafted(_)) {

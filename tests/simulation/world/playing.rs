@@ -47,9 +47,10 @@ impl World {
                 assert_eq!((desync.cause, desync.healed), (Cause::Memory, true));
                 let session = &self.clients[client].session;
                 let match_id = session.follower().unwrap().chain().match_id();
-                // Whoever has no seat yet may have asked for one that is open.
-                let open = session.follower().unwrap().chain().open_seats();
-                let seats = session.seat().into_iter().chain(open.iter());
+                // Whoever has no seat yet may have asked for one that is open, and be told so later.
+                let chain = session.follower().unwrap().chain();
+                let own = chain.seat_of(self.clients[client].config.identity.public());
+                let seats = own.into_iter().chain(chain.open_seats().iter());
                 self.witness.astray.extend(seats.map(|seat| (match_id, seat)));
             }
             Event::Receipt(receipt) => self.witness.promise(receipt),
