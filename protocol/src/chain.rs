@@ -10,6 +10,7 @@ mod error;
 mod grace;
 mod join;
 mod open_turn;
+mod seats;
 mod state;
 
 use crate::{
@@ -19,15 +20,15 @@ use crate::{
     },
     certificate::{KeyRole, SignedCertificate, VerifiedCertificate},
     genesis::{
-        AgreementPolicy, DoubleTransactionPolicy, Genesis, Randomness, SeatHolder, SkipPolicy,
-        TAKEBACK_TURNS_MAX, TurnMode, Visibility,
+        AgreementPolicy, DoubleTransactionPolicy, Genesis, SeatHolder, SkipPolicy, TAKEBACK_TURNS_MAX,
+        Visibility,
     },
     hash::{Context, Digest, hash},
     ids::{Attempt, BlockHash, Epoch, Height, MatchId, Millis, Seat, SeatSet, Seq, StateRoot, Turn, TxHash},
     keys::{EnrolledKey, PublicKey},
     merkle::Frontier,
     randomness::Drawn,
-    setup::{Executed, Setup, Standing, Work},
+    setup::{Executed, Setup, Work},
     transaction::{Motion, TransactionBody},
 };
 
@@ -216,28 +217,9 @@ impl Chain {
         if self.state.head.deadline.is_some() { self.state.head.turn.next() } else { None }
     }
 
-    /// The seats whose action the open turn waits for; in its second half, those that have committed.
-    pub fn required(&self) -> SeatSet {
-        let waited_for = if self.state.revealing { self.committed() } else { self.asked() };
-        waited_for.without(self.resigned()).without(self.open_seats())
-    }
-
-    /// The seats that the turn asks for commands.
-    fn asked(&self) -> SeatSet {
-        match self.genesis.turns.mode {
-            TurnMode::Simultaneous => SeatSet::first(self.genesis.seat_count()),
-            TurnMode::Alternating => self.executed.to_move,
-        }
-    }
-
     /// Is the second half of a turn with sealed commands open, in which seats show what they committed to?
     pub const fn is_revealing(&self) -> bool {
         self.state.revealing
-    }
-
-    /// The seats that committed to commands of the open turn, up to the head.
-    fn committed(&self) -> SeatSet {
-        self.seats().filter(|(_, state)| state.commitment.is_some()).map(|(seat, _)| seat).collect()
     }
 
     /// What `seat` committed to for the open turn, up to the head.
@@ -248,44 +230,6 @@ impl Chain {
     /// How many elements of its hash chain the server has revealed.
     pub fn revealed_by_server(&self) -> u32 {
         self.state.server.map_or(0, |tip| tip.revealed)
-    }
-
-    /// The seats that have given up.
-    pub fn resigned(&self) -> SeatSet {
-        self.seats().filter(|(_, state)| state.resigned).map(|(seat, _)| seat).collect()
-    }
-
-    /// The seats that nobody has taken yet.
-    pub fn open_seats(&self) -> SeatSet {
-        let free = |(seat, state): &(Seat, &SeatState)| self.holder(*seat, state).is_none();
-        self.seats().filter(free).map(|(seat, _)| seat).collect()
-    }
-
-    /// The seats that somebody plays: neither open nor given up.
-    pub fn players(&self) -> SeatSet {
-        SeatSet::first(self.genesis.seat_count()).without(self.resigned()).without(self.open_seats())
-    }
-
-    /// The seat that `identity` holds.
-    pub fn seat_of(&self, identity: PublicKey) -> Option<Seat> {
-        self.seat_among(&self.state.seats, identity)
-    }
-
-    /// Who holds a seat; `None` while it is open.
-    pub fn holder_of(&self, seat: Seat) -> Option<PublicKey> {
-        Some(self.holder(seat, self.state.seats.get(seat.index())?)?.public())
-    }
-
-    fn seat_among(&self, seats: &[SeatState], identity: PublicKey) -> Option<Seat> {
-        let is_holder = |(seat, state): &(Seat, &SeatState)| {
-            self.holder(*seat, state).is_some_and(|holder| holder.public() == identity)
-        };
-        Seat::first(self.genesis.seat_count()).zip(seats).find(is_holder).map(|(seat, _)| seat)
-    }
-
-    /// Who holds a seat that stands so.
-    fn holder<'a>(&'a self, seat: Seat, state: &'a SeatState) -> Option<&'a EnrolledKey> {
-        self.identities.get(seat.index())?.as_ref().or(state.taken_by.as_ref())
     }
 
     /// The earliest turn that the match can go back to; `None` when it has no takebacks.
@@ -323,12 +267,6 @@ impl Chain {
         self.state.seen.len() <= REOPENS_MAX
     }
 
-    /// Number and link of the next transaction of `seat`, and the epoch of its session key; `None` for a
-    /// seat that the match does not have.
-    pub fn next_of(&self, seat: Seat) -> Option<NextTransaction> {
-        self.state.seats.get(seat.index()).map(SeatState::next)
-    }
-
     /// Why the next block must be a Seal; `None` while the match goes on.
     pub fn seal_due(&self) -> Option<SealReason> {
         // A turn whose first half is closed is played to its end.
@@ -347,27 +285,6 @@ impl Chain {
         } else {
             None
         }
-    }
-
-    /// How the match would come out now: by score; behind all others the seats that nobody has taken, those who
-    /// resigned, and whoever signed two transactions for one turn and so ended it.
-    pub fn standings(&self) -> Vec<Standing> {
-        self.standings_after(self.state.sealed)
-    }
-
-    fn standings_after(&self, sealed: Option<SealReason>) -> Vec<Standing> {
-        let mut playing = self.players();
-        if let Some(SealReason::DoubleTransaction { seat }) = sealed {
-            playing.remove(seat);
-        }
-        let key = |s: &Standing| (playing.contains(s.seat), s.score);
-        let all = &self.executed.standings;
-        all.iter()
-            .map(|s| {
-                let better = all.iter().filter(|other| key(other) > key(s)).count();
-                Standing { place: u8::try_from(better + 1).expect("at most eight seats"), ..*s }
-            })
-            .collect()
     }
 
     /// A turn in which nothing has been received yet.
@@ -446,10 +363,6 @@ impl Chain {
         self.state.peaks = self.history.peaks().to_vec();
         self.executed = executed;
         Ok(Appended { head: self.state.head, desynced })
-    }
-
-    fn seats(&self) -> impl Iterator<Item = (Seat, &SeatState)> {
-        Seat::first(self.genesis.seat_count()).zip(&self.state.seats)
     }
 
     /// Is this the block that comes next at all?
@@ -742,77 +655,8 @@ impl Chain {
         other.map_or(Ok(()), |seat| Err(BlockError::NoConsent { seat }))
     }
 
-    /// Why seats are absent that let pass the time of what is open now.
-    const fn reason_of_late(&self) -> AbsenceReason {
-        if self.state.revealing { AbsenceReason::RevealMissing } else { AbsenceReason::Deadline }
-    }
-
-    /// The absent list of a turn, or of the half of one, that is closed at `now`: it follows from the chain, the
-    /// server has no choice in it.
-    fn absences(&self, open: &OpenTurn, now: Millis) -> Vec<Absence> {
-        let is_skipped = |seat| {
-            let early = self.deadline_of(seat).is_some_and(|deadline| now < deadline);
-            early && open.waits_for(self, seat).is_some_and(|until| until <= now)
-        };
-        let (asked, required, resigned) = (self.asked(), self.required(), self.resigned());
-        let free = self.open_seats();
-        SeatSet::first(self.genesis.seat_count())
-            .without(open.acted())
-            .iter()
-            .map(|seat| Absence {
-                seat,
-                reason: if resigned.contains(seat) {
-                    AbsenceReason::Resigned
-                } else if free.contains(seat) {
-                    AbsenceReason::OpenSeat
-                } else if required.contains(seat) && is_skipped(seat) {
-                    AbsenceReason::Skipped
-                } else if required.contains(seat) && self.state.revealing {
-                    AbsenceReason::RevealMissing
-                } else if asked.contains(seat) && self.is_taken_over(seat) {
-                    AbsenceReason::TakenOver
-                } else if asked.contains(seat) {
-                    AbsenceReason::Deadline
-                } else {
-                    AbsenceReason::NotToMove
-                },
-            })
-            .collect()
-    }
-
-    /// Do the rules play for this seat when it lets the open turn pass? A first half has nothing to play.
-    fn is_taken_over(&self, seat: Seat) -> bool {
-        let plays = self.genesis.visibility != Visibility::Sealed || self.state.revealing;
-        let after = self.genesis.absence.take_over_after().filter(|_| plays);
-        let absent = self.state.seats.get(seat.index()).map(|state| state.absent_turns);
-        after.zip(absent).is_some_and(|(after, absent)| after <= absent)
-    }
-
     fn drawn(&self, header: &Header, entries: &[ReadEntry]) -> Drawn {
         Drawn::of(&self.genesis.randomness, self.state.seed, header, entries)
-    }
-
-    /// The place of each seat in the block that closes the open turn; `None` where its roll mixes them.
-    pub fn places(&self) -> Option<Vec<usize>> {
-        match self.genesis.randomness {
-            Randomness::None => Some(self.seat_order(Drawn::Nothing)),
-            Randomness::CommitReveal { .. } => None,
-        }
-    }
-
-    /// The place of each seat in the next block. It follows from the block that opened the turn, or its second half:
-    /// of the blocks after that one the server could make as many as it likes.
-    fn seat_order(&self, drawn: Drawn) -> Vec<usize> {
-        let (opened_by, randomness) = (self.state.opened_by(), drawn.order(&self.genesis.randomness));
-        let rank =
-            |seat: &Seat| hash(Context::Order, &[opened_by.as_bytes(), randomness.as_bytes(), &[seat.get()]]);
-        let mut seats: Vec<Seat> = Seat::first(self.genesis.seat_count()).collect();
-        seats.sort_by_cached_key(rank);
-        let mut places = vec![0; seats.len()];
-        for (place, seat) in seats.into_iter().enumerate() {
-            places[seat.index()] = place;
-        }
-        places
     }
 }
 
