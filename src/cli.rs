@@ -60,7 +60,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Shows everything once: a server, bots, a spectator, a crash, the replay and its audit.
     Demo(demo::DemoArgs),
-    /// Opens and lists rooms, and invites into them.
+    /// Opens and lists rooms, invites into them, and lends seats.
     #[command(subcommand)]
     Room(room::RoomCommand),
     /// Plays as one or more bots.

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use cadastre_protocol::{Case, Evidence, Parent, Revocations, StateRoot, TakebackPolicy, Turn, Verdict};
+use cadastre_protocol::{
+    Case, Digest, Evidence, Parent, Revocations, Seat, StateRoot, TakebackPolicy, Transaction,
+    TransactionBody, Turn, Verdict,
+};
 use cadastre_replay::{
     AuditError, AuditReport, Fault, ParentError, RecordKind, Replay, audit, audit_parent,
     fixture::{Match, Plan, RawRecord, identity_key, join, kind, root_key, split, with_blocks},
@@ -45,6 +48,20 @@ fn both_files_prove_where_it_goes_on_from() {
     assert_eq!(traced(&again, &fork).map(|parent| parent.turn), Ok(Turn::new(9)));
     assert_eq!(traced(&again, &other), Err(ParentError::OtherMatch));
     assert_eq!(traced(&other, &other), Err(ParentError::NoFork));
+}
+
+#[test]
+fn a_seat_that_signed_another_state_takes_nobodys_parent_away() {
+    let mut other = Match::new(&PLAN);
+    for seat in Seat::first(PLAN.seats) {
+        let tx = other.transaction(seat, TransactionBody::Turn(Vec::new()));
+        other.submit(&Transaction { seen_state_root: StateRoot::new(Digest::ZERO), ..tx });
+    }
+    other.close();
+    other.play(2);
+    assert!(!audit(&other.replay(), None).unwrap().is_valid());
+    let fork = Match::fork(&PLAN, &other);
+    assert_eq!(traced(&fork, &other), Ok(fork.chain().genesis().parent.unwrap()));
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Witness {
         self.check_absences(&stored);
         self.check_views(&stored, tally);
         self.check_rematch(store, &stored, tally);
-        stored.check_fork(store, &self.astray, tally);
+        stored.check_fork(store, tally);
         for (_, head, reason) in self.ends.iter().filter(|(of, ..)| *of == match_id) {
             assert_eq!(*head, (stored.head.height, stored.head.block), "all have the same head");
             assert_eq!(*reason, stored.reason);

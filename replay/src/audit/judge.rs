@@ -6,7 +6,7 @@ use cadastre_protocol::{
 
 use super::{
     logged::LogCheck,
-    report::{AuditError, AuditReport, Grace, Pause, Takeback, Violation},
+    report::{AuditError, AuditReport, DESYNC, Grace, Pause, Takeback, Violation},
 };
 use crate::{
     damage::Damage,
@@ -155,7 +155,7 @@ impl Judge {
                     self.violate(None, "revoked-signer", &detail, offset);
                 }
                 for seat in step.desynced.iter() {
-                    self.violate(Some(seat), "desync", "the seat signed another state root", offset);
+                    self.violate(Some(seat), DESYNC, "the seat signed another state root", offset);
                 }
             }
             Err(error) => {

@@ -20,7 +20,7 @@ pub fn audit_parent(
     let unreadable = |damage| AuditError::Unreadable { damage, before: None };
     let fork = Scan::read(fork).map_err(unreadable)?.genesis;
     let report = audit_with(parent, pinned, revocations)?;
-    if !report.is_valid() {
+    if report.is_broken() {
         return Ok(Err(ParentError::Invalid));
     }
     let parent = Replay::open(parent).map_err(unreadable)?;
@@ -52,7 +52,7 @@ fn descends(fork: &Genesis, file: &Replay<'_>) -> Result<Parent, ParentError> {
 /// Why a match is not the parent of another one, or not as its genesis says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParentError {
-    /// The file of the parent breaks a rule itself.
+    /// The file of the parent breaks a rule itself, which no seat does that signed another state.
     #[error("the file of the parent is not valid itself")]
     Invalid,
     /// The match goes on from no other one.

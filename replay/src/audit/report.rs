@@ -7,6 +7,9 @@ use cadastre_simulations::SetupError;
 
 use crate::{damage::Damage, record::HEADER_OFFSET};
 
+/// What a violation is called that is no fault of the chain.
+pub(super) const DESYNC: &str = "desync";
+
 /// What can be said of a readable file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditReport {
@@ -115,6 +118,11 @@ impl AuditReport {
     /// Does the file break no rule at all?
     pub const fn is_valid(&self) -> bool {
         self.violations.is_empty()
+    }
+
+    /// Does the chain break a rule? That a seat signed another state breaks none.
+    pub(super) fn is_broken(&self) -> bool {
+        self.violations.iter().any(|violation| violation.kind != DESYNC)
     }
 
     /// Before the first block.
