@@ -272,9 +272,20 @@ impl Playing {
         self.open.open_seats(&self.chain)
     }
 
+    /// Those who have taken a seat are called by their names.
+    fn name_arrivals(&mut self) {
+        let chain = &self.chain;
+        for (identity, name) in self.arrivals.extract_if(.., |identity, _| chain.seat_of(*identity).is_some())
+        {
+            if let Some(seat) = chain.seat_of(identity) {
+                self.names[seat.index()] = name;
+            }
+        }
+    }
+
     /// Somebody without a seat has come, and is called so.
     pub(crate) fn welcome(&mut self, identity: PublicKey, name: DisplayName) {
-        if self.seat_of(identity).is_none() {
+        if self.seat_of(identity).is_none() && !self.is_substitute(identity) {
             self.arrivals.insert(identity, name);
         }
     }
@@ -295,12 +306,17 @@ impl Playing {
         self.substitutes.retain(|_, substitute| *substitute != identity);
     }
 
-    /// Makes `identity` the substitute of the seat that it was lent, if it was, and the loan is not spent. Gives the
-    /// one that the seat had before.
-    pub(crate) fn take_loan(&mut self, identity: PublicKey, loan: &SignedDelegation) -> Option<PublicKey> {
+    /// The seat that `identity` was lent, if the loan is not spent. Nobody plays for two.
+    pub(crate) fn lent_by(&self, identity: PublicKey, loan: &SignedDelegation) -> Option<Seat> {
         let seat = loan.read().ok()?.seat;
-        let is_good = self.open.is_lent(&self.chain, seat, identity, loan);
-        if is_good { self.substitutes.insert(seat, identity) } else { None }
+        let is_other = |(of, substitute): (&Seat, &PublicKey)| *substitute == identity && *of != seat;
+        let has_other = self.seat_of(identity).is_some() || self.substitutes.iter().any(is_other);
+        (!has_other && self.open.is_lent(&self.chain, seat, identity, loan)).then_some(seat)
+    }
+
+    /// Makes `identity` the substitute of a seat that it was lent. Gives the one that the seat had before.
+    pub(crate) fn substitute(&mut self, seat: Seat, identity: PublicKey) -> Option<PublicKey> {
+        self.substitutes.insert(seat, identity).filter(|before| *before != identity)
     }
 
     /// The seat that this key, lent to, plays for now.
@@ -337,11 +353,6 @@ impl Playing {
             receipt: encode(&receipt),
         };
         let transaction = read.hash();
-        if let TransactionBody::LateJoin { identity, .. } = &tx.body
-            && let Some(name) = self.arrivals.remove(identity)
-        {
-            self.names[tx.seat.index()] = name;
-        }
         self.open.accept(admission);
         let mut records = self.close_turns(present, now)?;
         // A block that closes the turn says all that the receipt would.
@@ -376,7 +387,9 @@ impl Playing {
         let transactions = entries.iter().map(|entry| entry.transaction.signed().clone()).collect();
         let mut records = vec![Record::Double { seat, transactions }];
         let ends = self.chain.genesis().double_transactions == DoubleTransactionPolicy::EndMatch;
-        if ends && self.chain.sealed().is_none() && self.chain.seal_due().is_none() {
+        // Of a seat that was open at the head no block can show it: who has taken it stands in none yet.
+        let is_shown = !self.chain.open_seats().contains(seat);
+        if ends && is_shown && self.chain.sealed().is_none() && self.chain.seal_due().is_none() {
             let draft = self.chain.draft_double(seat, entries, now).ok_or(BlockError::Exhausted)?;
             records.push(self.append(draft)?);
         }
@@ -648,6 +661,7 @@ impl Playing {
             Release::Block { turn, block, made } => {
                 let Made { kind, height, server_time, signer, tree, state, dirty } = *made;
                 self.committed = height;
+                self.name_arrivals();
                 self.comparisons.release(turn, height);
                 let block = ProvenBlock { block, proof };
                 let shown = ProvenHeader::of(&block)

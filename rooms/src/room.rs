@@ -206,16 +206,16 @@ impl Room {
         let now = self.latest;
         match input {
             Input::Enter { guest, identity, enter_as, name, shown } => {
-                self.take_loan(identity, enter_as, shown.as_deref());
-                match self.open_door(now, identity, enter_as, shown.as_deref()) {
-                    Ok(()) => self.enter(guest, identity, enter_as, name),
+                let lent = self.lent_by(identity, enter_as, shown.as_deref());
+                match self.open_door(now, (identity, enter_as), lent, shown.as_deref()) {
+                    Ok(()) => self.enter(guest, (identity, enter_as), lent, name),
                     Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
                 }
             }
             Input::Resume { guest, identity, enter_as, height, known, shown } => {
-                self.take_loan(identity, enter_as, shown.as_deref());
-                match self.open_door(now, identity, enter_as, shown.as_deref()) {
-                    Ok(()) => self.resume(guest, identity, enter_as, height, known),
+                let lent = self.lent_by(identity, enter_as, shown.as_deref());
+                match self.open_door(now, (identity, enter_as), lent, shown.as_deref()) {
+                    Ok(()) => self.resume(guest, (identity, enter_as), lent, (height, known)),
                     Err(failure) => self.outputs.push_back(Output::Refuse { guest, failure }),
                 }
             }
@@ -477,10 +477,11 @@ impl Room {
                     self.freeze(now);
                 }
             }
-            Phase::Joining(joining) => {
+            Phase::Joining(joining) if joining.seats.is_seated(identity) => {
                 joining.seats.rise(identity);
                 self.unfreeze();
             }
+            Phase::Joining(_) => {}
             // The seat stays its holder's, and its time runs.
             Phase::Playing(playing) => playing.part_with(identity),
             Phase::Broken => {}

@@ -5,11 +5,11 @@
 mod support;
 
 use cadastre_protocol::{
-    AbsenceReason, BlockKind, EnterAs, Epoch, Failure, RandomnessMode, Refusal, RoomSpec, Seat, SeatHolder,
-    Seq, ServerMessage, SignedTransaction, Transaction, TransactionBody, TransactionError, Turn, TurnMode,
-    Visibility,
+    AbsenceReason, BlockKind, DoubleTransactionPolicy, EnterAs, Epoch, Failure, RandomnessMode, Refusal,
+    RoomSpec, Seat, SeatHolder, Seq, ServerMessage, SignedTransaction, Transaction, TransactionBody,
+    TransactionError, Turn, TurnMode, Visibility,
 };
-use cadastre_rooms::{GuestId, Room};
+use cadastre_rooms::{Event, GuestId, Room};
 use support::{
     DEADLINE_MS, Shell, Told, delegation_by, edge, host, identity, key, kind, name, room_name, seat, spec,
 };
@@ -40,10 +40,6 @@ fn somebody_takes_the_seat_and_keeps_it_over_a_restart() {
     assert_eq!((names[0].clone(), names[1].as_str(), names[2].clone()), (name(0), "open seat", name(2)));
     shell.submit(late, join(&shell, seat(1), 5));
     shell.receipt(late);
-    let watcher = shell.watch(7);
-    let messages = shell.messages(watcher);
-    let ServerMessage::Genesis { names, .. } = &messages[0] else { panic!() };
-    assert_eq!(names[1], name(5), "whoever comes later is told who has taken it");
     assert_eq!(shell.room.open_seats(), 0, "it is taken, though no block says so yet");
     let too_late = shell.enter(6);
     assert_eq!(shell.told(too_late), [Told::NotAdmitted(Failure::NotSeated)]);
@@ -62,6 +58,23 @@ fn somebody_takes_the_seat_and_keeps_it_over_a_restart() {
     assert_eq!(shell.head().turn, Turn::new(2));
     let again = shell.resume(5, EnterAs::Player, 2);
     assert!(!matches!(shell.told(again)[0], Told::NotAdmitted(_)));
+}
+
+#[test]
+fn whoever_comes_later_is_told_who_has_taken_the_seat_once_a_block_says_so() {
+    let mut shell = playing();
+    let late = shell.enter(5);
+    shell.submit(late, join(&shell, seat(1), 5));
+    let called = |shell: &mut Shell| {
+        let watcher = shell.watch(7);
+        let messages = shell.messages(watcher);
+        let ServerMessage::Genesis { names, .. } = &messages[0] else { panic!() };
+        names[1].clone()
+    };
+    assert_eq!(called(&mut shell).as_str(), "open seat");
+    shell.act(seat(0), edge(0));
+    shell.act(seat(2), Vec::new());
+    assert_eq!(called(&mut shell), name(5));
 }
 
 #[test]
@@ -114,6 +127,26 @@ fn with_open_moves_the_others_see_who_comes() {
     for guest in [shell.guests[0], shell.guests[2]] {
         assert!(matches!(shell.messages(guest)[..], [ServerMessage::Relay(_)]));
     }
+}
+
+/// Until a block says who has taken the seat, none can end the match over him.
+#[test]
+fn whoever_signs_twice_as_he_comes_is_charged_and_ends_nothing() {
+    let double_transactions = DoubleTransactionPolicy::EndMatch;
+    let mut shell = begun(RoomSpec { double_transactions, ..open_spec() });
+    let late = shell.enter(5);
+    let joined = join(&shell, seat(1), 5);
+    let first = joined.clone().read().unwrap().get().clone();
+    let second = by(5, &Transaction { body: TransactionBody::Turn(edge(1)), ..first });
+    shell.submit(late, joined);
+    shell.forget_told();
+    shell.submit(late, second);
+    assert!(matches!(shell.refusal(late), Refusal::Chain(_)));
+    assert!(shell.events.iter().any(|event| matches!(event, Event::Double { .. })), "{:?}", shell.events);
+    shell.act(seat(0), edge(0));
+    shell.act(seat(2), Vec::new());
+    assert_eq!((shell.head().turn, shell.chain().sealed()), (Turn::new(1), None), "the match goes on");
+    assert_eq!(shell.chain().seat_of(identity(5)), Some(seat(1)));
 }
 
 #[test]

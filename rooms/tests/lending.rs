@@ -5,11 +5,11 @@
 mod support;
 
 use cadastre_protocol::{
-    Delegation, EnterAs, Epoch, Failure, GoodbyeReason, Pass, Refusal, RoomSpec, Seat, ServerMessage,
-    SignedDelegation, SignedTransaction, SpectatorPolicy, Transaction, TransactionBody, TransactionError,
-    Turn, Visibility,
+    Delegation, Digest, EnterAs, Epoch, Failure, GoodbyeReason, Height, Pass, Refusal, RoomSpec, Seat,
+    ServerMessage, ShownPass, SignedDelegation, SignedTransaction, SpectatorPolicy, Transaction,
+    TransactionBody, TransactionError, Turn, Visibility,
 };
-use cadastre_rooms::GuestId;
+use cadastre_rooms::{GuestId, Input};
 use support::{Shell, Told, edge, identity, key, seat, spec};
 
 /// Who stands in.
@@ -145,6 +145,52 @@ fn a_loan_lets_in_where_nobody_may_watch_and_shows_what_is_withheld_from_those_w
         shell.act(seat(1), Vec::new());
         assert_eq!(shell.head().turn, Turn::new(3));
     }
+}
+
+#[test]
+fn whoever_is_not_let_in_is_no_substitute_and_sends_none_away() {
+    let mut shell = Shell::playing(spec(2));
+    let first = standing_in(&mut shell);
+    let next = Delegation { session: identity(6), ..delegation(&shell, Epoch::new(1)) };
+    let pass = Pass::Loan(SignedDelegation::sign(&key(0), &next));
+    let shown = Some(Box::new(ShownPass { pass, session: Digest::ZERO }));
+    let (guest, height) = (shell.new_guest(), Height::new(7));
+    let (identity, enter_as) = (identity(6), EnterAs::Player);
+    shell.feed(Input::Resume { guest, identity, enter_as, height, known: false, shown });
+    assert_eq!(shell.told(guest), [Told::NotAdmitted(Failure::UnknownHead)]);
+    assert!(shell.told(first).is_empty());
+    let again = shell.enter(6);
+    assert_eq!(shell.told(again), [Told::NotAdmitted(Failure::NotSeated)]);
+}
+
+#[test]
+fn a_rematch_is_of_those_who_held_the_seats() {
+    let mut shell = Shell::playing(RoomSpec { turns_max: Some(1), ..spec(2) });
+    let substitute = standing_in(&mut shell);
+    shell.pass_turn();
+    shell.forget_told();
+    for guest in shell.guests.clone() {
+        shell.feed(Input::Rematch { guest });
+    }
+    assert!(shell.room.spec().is_some(), "in the lobby");
+    let told = shell.told(substitute);
+    assert_eq!(told.last(), Some(&Told::Dismissed(GoodbyeReason::RoomClosed)), "{told:?}");
+    assert_eq!(shell.room.seats_taken(), 2);
+}
+
+#[test]
+fn nobody_plays_for_two_seats() {
+    let mut shell = Shell::playing(spec(3));
+    let loan = |shell: &Shell, of: u8, to: u8| {
+        let delegation =
+            Delegation { seat: seat(of), session: identity(to), ..delegation(shell, Epoch::new(1)) };
+        Pass::Loan(SignedDelegation::sign(&key(of), &delegation))
+    };
+    let substitute = shell.enter_with(SUBSTITUTE, EnterAs::Player, Some(loan(&shell, 0, SUBSTITUTE)));
+    shell.forget_told();
+    let of_another = shell.enter_with(SUBSTITUTE, EnterAs::Player, Some(loan(&shell, 1, SUBSTITUTE)));
+    assert_eq!(shell.told(of_another), [Told::NotAdmitted(Failure::NotSeated)]);
+    assert!(shell.told(substitute).is_empty());
 }
 
 /// The substitute comes with the loan that is not spent, whether it is in force or not.

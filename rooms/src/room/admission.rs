@@ -1,7 +1,7 @@
 //! Who comes in, as what, and what they are told then.
 
 use cadastre_protocol::{
-    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, PublicKey, ServerMessage, ShownPass,
+    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, PublicKey, Seat, ServerMessage, ShownPass,
     SpectatorPolicy, Visit,
 };
 
@@ -14,13 +14,13 @@ impl Room {
     pub(super) fn open_door(
         &self,
         now: Millis,
-        identity: PublicKey,
-        enter_as: EnterAs,
+        (identity, enter_as): (PublicKey, EnterAs),
+        lent: Option<Seat>,
         shown: Option<&ShownPass>,
     ) -> Result<(), Failure> {
         let is_seated = match &self.phase {
             Phase::Lobby(seats) => seats.is_seated(identity),
-            Phase::Playing(playing) => playing.seat_of(identity).is_some() || playing.is_substitute(identity),
+            Phase::Playing(playing) => playing.seat_of(identity).is_some() || lent.is_some(),
             Phase::Joining(_) | Phase::Broken => self.seat_of(identity).is_some(),
         };
         if is_seated && enter_as == EnterAs::Player {
@@ -33,8 +33,8 @@ impl Room {
     pub(super) fn enter(
         &mut self,
         guest: GuestId,
-        identity: PublicKey,
-        enter_as: EnterAs,
+        (identity, enter_as): (PublicKey, EnterAs),
+        lent: Option<Seat>,
         name: DisplayName,
     ) {
         let admitted = match (enter_as, &mut self.phase) {
@@ -46,15 +46,15 @@ impl Room {
             (EnterAs::Player, Phase::Lobby(seats)) => {
                 seats.sit(identity, name.clone()).map(|_| ()).ok_or(Failure::RoomFull)
             }
-            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => self.may_play(identity),
+            (EnterAs::Player, Phase::Joining(_) | Phase::Playing(_)) => self.may_play(identity, lent),
         };
         if let Err(failure) = admitted {
             return self.outputs.push_back(Output::Refuse { guest, failure });
         }
+        self.admit(guest, (identity, enter_as), lent);
         if let (EnterAs::Player, Phase::Playing(playing)) = (enter_as, &mut self.phase) {
             playing.welcome(identity, name);
         }
-        self.admit(guest, identity, enter_as);
         self.greet(guest);
         self.show_from(guest, Height::GENESIS);
     }
@@ -97,10 +97,9 @@ impl Room {
     pub(super) fn resume(
         &mut self,
         guest: GuestId,
-        identity: PublicKey,
-        enter_as: EnterAs,
-        height: Height,
-        known: bool,
+        (identity, enter_as): (PublicKey, EnterAs),
+        lent: Option<Seat>,
+        (height, known): (Height, bool),
     ) {
         let (known_to_it, is_by_time) = match &self.phase {
             Phase::Playing(playing) => {
@@ -118,7 +117,7 @@ impl Room {
             }
         };
         let admitted = match enter_as {
-            EnterAs::Player => self.may_play(identity),
+            EnterAs::Player => self.may_play(identity, lent),
             EnterAs::Spectator | EnterAs::Light => self.may_watch(),
         };
         if admitted.is_ok() && known && height > known_to_it && is_by_time {
@@ -132,7 +131,7 @@ impl Room {
         if let Err(failure) = admitted {
             return self.outputs.push_back(Output::Refuse { guest, failure });
         }
-        self.admit(guest, identity, enter_as);
+        self.admit(guest, (identity, enter_as), lent);
         self.catch_up(guest, height);
         self.tell_talk(guest);
         self.show_from(guest, height);
@@ -145,7 +144,15 @@ impl Room {
     }
 
     /// Puts a connection on the list, and the one that the same player had before off it.
-    pub(super) fn admit(&mut self, guest: GuestId, identity: PublicKey, enter_as: EnterAs) {
+    pub(super) fn admit(
+        &mut self,
+        guest: GuestId,
+        (identity, enter_as): (PublicKey, EnterAs),
+        lent: Option<Seat>,
+    ) {
+        if enter_as == EnterAs::Player {
+            self.substitute(lent, identity);
+        }
         if let Some(old) = self.guests.connection_of(identity).filter(|_| enter_as == EnterAs::Player) {
             self.guests.remove(old);
             if let Phase::Playing(playing) = &mut self.phase {

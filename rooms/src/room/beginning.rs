@@ -113,6 +113,10 @@ impl Room {
         let again = Seats::again(genesis, &holders, playing.names.clone(), self.access);
         self.rematch.clear();
         let Some(seats) = again else { return self.broadcast(ServerMessage::Failed(Failure::BadSpec)) };
+        // Whoever only played for another one, or came for a seat and took none, is no player of the next match.
+        for guest in self.guests.part_with(|identity| !seats.is_seated(identity)) {
+            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::RoomClosed });
+        }
         self.phase = Phase::Lobby(Box::new(seats));
         self.talking = Talking::in_lobby(&self.host, &self.name, Some(match_id));
         self.outputs.push_back(Output::Observed(Event::Rematch { match_id }));

@@ -32,7 +32,9 @@ impl Room {
     /// Can `identity` hand in this transaction?
     pub(super) fn may_submit(&self, identity: PublicKey, tx: &Transaction) -> bool {
         if let TransactionBody::LateJoin { identity: newcomer, .. } = tx.body {
-            return newcomer == identity;
+            let is_substitute =
+                matches!(&self.phase, Phase::Playing(playing) if playing.is_substitute(identity));
+            return newcomer == identity && !is_substitute;
         }
         let stands_in =
             matches!(&self.phase, Phase::Playing(playing) if playing.stands_in(identity, tx.seat));
@@ -40,22 +42,40 @@ impl Room {
     }
 
     /// Does somebody have a seat of the match to play for, or is there one left for him?
-    pub(super) fn may_play(&self, identity: PublicKey) -> Result<(), Failure> {
+    pub(super) fn may_play(&self, identity: PublicKey, lent: Option<Seat>) -> Result<(), Failure> {
         let Phase::Playing(playing) = &self.phase else {
             return self.seat_of(identity).map(|_| ()).ok_or(Failure::NotSeated);
         };
         let has_seat = |of| playing.seat_of(of).is_some() || playing.is_substitute(of);
         let coming = self.guests.players().filter(|(_, of)| *of != identity && !has_seat(*of)).count();
         let is_left = usize::try_from(playing.open_seats().len()).is_ok_and(|open| coming < open);
-        if has_seat(identity) || is_left { Ok(()) } else { Err(Failure::NotSeated) }
+        let has_one = lent.is_some() || playing.seat_of(identity).is_some();
+        if has_one || is_left { Ok(()) } else { Err(Failure::NotSeated) }
     }
 
-    /// Whoever shows the loan of a seat becomes its substitute. Another one whom its holder had lent it to has to go.
-    pub(super) fn take_loan(&mut self, identity: PublicKey, enter_as: EnterAs, shown: Option<&ShownPass>) {
+    /// The seat that somebody who comes shows the good loan of.
+    pub(super) fn lent_by(
+        &self,
+        identity: PublicKey,
+        enter_as: EnterAs,
+        shown: Option<&ShownPass>,
+    ) -> Option<Seat> {
         let pass = shown.map(|shown| &shown.pass).filter(|_| enter_as == EnterAs::Player);
-        let (Phase::Playing(playing), Some(Pass::Loan(loan))) = (&mut self.phase, pass) else { return };
-        let Some(before) = playing.take_loan(identity, loan) else { return };
-        if let Some(guest) = self.guests.connection_of(before).filter(|_| before != identity) {
+        match (&self.phase, pass) {
+            (Phase::Playing(playing), Some(Pass::Loan(loan))) => playing.lent_by(identity, loan),
+            (_, _) => None,
+        }
+    }
+
+    /// A player who was let in plays for this seat from now on, or for none that was lent. Another one whom its holder
+    /// had lent it to has to go.
+    pub(super) fn substitute(&mut self, lent: Option<Seat>, identity: PublicKey) {
+        let Phase::Playing(playing) = &mut self.phase else { return };
+        playing.part_with(identity);
+        let Some(before) = lent.and_then(|seat| playing.substitute(seat, identity)) else { return };
+        playing.part_with(before);
+        self.rematch.remove(&before);
+        if let Some(guest) = self.guests.connection_of(before) {
             self.guests.remove(guest);
             playing.forget(guest);
             self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Replaced });
