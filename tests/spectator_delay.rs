@@ -4,7 +4,7 @@
 
 mod support;
 
-use cadastre_client::Event;
+use cadastre_client::{Client, Event};
 use cadastre_protocol::{EnterAs, Height, RoomSpec, SpectatorPolicy};
 use serde_json::json;
 use support::{Scene, boxes, soon, table::Table};
@@ -40,13 +40,7 @@ async fn lists_and_exports_are_as_late_as_those_who_watch() {
     let exported = scene.run(&export).await.ok().only_json();
     assert_eq!((&exported["turns"], &exported["complete"]), (&json!(3), &json!(false)));
 
-    table.finish().await;
-    let end = table.chain().head().height;
-    let mut next = async || soon("a spectator is told the end", follower.next()).await.unwrap();
-    while !matches!(next().await, Event::Ended { .. }) {}
-    assert_eq!(follower.session().follower().unwrap().chain().head().height, end);
-    let exported = scene.run(&export).await.ok().only_json();
-    assert_eq!((&exported["height"], &exported["complete"]), (&json!(end.get()), &json!(true)));
+    all_is_told_at_the_end(&scene, table, follower, &export).await;
     server.stop().await;
 }
 
@@ -70,12 +64,16 @@ async fn what_is_not_old_enough_is_in_no_list_and_no_file() {
     let exported = scene.run(&export).await.ok().only_json();
     assert_eq!((&exported["height"], &exported["complete"]), (&json!(1), &json!(false)));
 
+    all_is_told_at_the_end(&scene, table, follower, &export).await;
+    server.stop().await;
+}
+
+async fn all_is_told_at_the_end(scene: &Scene, mut table: Table, mut follower: Client, export: &str) {
     table.finish().await;
     let end = table.chain().head().height;
     let mut next = async || soon("a spectator is told the end", follower.next()).await.unwrap();
     while !matches!(next().await, Event::Ended { .. }) {}
     assert_eq!(follower.session().follower().unwrap().chain().head().height, end);
-    let exported = scene.run(&export).await.ok().only_json();
+    let exported = scene.run(export).await.ok().only_json();
     assert_eq!((&exported["height"], &exported["complete"]), (&json!(end.get()), &json!(true)));
-    server.stop().await;
 }

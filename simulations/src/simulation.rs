@@ -70,8 +70,9 @@ pub trait Simulation: Send + Sync {
     /// Takes the numbers of the chunks that changed since the last call, ascending.
     fn take_dirty(&mut self) -> Vec<ChunkId>;
 
-    /// What the built-in bot would command for `seat`: passes [`Simulation::check`], and fits in
-    /// [`cadastre_protocol::COMMANDS_BYTES_MAX`].
+    /// What the built-in player would command for `seat`: passes [`Simulation::check`], and fits in
+    /// [`cadastre_protocol::COMMANDS_BYTES_MAX`]. It is a part of the rules, which play so for seats that are absent: it follows from
+    /// the state alone, and another one needs another version.
     fn suggest(&self, seat: Seat) -> Vec<u8>;
 
     /// The state as a person would like to see it.
