@@ -126,6 +126,27 @@ async fn nobody_forks_what_he_may_not_see_or_what_never_was() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_came_late_forks_what_others_may_not_see() {
+    let scene = Scene::new();
+    let server = scene.serve().await;
+    let open = RoomSpec { seats_min: 2, late_joins: true, ..boxes(3, 4) };
+    let mut hidden =
+        Table::open(&server, "r", RoomSpec { spectators: SpectatorPolicy::Forbidden, ..open }).await;
+    let match_id = hidden.chain().match_id();
+    let mut late = server.client(9, "r", EnterAs::Player, None);
+    while !matches!(soon("a receipt of the seat", late.next()).await.unwrap(), Event::Receipt(_)) {}
+    let mut peer = Peer::login(&server, &identity(9)).await;
+    peer.say(&create("s", match_id, 0)).await;
+    assert_eq!(peer.hear().await, Ok(ServerMessage::Failed(Failure::NoSpectators)), "no block says so yet");
+    hidden.turn().await;
+    peer.say(&create("s", match_id, 0)).await;
+    let room = RoomName::new("s").unwrap();
+    assert_eq!(peer.hear().await, Ok(ServerMessage::Created { room }));
+    drop((late, hidden));
+    server.stop().await;
+}
+
 fn create(room: &str, match_id: MatchId, turn: u32) -> ClientMessage {
     let fork = Some(ForkPoint { match_id, turn: Turn::new(turn) });
     ClientMessage::Create { room: RoomName::new(room).unwrap(), spec: RoomSpec { fork, ..boxes(2, 4) } }

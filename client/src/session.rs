@@ -274,6 +274,8 @@ pub struct Session {
     /// The match is over, and another one is wanted.
     wants_rematch: bool,
     opened: bool,
+    /// It was said on this connection that no seat is left.
+    none_left: bool,
     outbox: VecDeque<ClientMessage>,
     events: VecDeque<Event>,
     #[cfg(feature = "faults")]
@@ -316,6 +318,7 @@ impl Session {
             lost: false,
             wants_rematch: false,
             opened: false,
+            none_left: false,
             outbox: VecDeque::new(),
             events: VecDeque::new(),
             #[cfg(feature = "faults")]
@@ -352,6 +355,7 @@ impl Session {
         self.asked.clear();
         self.lost = false;
         self.refused = false;
+        self.none_left = false;
         // The server tells the open turn again.
         self.relayed = None;
         self.unseen.clear();

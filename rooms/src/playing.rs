@@ -18,6 +18,7 @@ use cadastre_protocol::{
 };
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
+use self::seating::Arrivals;
 use crate::{
     curtain::{Curtain, Withheld},
     heal::Comparisons,
@@ -43,8 +44,7 @@ pub(crate) struct Playing {
     pub(crate) curtain: Curtain,
     /// To whom the seats are lent whose loans were shown.
     substitutes: BTreeMap<Seat, PublicKey>,
-    /// Who has come to take an open seat.
-    arrivals: BTreeMap<PublicKey, DisplayName>,
+    arrivals: Arrivals,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Outstanding>,
     /// Transactions of the newest block that has any: whoever hands one in again has that block, or gets it
@@ -137,7 +137,7 @@ impl Playing {
             marks: BTreeMap::new(),
             events: Vec::new(),
             substitutes: BTreeMap::new(),
-            arrivals: BTreeMap::new(),
+            arrivals: Arrivals::default(),
         };
         let record = playing.append(draft)?;
         Ok((playing, record))
@@ -192,7 +192,7 @@ impl Playing {
             charged: SeatSet::EMPTY,
             marks: BTreeMap::new(),
             substitutes: BTreeMap::new(),
-            arrivals: BTreeMap::new(),
+            arrivals: Arrivals::default(),
             events: Vec::new(),
         })
     }
@@ -532,11 +532,6 @@ impl Playing {
         request: CompareRequest,
     ) -> (Vec<CompareAnswer>, Option<Incident>) {
         self.comparisons.answer(&self.game, guest, request)
-    }
-
-    /// A guest is gone.
-    pub(crate) fn forget(&mut self, guest: GuestId) {
-        self.comparisons.forget(guest);
     }
 
     /// Takes what happened since the last call.

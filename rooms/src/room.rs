@@ -337,10 +337,11 @@ impl Room {
         of_genesis.or_else(|| self.spec().map(|spec| spec.seats)).unwrap_or(0)
     }
 
-    /// How many seats of the match are still to be taken.
+    /// How many seats of the match are still to be taken. One that somebody takes in the open turn is, until the block
+    /// says it.
     pub fn open_seats(&self) -> u32 {
         match &self.phase {
-            Phase::Playing(playing) if playing.chain.sealed().is_none() => playing.open_seats().len(),
+            Phase::Playing(playing) if playing.chain.sealed().is_none() => playing.chain.open_seats().len(),
             Phase::Lobby(_) | Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => 0,
         }
     }
@@ -516,6 +517,7 @@ impl Room {
                 if let Some(wakes_at) = playing.wakes_at() {
                     self.outputs.push_back(Output::WakeAt(wakes_at.max(now)));
                 }
+                self.part_with_idle(now);
             }
             Err(error) => {
                 self.phase = Phase::Broken;

@@ -5,9 +5,9 @@
 mod support;
 
 use cadastre_protocol::{
-    AbsenceReason, BlockKind, DoubleTransactionPolicy, EnterAs, Epoch, Failure, RandomnessMode, Refusal,
-    RoomSpec, Seat, SeatHolder, Seq, ServerMessage, SignedTransaction, Transaction, TransactionBody,
-    TransactionError, Turn, TurnMode, Visibility,
+    AbsenceReason, BlockKind, DoubleTransactionPolicy, EnterAs, Epoch, Failure, GoodbyeReason,
+    RandomnessMode, Refusal, RoomSpec, Seat, SeatHolder, Seq, ServerMessage, SignedTransaction, Transaction,
+    TransactionBody, TransactionError, Turn, TurnMode, Visibility,
 };
 use cadastre_rooms::{Event, GuestId, Room};
 use support::{
@@ -40,9 +40,9 @@ fn somebody_takes_the_seat_and_keeps_it_over_a_restart() {
     assert_eq!((names[0].clone(), names[1].as_str(), names[2].clone()), (name(0), "open seat", name(2)));
     shell.submit(late, join(&shell, seat(1), 5));
     shell.receipt(late);
-    assert_eq!(shell.room.open_seats(), 0, "it is taken, though no block says so yet");
     let too_late = shell.enter(6);
-    assert_eq!(shell.told(too_late), [Told::NotAdmitted(Failure::NotSeated)]);
+    assert_eq!(shell.told(too_late), [Told::NotAdmitted(Failure::NotSeated)], "though no block says so yet");
+    assert_eq!(shell.room.open_seats(), 1);
     shell.crash();
     shell.guests = vec![shell.enter(0), shell.enter(5), shell.enter(2)];
     shell.act(seat(0), edge(0));
@@ -75,6 +75,49 @@ fn whoever_comes_later_is_told_who_has_taken_the_seat_once_a_block_says_so() {
     shell.act(seat(0), edge(0));
     shell.act(seat(2), Vec::new());
     assert_eq!(called(&mut shell), name(5));
+}
+
+#[test]
+fn whoever_comes_back_before_the_seat_is_his_is_called_as_before() {
+    let mut shell = playing();
+    let late = shell.enter(5);
+    shell.leave(late);
+    let late = shell.resume(5, EnterAs::Player, 1);
+    shell.submit(late, join(&shell, seat(1), 5));
+    shell.act(seat(0), edge(0));
+    shell.act(seat(2), Vec::new());
+    assert_eq!(shell.room.open_seats(), 0);
+    let watcher = shell.watch(7);
+    let messages = shell.messages(watcher);
+    let ServerMessage::Genesis { names, .. } = &messages[0] else { panic!() };
+    assert_eq!(names[1], name(5));
+}
+
+#[test]
+fn whoever_comes_and_takes_no_seat_has_to_make_way() {
+    let mut shell = begun(RoomSpec { deadline_ms: Some(600_000), ..open_spec() });
+    let idler = shell.enter(5);
+    for _ in 0..3 {
+        assert!(!is_dismissed(&mut shell, idler));
+        pass_turn(&mut shell);
+    }
+    shell.pass(29_999);
+    pass_turn(&mut shell);
+    assert!(!is_dismissed(&mut shell, idler), "there is time");
+    shell.pass(1);
+    pass_turn(&mut shell);
+    assert!(is_dismissed(&mut shell, idler));
+    // Time alone is no reason: there were no turns to take it in.
+    let slow = shell.enter(6);
+    shell.pass(60_000);
+    pass_turn(&mut shell);
+    assert!(!is_dismissed(&mut shell, slow));
+    shell.submit(slow, join(&shell, seat(1), 6));
+    for _ in 0..4 {
+        pass_turn(&mut shell);
+        shell.pass(600_000);
+    }
+    assert!(!is_dismissed(&mut shell, slow), "he plays, if badly");
 }
 
 #[test]
@@ -183,6 +226,16 @@ fn begun(spec: RoomSpec) -> Shell {
     shell.guests = guests;
     shell.forget_told();
     shell
+}
+
+/// The seats 0 and 2 act, with which the turn is over.
+fn pass_turn(shell: &mut Shell) {
+    shell.act(seat(0), Vec::new());
+    shell.act(seat(2), Vec::new());
+}
+
+fn is_dismissed(shell: &mut Shell, guest: GuestId) -> bool {
+    shell.told(guest).contains(&Told::Dismissed(GoodbyeReason::Silent))
 }
 
 fn join(shell: &Shell, seat: Seat, player: u8) -> SignedTransaction {

@@ -1,7 +1,8 @@
 //! From a turn of a stored match to the room of a fork.
 
 use cadastre_protocol::{
-    BlockKind, Failure, ForkPoint, Genesis, Height, MatchId, Parent, PublicKey, RoomSpec, Turn, decode_exact,
+    BlockKind, Failure, ForkPoint, Genesis, Height, MatchId, Parent, PublicKey, ReadEntry, RoomSpec,
+    SeatHolder, TransactionBody, Turn, decode_exact,
 };
 use cadastre_rooms::Origin;
 use cadastre_simulations::{Game, find_rules};
@@ -35,7 +36,10 @@ pub fn origin(
     };
     let genesis: Genesis =
         decode_exact(&record.genesis).map_err(|error| unreadable(match_id, &error.into()))?;
-    let knows_all = mark.sealed || genesis.seat_of(identity).is_some();
+    let is_player = || {
+        Ok(genesis.seat_of(identity).is_some() || has_come(store, match_id, &genesis, mark.height, identity)?)
+    };
+    let knows_all = mark.sealed || is_player().map_err(|error| unreadable(match_id, &error))?;
     if !knows_all && is_hidden(&genesis, record.access) {
         return Err(Failure::NoSpectators);
     }
@@ -72,6 +76,26 @@ pub fn origin(
         ..spec.clone()
     };
     Ok((spec, Origin { parent, rules: genesis.rules, state: game.snapshot() }))
+}
+
+/// Has `identity` taken a seat that was open?
+fn has_come(
+    store: &Store,
+    match_id: MatchId,
+    genesis: &Genesis,
+    height: Height,
+    identity: PublicKey,
+) -> Result<bool, ReadError> {
+    if !genesis.seats.contains(&SeatHolder::Open) {
+        return Ok(false);
+    }
+    let takes = |entry: &ReadEntry| matches!(entry.transaction.get().body, TransactionBody::LateJoin { identity: of, .. } if of == identity);
+    for height in (1..=height.get()).map(Height::new) {
+        if store.block(match_id, height)?.read()?.block().entries().iter().any(takes) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The last block up to `height` that came to `turn`, if the turn was not taken back since.

@@ -20,10 +20,10 @@ pub(crate) struct Player {
 }
 
 impl Table {
-    /// Opens a room; returns when the first turn is open.
+    /// Opens a room for as many as it needs; returns when the first turn is open.
     pub(crate) async fn open(server: &Server, room: &str, spec: RoomSpec) -> Self {
         let client = |who| server.client(who, room, EnterAs::Player, Some(spec.clone()));
-        let players = (0..spec.seats).map(client).map(Player::new).collect();
+        let players = (0..spec.seats_min).map(client).map(Player::new).collect();
         let mut table = Self { room: room.to_owned(), players };
         table.everybody_sees("the match begins", |kind| *kind == BlockKind::Start).await;
         table

@@ -51,7 +51,10 @@ impl Session {
             return;
         }
         let Some(seat) = chain.open_seats().iter().next() else {
-            return self.events.push_back(Event::Failed(Failure::NotSeated));
+            if !std::mem::replace(&mut self.none_left, true) {
+                self.events.push_back(Event::Failed(Failure::NotSeated));
+            }
+            return;
         };
         let session = self.session_key(chain.match_id(), Epoch::FIRST).public();
         let delegation = self.delegate(chain, seat, Epoch::FIRST, session);

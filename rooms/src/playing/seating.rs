@@ -1,8 +1,29 @@
 //! Who plays for the seats of a running match: their holders, those who take an open one, and substitutes.
 
-use cadastre_protocol::{DisplayName, PublicKey, Seat, SeatSet, SignedDelegation};
+use std::collections::BTreeMap;
+
+use cadastre_protocol::{DisplayName, Millis, PublicKey, Seat, SeatSet, SignedDelegation, Turn};
 
 use super::Playing;
+use crate::input::GuestId;
+
+/// Turns that somebody who has come for an open seat may let go by without taking it, if [`ARRIVAL_MS`] is over too.
+pub(crate) const ARRIVAL_TURNS: u32 = 3;
+
+/// Time that somebody who has come for an open seat has at least to take it, in milliseconds.
+pub(crate) const ARRIVAL_MS: u64 = 30_000;
+
+/// Most of those who have come for an open seat whose names are kept.
+const NAMES_MAX: usize = 64;
+
+/// Those who have come for an open seat and hold none yet.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// How they are called, also those whose connection is lost.
+    names: BTreeMap<PublicKey, DisplayName>,
+    /// In which turn, and when, each connection came.
+    since: BTreeMap<GuestId, (Turn, Millis)>,
+}
 
 impl Playing {
     /// The seat that `identity` holds, counting what was accepted for the open turn.
@@ -17,20 +38,48 @@ impl Playing {
 
     /// Those who have taken a seat are called by their names.
     pub(super) fn name_arrivals(&mut self) {
-        let chain = &self.chain;
-        for (identity, name) in self.arrivals.extract_if(.., |identity, _| chain.seat_of(*identity).is_some())
-        {
+        let (chain, names) = (&self.chain, &mut self.arrivals.names);
+        for (identity, name) in names.extract_if(.., |identity, _| chain.seat_of(*identity).is_some()) {
             if let Some(seat) = chain.seat_of(identity) {
                 self.names[seat.index()] = name;
             }
         }
+        if chain.open_seats().is_empty() {
+            self.arrivals.names.clear();
+        }
     }
 
-    /// Somebody without a seat has come, and is called so.
-    pub(crate) fn welcome(&mut self, identity: PublicKey, name: DisplayName) {
+    /// A player has come. One without a seat has some turns and some time to take an open one.
+    pub(crate) fn arrive(&mut self, guest: GuestId, identity: PublicKey, now: Millis) {
         if self.seat_of(identity).is_none() && !self.is_substitute(identity) {
-            self.arrivals.insert(identity, name);
+            self.arrivals.since.insert(guest, (self.chain.head().turn, now));
         }
+    }
+
+    /// Somebody who may take an open seat is called so.
+    pub(crate) fn welcome(&mut self, identity: PublicKey, name: DisplayName) {
+        if self.chain.seat_of(identity).is_some() || self.is_substitute(identity) {
+            return;
+        }
+        let names = &mut self.arrivals.names;
+        names.insert(identity, name);
+        if names.len() > NAMES_MAX {
+            names.pop_first();
+        }
+    }
+
+    /// Has this player come for an open seat, and not taken one in all the time that there was?
+    pub(crate) fn is_idle(&self, guest: GuestId, identity: PublicKey, now: Millis) -> bool {
+        let Some((turn, since)) = self.arrivals.since.get(&guest) else { return false };
+        let turns = self.chain.head().turn.get().saturating_sub(turn.get());
+        let had_time = turns >= ARRIVAL_TURNS && now >= since.after(ARRIVAL_MS);
+        had_time && self.seat_of(identity).is_none() && !self.is_substitute(identity)
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget(&mut self, guest: GuestId) {
+        self.comparisons.forget(guest);
+        self.arrivals.since.remove(&guest);
     }
 
     /// Is this the substitute of some seat?
@@ -43,9 +92,8 @@ impl Playing {
         self.substitutes.get(&seat) == Some(&identity)
     }
 
-    /// Whoever is gone has to show the loan of a seat again, and to say his name.
+    /// Whoever is gone has to show the loan of a seat again.
     pub(crate) fn part_with(&mut self, identity: PublicKey) {
-        self.arrivals.remove(&identity);
         self.substitutes.retain(|_, substitute| *substitute != identity);
     }
 

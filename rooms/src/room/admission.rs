@@ -163,6 +163,9 @@ impl Room {
             self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
         }
         self.guests.insert(guest, enter_as, identity);
+        if let (EnterAs::Player, Phase::Playing(playing)) = (enter_as, &mut self.phase) {
+            playing.arrive(guest, identity, self.latest);
+        }
     }
 
     pub(super) fn catch_up(&mut self, guest: GuestId, after: Height) {

@@ -1,7 +1,7 @@
 //! Who plays for which seat: whoever holds it, whoever takes one that is open, and whoever one is lent to.
 
 use cadastre_protocol::{
-    EnterAs, Failure, GoodbyeReason, Pass, PublicKey, Seat, ShownPass, Transaction, TransactionBody,
+    EnterAs, Failure, GoodbyeReason, Millis, Pass, PublicKey, Seat, ShownPass, Transaction, TransactionBody,
 };
 
 use super::{Phase, Room};
@@ -51,6 +51,20 @@ impl Room {
         let is_left = usize::try_from(playing.open_seats().len()).is_ok_and(|open| coming < open);
         let has_one = lent.is_some() || playing.seat_of(identity).is_some();
         if has_one || is_left { Ok(()) } else { Err(Failure::NotSeated) }
+    }
+
+    /// Parts with those who have come for an open seat and do not take it: others may want it.
+    pub(super) fn part_with_idle(&mut self, now: Millis) {
+        let Phase::Playing(playing) = &mut self.phase else { return };
+        let players: Vec<_> = self.guests.players().collect();
+        for (guest, identity) in players {
+            if playing.is_idle(guest, identity, now) {
+                playing.forget(guest);
+                self.guests.remove(guest);
+                self.rematch.remove(&identity);
+                self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
+            }
+        }
     }
 
     /// The seat that somebody who comes shows the good loan of.
