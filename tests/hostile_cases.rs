@@ -307,6 +307,39 @@ cases! {
         skip_before_half_of_the_time
         skip_of_a_seat_whose_time_is_up
     }
+    late_joins {
+        late_join_in_order
+        late_join_for_a_taken_seat
+        late_join_of_whoever_has_a_seat
+        late_join_of_somebody_else
+        late_join_that_names_another
+        late_join_with_the_delegation_of_another_seat
+        late_join_under_the_key_of_another
+        move_for_an_open_seat
+        move_in_the_turn_of_the_late_join
+        open_seat_taken_twice
+        late_join_dropped
+        open_seat_in_order
+        open_seat_called_late
+        open_seat_called_resigned
+    }
+    taken_over {
+        taken_over_in_order
+        whoever_was_taken_over_acts_again
+        taken_over_called_late
+        taken_over_and_not_played_for
+        taken_over_too_early
+        taken_over_and_present
+        taken_over_who_was_there
+    }
+    grace {
+        grace_in_order
+        grace_before_the_time_is_up
+        grace_of_more_time
+        grace_that_shows_an_action
+        grace_twice_in_one_turn
+        grace_where_nobody_was_there_before
+    }
 }
 
 #[test]

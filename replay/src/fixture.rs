@@ -53,6 +53,10 @@ pub struct Plan {
     pub clock: Clock,
     /// Grace after a lost connection, in milliseconds.
     pub grace_ms: u32,
+    /// What becomes of a seat that does not act.
+    pub absence: AbsencePolicy,
+    /// How many of the seats, the last ones, are still to be taken when the match begins.
+    pub open: u8,
 }
 
 impl Plan {
@@ -69,6 +73,8 @@ impl Plan {
         agreements: AgreementPolicy::NONE,
         clock: Clock::PerTurn,
         grace_ms: 0,
+        absence: AbsencePolicy::USUAL,
+        open: 0,
     };
 
     /// Four players on the smallest board with more than 10,000 edges.
@@ -141,7 +147,7 @@ impl Match {
             first,
             fault: None,
         };
-        for seat in Seat::first(plan.seats) {
+        for seat in Seat::first(plan.seats - plan.open) {
             let delegation = made.delegation(seat, Epoch::FIRST, &made.sessions[seat.index()]);
             let join = Transaction {
                 epoch: Epoch::FIRST,
@@ -232,15 +238,18 @@ impl Match {
 
     /// What the identity of `seat` signs for a session key.
     pub fn delegation(&self, seat: Seat, epoch: Epoch, session: &SecretKey) -> SignedDelegation {
-        let delegation = Delegation {
+        SignedDelegation::sign(&identity_key(seat.get()), &self.said(seat, epoch, session))
+    }
+
+    fn said(&self, seat: Seat, epoch: Epoch, session: &SecretKey) -> Delegation {
+        Delegation {
             version: Delegation::VERSION,
             match_id: self.chain.match_id(),
             seat,
             epoch,
             session: session.public(),
             valid_to: None,
-        };
-        SignedDelegation::sign(&identity_key(seat.get()), &delegation)
+        }
     }
 
     /// Opens the next epoch of `seat`: it goes on under another session key.
@@ -253,11 +262,23 @@ impl Match {
         self.submit(&Transaction { epoch, ..delegate });
     }
 
+    /// What `identity`, which holds no seat, signs to take one that is open.
+    pub fn late_join(&self, seat: Seat, identity: &SecretKey) -> Transaction {
+        let session = identity.session(self.chain.match_id(), Epoch::FIRST);
+        let delegation = SignedDelegation::sign(identity, &self.said(seat, Epoch::FIRST, &session));
+        let body = TransactionBody::LateJoin { identity: identity.public(), delegation };
+        Transaction { epoch: Epoch::FIRST, ..self.transaction(seat, body) }
+    }
+
     /// Signs a transaction with the session key of its seat and receives it, a millisecond later.
     pub fn submit(&mut self, transaction: &Transaction) {
+        self.receive(&SignedTransaction::sign(&self.sessions[transaction.seat.index()], transaction));
+    }
+
+    /// Receives a transaction, a millisecond later.
+    pub fn receive(&mut self, transaction: &SignedTransaction) {
         self.now = self.now.after(1);
-        let signed = SignedTransaction::sign(&self.sessions[transaction.seat.index()], transaction);
-        let read = signed.read().expect("it was just encoded");
+        let read = transaction.clone().read().expect("the transaction is one");
         let admission = self.open.check(&self.chain, read, self.now).expect("the transaction is good");
         self.open.accept(admission);
     }
@@ -521,13 +542,14 @@ fn key(role: u8, number: u32) -> SecretKey {
 /// The genesis of a match.
 pub fn genesis(plan: &Plan) -> Genesis {
     let rules = newest_rules(plan.rules).expect("rules of this build");
-    let seats = (0..plan.seats).map(|seat| SeatHolder::Player(identity_key(seat).public()));
+    let players = (0..plan.seats - plan.open).map(|seat| SeatHolder::Player(identity_key(seat).public()));
+    let open = (0..plan.open).map(|_| SeatHolder::Open);
     Genesis {
         version: Genesis::VERSION,
         service: root_key().public(),
         rules: RulesId { name: rules.name.to_owned(), version: rules.version },
         options: (rules.options)(plan.size),
-        seats: seats.collect(),
+        seats: players.chain(open).collect(),
         turns: TurnRules {
             mode: plan.mode,
             deadline_ms: DEADLINE_MS,
@@ -535,7 +557,7 @@ pub fn genesis(plan: &Plan) -> Genesis {
             grace_ms: plan.grace_ms,
             turns_max: plan.turns_max,
         },
-        absence: AbsencePolicy::Pass { abandon_after: 100 },
+        absence: plan.absence,
         double_transactions: DoubleTransactionPolicy::KeepFirst,
         visibility: plan.visibility,
         randomness: match HashChains::of(plan) {

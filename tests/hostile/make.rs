@@ -1,5 +1,5 @@
 //! Makes the corpus: a match between two, and what somebody could send in its third turn. [`hidden`] has the
-//! matches with hash chains and hidden moves, [`takebacks`] one that went back.
+//! matches with hash chains and hidden moves, [`takebacks`] one that went back, [`seats`] those with open and absent seats.
 
 #![allow(clippy::needless_pass_by_value, reason = "the lists are made where they are handed over")]
 
@@ -19,6 +19,7 @@ use num_bigint::BigUint;
 
 mod agreements;
 mod hidden;
+mod seats;
 mod takebacks;
 
 use super::{
@@ -28,7 +29,7 @@ use super::{
 
 type Make = fn() -> Family;
 
-pub(crate) const FAMILIES: [(&str, Make); 10] = [
+pub(crate) const FAMILIES: [(&str, Make); 13] = [
     ("turns", || after_two_turns(turns())),
     ("signatures", || after_two_turns(signatures())),
     ("blocks", || after_two_turns(blocks())),
@@ -42,6 +43,9 @@ pub(crate) const FAMILIES: [(&str, Make); 10] = [
     }),
     ("takebacks", takebacks::takebacks),
     ("agreements", agreements::agreements),
+    ("late_joins", seats::late_joins),
+    ("taken_over", seats::taken_over),
+    ("grace", seats::grace),
 ];
 
 fn after_two_turns(cases: Vec<Case>) -> Family {
