@@ -389,6 +389,11 @@ impl Follower {
         if self.is_diverged() { None } else { self.held.pop_front() }
     }
 
+    /// Is a block that was held back still to be followed?
+    pub(crate) fn has_held(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// The connection is lost: what was held back comes again. Where the server is not needed, the state is put
     /// right at once, else the block will come again.
     pub(crate) fn disconnected(&mut self) -> Option<Box<(Desync, Followed)>> {

@@ -4,7 +4,7 @@
 
 mod support;
 
-use cadastre_client::Event;
+use cadastre_client::{Event, Fault};
 use cadastre_protocol::{Failure, Following, RoomSpec, Seat, TakebackPolicy, Turn, TurnMode, Visibility};
 use support::{direct::Direct, player, spec};
 
@@ -76,6 +76,21 @@ fn a_seat_that_another_process_is_about_to_take_is_found() {
     assert_eq!(seated(&mut direct, again), [Some(2)]);
     play(&mut direct, &[0, 1, again]);
     assert_eq!(turn(&direct, again), Turn::new(2));
+}
+
+#[test]
+fn whoever_goes_astray_on_the_way_asks_for_a_seat_in_the_open_turn_only() {
+    let spec = RoomSpec { rules: "city".into(), size: Some(64), ..open_spec() };
+    let mut direct = begun(&spec);
+    (0..5).for_each(|_| play(&mut direct, &[0, 1]));
+    let late = direct.add_held(player(2, &spec));
+    direct.clients[late].session.inject(Fault { turn: Turn::new(2), x: 2, y: 1 });
+    direct.release(late);
+    let events = direct.events(late);
+    assert!(events.iter().any(|event| matches!(event, Event::Desync(_))));
+    assert!(!events.iter().any(|event| matches!(event, Event::Refused { .. })), "for a turn that is over");
+    play(&mut direct, &[0, 1]);
+    assert_eq!(seated(&mut direct, late), [Some(2)]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use cadastre_protocol::{
     AbsenceReason, Admission, Agreement, Attempt, BlockError, BlockKind, Chain, ChainState, CheckedBlock,
-    ChunkId, CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs,
+    ChunkId, CompareAnswer, CompareRequest, DisplayName, DoubleTransactionPolicy, Draft, EnterAs, Epoch,
     GenesisError, HashChain, Height, Line, Millis, Motion, OpenTurn, ProvenBlock, ProvenHeader,
     ProvenReceipt, PublicKey, Randomness, ReadBlock, ReadEntry, ReadTransaction, Receipt, Refusal, Relay,
     ReopenReason, SealReason, Seat, SeatSet, ServerMessage, ServerProof, SignedCertificate,
@@ -19,6 +19,7 @@ use cadastre_protocol::{
 use cadastre_simulations::{Game, Incident, Snapshot, State};
 
 use self::seating::Arrivals;
+pub(crate) use self::seating::Lent;
 use crate::{
     curtain::{Curtain, Withheld},
     heal::Comparisons,
@@ -43,7 +44,7 @@ pub(crate) struct Playing {
     /// Before those who watch.
     pub(crate) curtain: Curtain,
     /// To whom the seats are lent whose loans were shown.
-    substitutes: BTreeMap<Seat, PublicKey>,
+    substitutes: BTreeMap<Seat, (PublicKey, Epoch)>,
     arrivals: Arrivals,
     /// What to tell when the commits under way are on disk, oldest first.
     outstanding: VecDeque<Outstanding>,

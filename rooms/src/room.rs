@@ -231,6 +231,7 @@ impl Room {
                     let released = playing.committed(proofs, now);
                     released.into_iter().for_each(|released| self.tell(released));
                     self.wake_for_the_curtain(now);
+                    self.send_substitutes_home();
                 }
                 self.begin_again();
             }
@@ -337,11 +338,11 @@ impl Room {
         of_genesis.or_else(|| self.spec().map(|spec| spec.seats)).unwrap_or(0)
     }
 
-    /// How many seats of the match are still to be taken. One that somebody takes in the open turn is, until the block
-    /// says it.
+    /// How many seats of the match are still to be taken. One that somebody takes in the open turn is not: there
+    /// is nothing to come for, though no block says so yet.
     pub fn open_seats(&self) -> u32 {
         match &self.phase {
-            Phase::Playing(playing) if playing.chain.sealed().is_none() => playing.chain.open_seats().len(),
+            Phase::Playing(playing) if playing.chain.sealed().is_none() => playing.open_seats().len(),
             Phase::Lobby(_) | Phase::Joining(_) | Phase::Playing(_) | Phase::Broken => 0,
         }
     }
@@ -451,12 +452,14 @@ impl Room {
         }
     }
 
-    /// Whoever sees everything and has no seat does not prompt those who have one.
+    /// Whoever sees everything and plays for no seat does not prompt those who do.
     fn may_speak(&self, identity: PublicKey) -> bool {
         match &self.phase {
             Phase::Playing(playing) => {
                 let chain = &playing.chain;
-                chain.sealed().is_some() || self.seat_played_by(identity).is_some()
+                chain.sealed().is_some()
+                    || self.seat_of(identity).is_some()
+                    || playing.is_substitute(identity)
             }
             Phase::Lobby(_) | Phase::Joining(_) | Phase::Broken => true,
         }

@@ -68,12 +68,12 @@ fn the_holder_takes_the_seat_back_by_playing() {
     assert_eq!(shell.refusal(substitute), Refusal::Chain(TransactionError::AlreadySubmitted));
     shell.act(seat(1), Vec::new());
     assert_eq!(shell.head().turn, Turn::new(2));
-    shell.forget_told();
-    let [opening, _] = loan_and_action(&shell, edge(3));
-    let stale = Transaction { body: body_of(&loan(&shell, Epoch::new(1))).body, ..body_of(&opening) };
-    shell.submit(substitute, by_substitute(&stale));
-    assert_eq!(shell.refusal(substitute), Refusal::Chain(TransactionError::BadDelegation));
-    shell.leave(substitute);
+    // Told of the block that says so, and then parted with.
+    let told = shell.told(substitute);
+    let [.., Told::Message(ServerMessage::Block(_)), Told::Dismissed(reason)] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(*reason, GoodbyeReason::Replaced);
     let spent = come(&mut shell, SUBSTITUTE, Epoch::new(1));
     assert_eq!(shell.told(spent), [Told::NotAdmitted(Failure::NotSeated)]);
 }

@@ -5,8 +5,9 @@
 //! Whatever fails on the way, a match goes on by itself, all end with the same head, nothing that anybody was
 //! shown is taken back, every receipt is kept, nobody acts twice, nobody honest is charged with anything, and the
 //! file is valid. Whoever may not come in does not; what light spectators see is what is there; rematches and forks are
-//! of what they say they are, and rooms wake as they fell asleep. A number says all that happens in a match; that of one
-//! that goes wrong is printed. One variable plays it again, or others than usual, and `scripts/simulate` many of them:
+//! of what they say they are, rooms wake as they fell asleep, and seats are lent. A number says all that happens in
+//! a match; that of one that goes wrong is printed. One variable plays it again, or others than usual, and
+//! `scripts/simulate` many of them:
 //!
 //! ```text
 //! CADASTRE_SEED=17 cargo nextest run --features faults --test simulation

@@ -14,6 +14,7 @@ pub(crate) fn faults(seed: u64) -> Faults {
     let none = Faults {
         exports: 2,
         forks: 1,
+        loans: 2,
         holidays: 2,
         glances: 6,
         proposals: 6,

@@ -19,6 +19,8 @@ pub(crate) enum Rarity {
     Graced,
     /// The rules played for a seat.
     TakenOver,
+    /// Somebody played for a seat that it was lent.
+    Lent,
     /// Somebody took a seat of a running match.
     JoinedLate,
     /// A light spectator was shown a part of the state, having seen another one before.
@@ -42,13 +44,14 @@ pub(crate) enum Rarity {
 pub(crate) struct Tally(BTreeMap<Rarity, u32>);
 
 impl Rarity {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::TakenBack,
         Self::Paused,
         Self::EndedByAll,
         Self::Skipped,
         Self::Graced,
         Self::TakenOver,
+        Self::Lent,
         Self::JoinedLate,
         Self::LookedElsewhere,
         Self::NotInvited,

@@ -46,6 +46,8 @@ pub(crate) struct Witness {
     disturbed: Millis,
     /// Has a player died, who can show nothing of what was sealed before?
     pub(crate) has_died: bool,
+    /// The keys that seats were lent to.
+    pub(crate) lent: BTreeSet<[u8; 32]>,
     /// Seats that signed on a state that was not the right one.
     pub(crate) astray: BTreeSet<(MatchId, Seat)>,
 }
@@ -170,6 +172,7 @@ impl Witness {
             (Rarity::TakenOver, stored.has_absent(AbsenceReason::TakenOver)),
             (Rarity::Graced, stored.graced()),
             (Rarity::JoinedLate, stored.was_joined_late()),
+            (Rarity::Lent, stored.was_lent_to(&self.lent)),
         ];
         occurred.into_iter().filter(|(_, did)| *did).for_each(|(rarity, _)| tally.count(rarity));
         stored

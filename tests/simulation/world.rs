@@ -5,6 +5,7 @@ mod carrying;
 mod client;
 mod failing;
 mod forks;
+mod lending;
 mod playing;
 mod strangers;
 mod visits;
@@ -73,6 +74,8 @@ pub(crate) struct Faults {
     pub(crate) exports: u32,
     /// Times that a light spectator looks elsewhere.
     pub(crate) glances: u32,
+    /// Seats that are lent.
+    pub(crate) loans: u32,
     /// Matches that players go on from in another room.
     pub(crate) forks: u32,
     /// Times that somebody stays away for longer than a turn of hours.

@@ -110,8 +110,12 @@ impl Session {
             self.events.push_back(Event::Ended { reason, standings });
         }
         self.find_seat();
-        self.take_open_seat();
         self.renew_draft(is_taken_back);
+        if self.follower.as_ref().is_some_and(Follower::has_held) {
+            // The turn that this block opens is over.
+            return;
+        }
+        self.take_open_seat();
         self.reveal();
         self.announce_turn();
     }

@@ -115,6 +115,11 @@ impl Model {
                 self.others.push((*seat, commands.clone()));
             }
             Event::Refused { transaction, .. } => self.refused(*transaction),
+            // What is drafted for one seat is nothing to another.
+            Event::Seated { .. } => {
+                self.own = Own::Nothing;
+                self.sent.clear();
+            }
             Event::Lost { .. }
             | Event::Block { .. }
             | Event::Shown { .. }
@@ -135,7 +140,6 @@ impl Model {
             | Event::TalkMissed { .. }
             | Event::TalkBroken { .. }
             | Event::Notice(_)
-            | Event::Seated { .. }
             | Event::Mispredicted(_) => {}
         }
     }

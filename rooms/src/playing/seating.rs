@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cadastre_protocol::{DisplayName, Millis, PublicKey, Seat, SeatSet, SignedDelegation, Turn};
+use cadastre_protocol::{DisplayName, Epoch, Millis, PublicKey, Seat, SeatSet, SignedDelegation, Turn};
 
 use super::Playing;
 use crate::input::GuestId;
@@ -15,6 +15,14 @@ pub(crate) const ARRIVAL_MS: u64 = 30_000;
 
 /// Most of those who have come for an open seat whose names are kept.
 const NAMES_MAX: usize = 64;
+
+/// A seat that somebody else than its holder may play for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lent {
+    pub(crate) seat: Seat,
+    /// The one that the loan opens.
+    pub(crate) epoch: Epoch,
+}
 
 /// Those who have come for an open seat and hold none yet.
 #[derive(Debug, Default)]
@@ -84,30 +92,44 @@ impl Playing {
 
     /// Is this the substitute of some seat?
     pub(crate) fn is_substitute(&self, identity: PublicKey) -> bool {
-        self.substitutes.values().any(|substitute| *substitute == identity)
+        self.substitutes.values().any(|(substitute, _)| *substitute == identity)
     }
 
     /// May `identity` hand in transactions for a seat that is another's? Whether they count, their signatures say.
     pub(crate) fn stands_in(&self, identity: PublicKey, seat: Seat) -> bool {
-        self.substitutes.get(&seat) == Some(&identity)
+        self.substitutes.get(&seat).is_some_and(|(substitute, _)| *substitute == identity)
     }
 
     /// Whoever is gone has to show the loan of a seat again.
     pub(crate) fn part_with(&mut self, identity: PublicKey) {
-        self.substitutes.retain(|_, substitute| *substitute != identity);
+        self.substitutes.retain(|_, (substitute, _)| *substitute != identity);
     }
 
     /// The seat that `identity` was lent, if the loan is not spent. Nobody plays for two.
-    pub(crate) fn lent_by(&self, identity: PublicKey, loan: &SignedDelegation) -> Option<Seat> {
-        let seat = loan.read().ok()?.seat;
-        let is_other = |(of, substitute): (&Seat, &PublicKey)| *substitute == identity && *of != seat;
+    pub(crate) fn lent_by(&self, identity: PublicKey, loan: &SignedDelegation) -> Option<Lent> {
+        let said = loan.read().ok()?;
+        let is_other = |(of, (by, _)): (&Seat, &(PublicKey, Epoch))| *by == identity && *of != said.seat;
         let has_other = self.seat_of(identity).is_some() || self.substitutes.iter().any(is_other);
-        (!has_other && self.open.is_lent(&self.chain, seat, identity, loan)).then_some(seat)
+        let is_good = !has_other && self.open.is_lent(&self.chain, said.seat, identity, loan);
+        is_good.then_some(Lent { seat: said.seat, epoch: said.epoch })
     }
 
     /// Makes `identity` the substitute of a seat that it was lent. Gives the one that the seat had before.
-    pub(crate) fn substitute(&mut self, seat: Seat, identity: PublicKey) -> Option<PublicKey> {
-        self.substitutes.insert(seat, identity).filter(|before| *before != identity)
+    pub(crate) fn substitute(&mut self, lent: Lent, identity: PublicKey) -> Option<PublicKey> {
+        let before = self.substitutes.insert(lent.seat, (identity, lent.epoch));
+        before.map(|(before, _)| before).filter(|before| *before != identity)
+    }
+
+    /// A substitute whose loan is spent, and who was told so: the holder has played again.
+    pub(crate) fn sent_home(&self) -> Option<PublicKey> {
+        let is_spent = |(seat, (identity, epoch)): (&Seat, &(PublicKey, Epoch))| {
+            let Some(next) = self.chain.next_of(*seat) else { return true };
+            let is_due = next.epoch.and_then(Epoch::next) == Some(*epoch);
+            !is_due && (next.epoch, next.session) != (Some(*epoch), Some(*identity))
+        };
+        let is_told = self.committed == self.chain.head().height;
+        let spent = self.substitutes.iter().find(|it| is_spent(*it)).filter(|_| is_told);
+        spent.map(|(_, (identity, _))| *identity)
     }
 
     /// The seat that this key, lent to, plays for now.

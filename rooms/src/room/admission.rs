@@ -1,12 +1,15 @@
 //! Who comes in, as what, and what they are told then.
 
 use cadastre_protocol::{
-    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, PublicKey, Seat, ServerMessage, ShownPass,
+    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, PublicKey, ServerMessage, ShownPass,
     SpectatorPolicy, Visit,
 };
 
 use super::{Phase, Room, genesis_message};
-use crate::input::{GuestId, Output};
+use crate::{
+    input::{GuestId, Output},
+    playing::Lent,
+};
 
 impl Room {
     /// May somebody come in? A seat is its holder's, whatever he shows, and as good as
@@ -15,7 +18,7 @@ impl Room {
         &self,
         now: Millis,
         (identity, enter_as): (PublicKey, EnterAs),
-        lent: Option<Seat>,
+        lent: Option<Lent>,
         shown: Option<&ShownPass>,
     ) -> Result<(), Failure> {
         let is_seated = match &self.phase {
@@ -34,7 +37,7 @@ impl Room {
         &mut self,
         guest: GuestId,
         (identity, enter_as): (PublicKey, EnterAs),
-        lent: Option<Seat>,
+        lent: Option<Lent>,
         name: DisplayName,
     ) {
         let admitted = match (enter_as, &mut self.phase) {
@@ -98,7 +101,7 @@ impl Room {
         &mut self,
         guest: GuestId,
         (identity, enter_as): (PublicKey, EnterAs),
-        lent: Option<Seat>,
+        lent: Option<Lent>,
         (height, known): (Height, bool),
     ) {
         let (known_to_it, is_by_time) = match &self.phase {
@@ -148,7 +151,7 @@ impl Room {
         &mut self,
         guest: GuestId,
         (identity, enter_as): (PublicKey, EnterAs),
-        lent: Option<Seat>,
+        lent: Option<Lent>,
     ) {
         if enter_as == EnterAs::Player {
             self.substitute(lent, identity);

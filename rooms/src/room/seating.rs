@@ -5,7 +5,10 @@ use cadastre_protocol::{
 };
 
 use super::{Phase, Room};
-use crate::input::{GuestId, Output};
+use crate::{
+    input::{GuestId, Output},
+    playing::Lent,
+};
 
 impl Room {
     /// The seat that `identity` holds.
@@ -42,7 +45,7 @@ impl Room {
     }
 
     /// Does somebody have a seat of the match to play for, or is there one left for him?
-    pub(super) fn may_play(&self, identity: PublicKey, lent: Option<Seat>) -> Result<(), Failure> {
+    pub(super) fn may_play(&self, identity: PublicKey, lent: Option<Lent>) -> Result<(), Failure> {
         let Phase::Playing(playing) = &self.phase else {
             return self.seat_of(identity).map(|_| ()).ok_or(Failure::NotSeated);
         };
@@ -73,7 +76,7 @@ impl Room {
         identity: PublicKey,
         enter_as: EnterAs,
         shown: Option<&ShownPass>,
-    ) -> Option<Seat> {
+    ) -> Option<Lent> {
         let pass = shown.map(|shown| &shown.pass).filter(|_| enter_as == EnterAs::Player);
         match (&self.phase, pass) {
             (Phase::Playing(playing), Some(Pass::Loan(loan))) => playing.lent_by(identity, loan),
@@ -83,13 +86,27 @@ impl Room {
 
     /// A player who was let in plays for this seat from now on, or for none that was lent. Another one whom its holder
     /// had lent it to has to go.
-    pub(super) fn substitute(&mut self, lent: Option<Seat>, identity: PublicKey) {
+    pub(super) fn substitute(&mut self, lent: Option<Lent>, identity: PublicKey) {
         let Phase::Playing(playing) = &mut self.phase else { return };
         playing.part_with(identity);
-        let Some(before) = lent.and_then(|seat| playing.substitute(seat, identity)) else { return };
-        playing.part_with(before);
-        self.rematch.remove(&before);
-        if let Some(guest) = self.guests.connection_of(before) {
+        let Some(before) = lent.and_then(|lent| playing.substitute(lent, identity)) else { return };
+        self.send_home(before);
+    }
+
+    /// Parts with the substitutes of those who play again.
+    pub(super) fn send_substitutes_home(&mut self) {
+        while let Phase::Playing(playing) = &self.phase
+            && let Some(identity) = playing.sent_home()
+        {
+            self.send_home(identity);
+        }
+    }
+
+    fn send_home(&mut self, substitute: PublicKey) {
+        let Phase::Playing(playing) = &mut self.phase else { return };
+        playing.part_with(substitute);
+        self.rematch.remove(&substitute);
+        if let Some(guest) = self.guests.connection_of(substitute) {
             self.guests.remove(guest);
             playing.forget(guest);
             self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Replaced });

@@ -109,6 +109,16 @@ impl Stored {
         self.blocks.iter().flat_map(|block| block.absent()).any(|absence| absence.reason == reason)
     }
 
+    /// Did one of these keys play for a seat?
+    pub(crate) fn was_lent_to(&self, lent: &BTreeSet<[u8; 32]>) -> bool {
+        let entries = self.blocks.iter().flat_map(|block| block.entries());
+        let delegated = |body: &TransactionBody| {
+            if let TransactionBody::Delegate(delegation) = body { delegation.read().ok() } else { None }
+        };
+        let mut delegations = entries.filter_map(|entry| delegated(&entry.transaction.get().body));
+        delegations.any(|said| lent.contains(said.session.as_bytes()))
+    }
+
     /// Did somebody take a seat that was open?
     pub(crate) fn was_joined_late(&self) -> bool {
         let mut entries = self.blocks.iter().flat_map(ReadBlock::entries);

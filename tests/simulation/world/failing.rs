@@ -66,6 +66,7 @@ impl World {
                 }
             }
             12 | 13 if self.faults.forks > 0 && self.fork() => self.faults.forks -= 1,
+            14 if self.faults.loans > 0 && self.lend(client) => self.faults.loans -= 1,
             11 if self.faults.ends > 0 && self.now > START.after(20_000) => {
                 self.faults.ends -= 1;
                 self.with_server(Server::end_matches);
@@ -154,14 +155,16 @@ impl World {
         self.close_idle_later();
     }
 
-    /// A player who loses the memory of a match that is over could never come back to it.
+    /// A player who loses the memory of a match that is over could never come back to it; a substitute who loses
+    /// that of what it has signed, under the one key that it has, would sign something else.
     pub(super) fn may_die(&self, client: usize) -> bool {
         let Client { config, fate, trick, .. } = &self.clients[client];
         let is_running = self
             .server
             .as_ref()
             .is_some_and(|server| server.has_room(&config.room) || server.store().matches().next().is_none());
-        *fate == Fate::Playing && trick.is_none() && config.enter_as == EnterAs::Player && is_running
+        let is_player = config.enter_as == EnterAs::Player && !self.is_substitute(client);
+        *fate == Fate::Playing && trick.is_none() && is_player && is_running
     }
 
     /// A process dies, and another one of the same identity knows nothing of it.

@@ -49,7 +49,8 @@ impl World {
                 let match_id = session.follower().unwrap().chain().match_id();
                 // Whoever has no seat yet may have asked for one that is open, and be told so later.
                 let chain = session.follower().unwrap().chain();
-                let own = chain.seat_of(self.clients[client].config.identity.public());
+                let own =
+                    session.seat().or_else(|| chain.seat_of(self.clients[client].config.identity.public()));
                 let seats = own.into_iter().chain(chain.open_seats().iter());
                 self.witness.astray.extend(seats.map(|seat| (match_id, seat)));
             }
@@ -71,6 +72,7 @@ impl World {
             }
             Event::CaughtUp => self.witness.disturb(self.now),
             Event::Lost { .. } => self.connect_later(client),
+            Event::Failed(failure) if self.is_sent_home(client, &failure) => self.send_home(client),
             // No room yet, or not for us: tried again on another connection.
             Event::Failed(_) => {
                 if let Some(link) = self.clients[client].link {
