@@ -609,8 +609,9 @@ pub enum ClientError {
         /// The key that the server showed.
         got: PublicKey,
     },
-    /// The same identity connected from elsewhere; coming back would only drive that one away.
-    #[error("the same identity connected from elsewhere")]
+    /// The same identity connected from elsewhere, so that coming back would only drive that one away; or the seat that
+    /// was lent is played for by its holder again, or by another substitute.
+    #[error("the same identity connected from elsewhere, or the seat was lent and is not any more")]
     Replaced,
     /// The server refuses because of a limit.
     #[error(transparent)]

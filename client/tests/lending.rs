@@ -42,6 +42,22 @@ fn a_substitute_plays_until_the_holder_is_back() {
 }
 
 #[test]
+fn a_process_whose_own_key_is_in_no_block_yet_lends_when_the_turn_is_over() {
+    let mut direct = playing(&spec(2, TurnMode::Simultaneous));
+    play(&mut direct, [0, 1]);
+    let again = direct.add_process(0);
+    let lend = |direct: &Direct| {
+        let loan = direct.clients[again].session.lend(process_key(9, 9).public());
+        loan.map(|loan| loan.read().unwrap().epoch)
+    };
+    assert_eq!(lend(&direct), Ok(Epoch::new(1)));
+    direct.act(again);
+    assert_eq!(lend(&direct), Err(LendError::KeyPending));
+    direct.act(1);
+    assert_eq!(lend(&direct), Ok(Epoch::new(2)));
+}
+
+#[test]
 fn what_the_substitute_signed_is_handed_in_again_as_the_same_bytes() {
     let mut direct = playing(&spec(2, TurnMode::Simultaneous));
     let substitute = stand_in(&mut direct, Following::Blocks);

@@ -489,7 +489,7 @@ pub enum Failure {
 pub enum GoodbyeReason {
     /// It shuts down.
     Shutdown,
-    /// The same identity connected again.
+    /// The same identity connected again; or the seat that was lent is another's to play for.
     Replaced,
     /// The client did not read fast enough.
     TooSlow,

@@ -222,7 +222,7 @@ pub enum TalkRefusal {
     /// For another place than where the sender is.
     #[error("said at another place than this")]
     WrongPlace,
-    /// While the match runs, only those who hold a seat speak.
+    /// While the match runs, only those who play for a seat speak.
     #[error("spectators listen until the match is over")]
     OnlyListening,
     /// The line that the author names is no line here, or too many came after it.

@@ -535,6 +535,11 @@ impl Playing {
         self.comparisons.answer(&self.game, guest, request)
     }
 
+    /// A guest is gone.
+    pub(crate) fn forget(&mut self, guest: GuestId) {
+        self.comparisons.forget(guest);
+    }
+
     /// Takes what happened since the last call.
     pub(crate) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)

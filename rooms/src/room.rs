@@ -206,6 +206,7 @@ impl Room {
         let now = self.latest;
         match input {
             Input::Enter { guest, identity, enter_as, name, shown } => {
+                self.part_with_idle(now);
                 let lent = self.lent_by(identity, enter_as, shown.as_deref());
                 match self.open_door(now, (identity, enter_as), lent, shown.as_deref()) {
                     Ok(()) => self.enter(guest, (identity, enter_as), lent, name),
@@ -213,6 +214,7 @@ impl Room {
                 }
             }
             Input::Resume { guest, identity, enter_as, height, known, shown } => {
+                self.part_with_idle(now);
                 let lent = self.lent_by(identity, enter_as, shown.as_deref());
                 match self.open_door(now, (identity, enter_as), lent, shown.as_deref()) {
                     Ok(()) => self.resume(guest, (identity, enter_as), lent, (height, known)),

@@ -96,10 +96,14 @@ fn whoever_comes_back_before_the_seat_is_his_is_called_as_before() {
 #[test]
 fn whoever_comes_and_takes_no_seat_has_to_make_way() {
     let mut shell = begun(RoomSpec { deadline_ms: Some(600_000), ..open_spec() });
-    let idler = shell.enter(5);
-    for _ in 0..3 {
+    let mut idler = shell.enter(5);
+    for turn in 0..8 {
         assert!(!is_dismissed(&mut shell, idler));
         pass_turn(&mut shell);
+        if turn == 3 {
+            // Another connection makes the time no longer.
+            idler = shell.enter(5);
+        }
     }
     shell.pass(29_999);
     pass_turn(&mut shell);
@@ -113,11 +117,24 @@ fn whoever_comes_and_takes_no_seat_has_to_make_way() {
     pass_turn(&mut shell);
     assert!(!is_dismissed(&mut shell, slow));
     shell.submit(slow, join(&shell, seat(1), 6));
-    for _ in 0..4 {
+    for _ in 0..9 {
         pass_turn(&mut shell);
         shell.pass(600_000);
     }
     assert!(!is_dismissed(&mut shell, slow), "he plays, if badly");
+}
+
+#[test]
+fn whoever_comes_and_takes_no_seat_makes_way_for_the_next_one_at_once() {
+    let mut shell = begun(RoomSpec { deadline_ms: Some(600_000), ..open_spec() });
+    let idler = shell.enter(5);
+    (0..8).for_each(|_| pass_turn(&mut shell));
+    shell.pass(30_000);
+    assert!(!is_dismissed(&mut shell, idler), "nobody minds");
+    let next = shell.enter(6);
+    assert!(is_dismissed(&mut shell, idler));
+    shell.submit(next, join(&shell, seat(1), 6));
+    assert!(shell.messages(next).iter().any(|message| matches!(message, ServerMessage::Receipt(_))));
 }
 
 #[test]

@@ -178,6 +178,32 @@ fn a_rematch_is_of_those_who_held_the_seats() {
     assert_eq!(shell.room.seats_taken(), 2);
 }
 
+/// Who comes with a loan that is not good comes for nothing else.
+#[test]
+fn a_spent_loan_lets_nobody_in_where_a_seat_is_open() {
+    let mut shell = Shell::open(RoomSpec { seats_min: 2, late_joins: true, ..spec(3) });
+    shell.guests = [0, 1].map(|player| shell.enter(player)).into();
+    shell.guests.clone().into_iter().for_each(|guest| shell.ready(guest));
+    [0, 1].into_iter().for_each(|of| shell.submit(shell.guests[usize::from(of)], shell.join(seat(of))));
+    assert_eq!(shell.room.open_seats(), 1);
+    let bad = come(&mut shell, SUBSTITUTE, Epoch::new(2));
+    assert_eq!(shell.told(bad), [Told::NotAdmitted(Failure::NotSeated)]);
+    let good = come(&mut shell, SUBSTITUTE, Epoch::new(1));
+    assert!(!matches!(shell.told(good)[0], Told::NotAdmitted(_)));
+}
+
+#[test]
+fn a_loan_counts_from_what_the_holder_has_opened_in_the_open_turn() {
+    let mut shell = Shell::playing(spec(2));
+    let [opening, _] = shell.delegate_and_act(seat(0), Vec::new());
+    shell.submit(shell.guests[0], opening);
+    let substitute = come(&mut shell, SUBSTITUTE, Epoch::new(2));
+    shell.forget_told();
+    shell.act(seat(1), Vec::new());
+    let told = shell.told(substitute);
+    assert!(!told.iter().any(|told| matches!(told, Told::Dismissed(_))), "{told:?}");
+}
+
 #[test]
 fn nobody_plays_for_two_seats() {
     let mut shell = Shell::playing(spec(3));

@@ -5,8 +5,8 @@
 mod support;
 
 use cadastre_protocol::{
-    EnterAs, LINES_KEPT, Line, Reaction, RoomName, SecretKey, Seen, ServerMessage, SignedTalk, Talk,
-    TalkPlace, TalkRefusal, Text, Words,
+    Delegation, EnterAs, Epoch, LINES_KEPT, Line, Pass, Reaction, RoomName, SecretKey, Seen, ServerMessage,
+    SignedDelegation, SignedTalk, Talk, TalkPlace, TalkRefusal, Text, Words,
 };
 use cadastre_rooms::{Event, GuestId, Input};
 use support::{Shell, identity, key, root_key, spec};
@@ -174,6 +174,26 @@ fn whoever_was_parted_with_says_nothing() {
 }
 
 /// Something that player `player` says with all before it seen, by its guest.
+#[test]
+fn a_substitute_speaks_before_it_has_played() {
+    let mut shell = Shell::playing(spec(2));
+    let loan = Delegation {
+        version: Delegation::VERSION,
+        match_id: shell.chain().match_id(),
+        seat: support::seat(0),
+        epoch: Epoch::new(1),
+        session: identity(5),
+        valid_to: None,
+    };
+    let loan = Pass::Loan(SignedDelegation::sign(&key(0), &loan));
+    let substitute = shell.enter_with(5, EnterAs::Player, Some(loan));
+    shell.forget_told();
+    let line = talk(&shell, substitute, 5, 1, "good evening");
+    say(&mut shell, substitute, &line);
+    let other = shell.guests[1];
+    assert_eq!(heard(&mut shell, other).len(), 1);
+}
+
 fn talk(shell: &Shell, guest: GuestId, player: u8, number: u32, text: &str) -> SignedTalk {
     let words = Words::Text(Text::new(text).unwrap());
     signed(player, &Talk { words, ..draft(shell, guest, player, number, None) })

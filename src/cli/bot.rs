@@ -2,12 +2,12 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use cadastre_client::{Client, Config, Credential, Event, Follower, Said};
+use cadastre_client::{Client, ClientError, Config, Credential, Event, Follower, Said};
 #[cfg(feature = "faults")]
 use cadastre_protocol::Turn;
 use cadastre_protocol::{
-    BlockKind, Chain, DisplayName, EnterAs, Following, Head, MatchId, Motion, Notice, RoomName, RoomSpec,
-    Seat, SecretKey, Words,
+    BlockKind, Chain, DisplayName, EnterAs, Failure, Following, Head, MatchId, Motion, Notice, RoomName,
+    RoomSpec, Seat, SecretKey, Words,
 };
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -449,9 +449,15 @@ pub(super) async fn play(
     answers: Answers,
     mut observe: impl FnMut(Observed<'_>),
 ) -> Result<Client, CliError> {
+    let mut stood_in = false;
     loop {
-        let event = client.next().await.map_err(|error| client_error(&error))?;
+        let event = match client.next().await {
+            Ok(event) => event,
+            Err(ClientError::Replaced) if stood_in => return Ok(client),
+            Err(error) => return Err(client_error(&error)),
+        };
         observe(Observed { client: &client, event: &event });
+        stood_in |= client.session().stands_in() && matches!(event, Event::Seated { seat: Some(_) });
         match event {
             Event::YourTurn { .. } => {
                 tokio::time::sleep(pace).await;
@@ -493,6 +499,7 @@ pub(super) async fn play(
                     return Ok(client);
                 }
             }
+            Event::Failed(Failure::NotSeated) if stood_in => return Ok(client),
             Event::Failed(failure) => return Err(CliError::failed(failure.to_string())),
             Event::Connected { .. }
             | Event::Lost { .. }

@@ -2,7 +2,7 @@
 
 use cadastre_protocol::{
     BlockKind, Failure, ForkPoint, Genesis, Height, MatchId, Parent, PublicKey, ReadEntry, RoomSpec,
-    SeatHolder, TransactionBody, Turn, decode_exact,
+    SeatHolder, SpectatorPolicy, TransactionBody, Turn, decode_exact,
 };
 use cadastre_rooms::Origin;
 use cadastre_simulations::{Game, find_rules};
@@ -36,11 +36,13 @@ pub fn origin(
     };
     let genesis: Genesis =
         decode_exact(&record.genesis).map_err(|error| unreadable(match_id, &error.into()))?;
-    let is_player = || {
-        Ok(genesis.seat_of(identity).is_some() || has_come(store, match_id, &genesis, mark.height, identity)?)
-    };
-    let knows_all = mark.sealed || is_player().map_err(|error| unreadable(match_id, &error))?;
-    if !knows_all && is_hidden(&genesis, record.access) {
+    let is_hidden = is_hidden(&genesis, record.access);
+    let knows_all = mark.sealed
+        || genesis.seat_of(identity).is_some()
+        || (is_hidden || genesis.spectators != SpectatorPolicy::AT_ONCE)
+            && has_come(store, match_id, &genesis, mark.height, identity, &is_wanted)
+                .map_err(|error| unreadable(match_id, &error))?;
+    if !knows_all && is_hidden {
         return Err(Failure::NoSpectators);
     }
     let known = if knows_all {
@@ -85,12 +87,13 @@ fn has_come(
     genesis: &Genesis,
     height: Height,
     identity: PublicKey,
+    is_wanted: impl Fn() -> bool,
 ) -> Result<bool, ReadError> {
     if !genesis.seats.contains(&SeatHolder::Open) {
         return Ok(false);
     }
     let takes = |entry: &ReadEntry| matches!(entry.transaction.get().body, TransactionBody::LateJoin { identity: of, .. } if of == identity);
-    for height in (1..=height.get()).map(Height::new) {
+    for height in (1..=height.get()).map(Height::new).take_while(|_| is_wanted()) {
         if store.block(match_id, height)?.read()?.block().entries().iter().any(takes) {
             return Ok(true);
         }

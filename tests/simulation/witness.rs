@@ -14,8 +14,8 @@ use cadastre::{
 };
 use cadastre_client::Said;
 use cadastre_protocol::{
-    AbsenceReason, Attempt, BlockHash, BlockKind, Door, Epoch, Height, MatchId, Millis, PublicKey, Receipt,
-    SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
+    AbsenceReason, Attempt, BlockHash, BlockKind, Delegation, Door, Epoch, Height, MatchId, Millis,
+    PublicKey, Receipt, SealReason, Seat, SignedTransaction, TalkHash, TransactionBody, Turn, TxHash, Words,
 };
 use cadastre_replay::Replay;
 
@@ -46,6 +46,8 @@ pub(crate) struct Witness {
     disturbed: Millis,
     /// Has a player died, who can show nothing of what was sealed before?
     pub(crate) has_died: bool,
+    /// By which keys came into force, or were to.
+    delegated: Vec<Delegation>,
     /// The keys that seats were lent to.
     pub(crate) lent: BTreeSet<[u8; 32]>,
     /// Seats that signed on a state that was not the right one.
@@ -115,7 +117,10 @@ impl Witness {
         let tx = read.get();
         let kind = match tx.body {
             TransactionBody::Join(_) => 0,
-            TransactionBody::Delegate(_) => 1,
+            TransactionBody::Delegate(ref signed) => {
+                self.delegated.push(signed.read().unwrap());
+                1
+            }
             TransactionBody::Commit(_) => 2,
             TransactionBody::Turn(_)
             | TransactionBody::Reveal { .. }
@@ -127,6 +132,15 @@ impl Witness {
         let slot = (process, tx.match_id, tx.epoch, tx.turn, tx.attempt, kind);
         let before = self.signed.insert(slot, read.hash());
         assert!(before.is_none_or(|before| before == read.hash()), "two bodies for one turn: {tx:?}");
+    }
+
+    /// Has somebody else signed a delegation of this epoch or a later one?
+    pub(crate) fn may_be_spent(&self, loan: &Delegation) -> bool {
+        self.delegated.iter().any(|said| {
+            (said.match_id, said.seat) == (loan.match_id, loan.seat)
+                && said.epoch >= loan.epoch
+                && said.session != loan.session
+        })
     }
 
     /// Somebody saw how a match ended.

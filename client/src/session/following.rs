@@ -112,7 +112,7 @@ impl Session {
         self.find_seat();
         self.renew_draft(is_taken_back);
         if self.follower.as_ref().is_some_and(Follower::has_held) {
-            // The turn that this block opens is over.
+            // Those come after it.
             return;
         }
         self.take_open_seat();

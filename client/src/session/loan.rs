@@ -31,7 +31,12 @@ impl Session {
         if chain.genesis().randomness.mode() == RandomnessMode::CommitReveal {
             return Err(LendError::HashChain);
         }
-        let epoch = chain.next_of(seat).and_then(|next| next.epoch?.next()).ok_or(LendError::NoSeat)?;
+        let current = chain.next_of(seat).and_then(|next| next.epoch).ok_or(LendError::NoSeat)?;
+        let mut pending = self.pending.iter().filter_map(|signed| signed.clone().read().ok());
+        if pending.any(|read| read.get().epoch > current) {
+            return Err(LendError::KeyPending);
+        }
+        let epoch = current.next().ok_or(LendError::NoSeat)?;
         Ok(self.delegate(chain, seat, epoch, to))
     }
 
@@ -121,4 +126,8 @@ pub enum LendError {
     /// The seat has a hash chain, which is its holder's alone.
     #[error("a seat with a hash chain cannot be lent")]
     HashChain,
+    /// This session has just put a key of its own in force, and no block says so yet: the loan would be void if that gets
+    /// through, and the next one if it does not. It can lend when the turn is over.
+    #[error("the key of this session is in no block yet")]
+    KeyPending,
 }

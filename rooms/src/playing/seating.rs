@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use cadastre_protocol::{DisplayName, Epoch, Millis, PublicKey, Seat, SeatSet, SignedDelegation, Turn};
 
 use super::Playing;
-use crate::input::GuestId;
 
 /// Turns that somebody who has come for an open seat may let go by without taking it, if [`ARRIVAL_MS`] is over too.
-pub(crate) const ARRIVAL_TURNS: u32 = 3;
+/// As many as there are seats: of those who come together, perhaps only one gets a seat in each turn.
+pub(crate) const ARRIVAL_TURNS: u32 = 8;
 
 /// Time that somebody who has come for an open seat has at least to take it, in milliseconds.
 pub(crate) const ARRIVAL_MS: u64 = 30_000;
@@ -29,8 +29,8 @@ pub(crate) struct Lent {
 pub(super) struct Arrivals {
     /// How they are called, also those whose connection is lost.
     names: BTreeMap<PublicKey, DisplayName>,
-    /// In which turn, and when, each connection came.
-    since: BTreeMap<GuestId, (Turn, Millis)>,
+    /// In which turn, and when, each of those who are there came.
+    since: BTreeMap<PublicKey, (Turn, Millis)>,
 }
 
 impl Playing {
@@ -57,10 +57,11 @@ impl Playing {
         }
     }
 
-    /// A player has come. One without a seat has some turns and some time to take an open one.
-    pub(crate) fn arrive(&mut self, guest: GuestId, identity: PublicKey, now: Millis) {
+    /// A player has come. One without a seat has some turns and some time to take an open one; another connection makes
+    /// it no more.
+    pub(crate) fn arrive(&mut self, identity: PublicKey, now: Millis) {
         if self.seat_of(identity).is_none() && !self.is_substitute(identity) {
-            self.arrivals.since.insert(guest, (self.chain.head().turn, now));
+            self.arrivals.since.entry(identity).or_insert((self.chain.head().turn, now));
         }
     }
 
@@ -69,25 +70,24 @@ impl Playing {
         if self.chain.seat_of(identity).is_some() || self.is_substitute(identity) {
             return;
         }
-        let names = &mut self.arrivals.names;
-        names.insert(identity, name);
-        if names.len() > NAMES_MAX {
-            names.pop_first();
+        let Arrivals { names, since } = &mut self.arrivals;
+        if names.len() == NAMES_MAX
+            && let Some(gone) = names.keys().find(|identity| !since.contains_key(identity)).copied()
+        {
+            names.remove(&gone);
         }
+        names.insert(identity, name);
     }
 
-    /// Has this player come for an open seat, and not taken one in all the time that there was?
-    pub(crate) fn is_idle(&self, guest: GuestId, identity: PublicKey, now: Millis) -> bool {
-        let Some((turn, since)) = self.arrivals.since.get(&guest) else { return false };
-        let turns = self.chain.head().turn.get().saturating_sub(turn.get());
-        let had_time = turns >= ARRIVAL_TURNS && now >= since.after(ARRIVAL_MS);
-        had_time && self.seat_of(identity).is_none() && !self.is_substitute(identity)
-    }
-
-    /// A connection is gone.
-    pub(crate) fn forget(&mut self, guest: GuestId) {
-        self.comparisons.forget(guest);
-        self.arrivals.since.remove(&guest);
+    /// Those who have come for an open seat, and have taken none in all the time that there was.
+    pub(crate) fn idle(&self, now: Millis) -> Vec<PublicKey> {
+        let head = self.chain.head().turn.get();
+        let is_idle = |identity: &PublicKey, turn: Turn, since: Millis| {
+            let had_time = head.saturating_sub(turn.get()) >= ARRIVAL_TURNS && now >= since.after(ARRIVAL_MS);
+            had_time && self.seat_of(*identity).is_none()
+        };
+        let since = self.arrivals.since.iter().filter(|_| self.chain.sealed().is_none());
+        since.filter(|(of, (turn, since))| is_idle(of, *turn, *since)).map(|(of, _)| *of).collect()
     }
 
     /// Is this the substitute of some seat?
@@ -100,8 +100,14 @@ impl Playing {
         self.substitutes.get(&seat).is_some_and(|(substitute, _)| *substitute == identity)
     }
 
-    /// Whoever is gone has to show the loan of a seat again.
+    /// Whoever is gone has to show the loan of a seat again, and has come anew when he comes again.
     pub(crate) fn part_with(&mut self, identity: PublicKey) {
+        self.arrivals.since.remove(&identity);
+        self.end_loan(identity);
+    }
+
+    /// `identity` is the substitute of no seat any more.
+    pub(crate) fn end_loan(&mut self, identity: PublicKey) {
         self.substitutes.retain(|_, (substitute, _)| *substitute != identity);
     }
 
@@ -124,8 +130,7 @@ impl Playing {
     pub(crate) fn sent_home(&self) -> Option<PublicKey> {
         let is_spent = |(seat, (identity, epoch)): (&Seat, &(PublicKey, Epoch))| {
             let Some(next) = self.chain.next_of(*seat) else { return true };
-            let is_due = next.epoch.and_then(Epoch::next) == Some(*epoch);
-            !is_due && (next.epoch, next.session) != (Some(*epoch), Some(*identity))
+            next.epoch >= Some(*epoch) && (next.epoch, next.session) != (Some(*epoch), Some(*identity))
         };
         let is_told = self.committed == self.chain.head().height;
         let spent = self.substitutes.iter().find(|it| is_spent(*it)).filter(|_| is_told);

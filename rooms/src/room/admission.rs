@@ -1,7 +1,7 @@
 //! Who comes in, as what, and what they are told then.
 
 use cadastre_protocol::{
-    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, PublicKey, ServerMessage, ShownPass,
+    DisplayName, EnterAs, Failure, GoodbyeReason, Height, Millis, Pass, PublicKey, ServerMessage, ShownPass,
     SpectatorPolicy, Visit,
 };
 
@@ -30,7 +30,10 @@ impl Room {
             return Ok(());
         }
         let visit = Visit { service: self.host.root, room: &self.name, identity, enter_as, now };
-        self.access.door.admit(&visit, shown)
+        self.access.door.admit(&visit, shown)?;
+        // Whoever comes to stand in wants no seat of his own.
+        let shows_a_loan = shown.is_some_and(|shown| matches!(shown.pass, Pass::Loan(_)));
+        if enter_as == EnterAs::Player && shows_a_loan { Err(Failure::NotSeated) } else { Ok(()) }
     }
 
     pub(super) fn enter(
@@ -157,17 +160,13 @@ impl Room {
             self.substitute(lent, identity);
         }
         if let Some(old) = self.guests.connection_of(identity).filter(|_| enter_as == EnterAs::Player) {
-            self.guests.remove(old);
-            if let Phase::Playing(playing) = &mut self.phase {
-                playing.forget(old);
-            }
             // The new one may know nothing of what this one wanted.
             self.rematch.remove(&identity);
-            self.outputs.push_back(Output::Dismiss { guest: old, reason: GoodbyeReason::Replaced });
+            self.dismiss(old, GoodbyeReason::Replaced);
         }
         self.guests.insert(guest, enter_as, identity);
         if let (EnterAs::Player, Phase::Playing(playing)) = (enter_as, &mut self.phase) {
-            playing.arrive(guest, identity, self.latest);
+            playing.arrive(identity, self.latest);
         }
     }
 

@@ -59,14 +59,8 @@ impl Room {
     /// Parts with those who have come for an open seat and do not take it: others may want it.
     pub(super) fn part_with_idle(&mut self, now: Millis) {
         let Phase::Playing(playing) = &mut self.phase else { return };
-        let players: Vec<_> = self.guests.players().collect();
-        for (guest, identity) in players {
-            if playing.is_idle(guest, identity, now) {
-                playing.forget(guest);
-                self.guests.remove(guest);
-                self.rematch.remove(&identity);
-                self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Silent });
-            }
+        for identity in playing.idle(now) {
+            self.send_away(identity, GoodbyeReason::Silent);
         }
     }
 
@@ -88,9 +82,9 @@ impl Room {
     /// had lent it to has to go.
     pub(super) fn substitute(&mut self, lent: Option<Lent>, identity: PublicKey) {
         let Phase::Playing(playing) = &mut self.phase else { return };
-        playing.part_with(identity);
+        playing.end_loan(identity);
         let Some(before) = lent.and_then(|lent| playing.substitute(lent, identity)) else { return };
-        self.send_home(before);
+        self.send_away(before, GoodbyeReason::Replaced);
     }
 
     /// Parts with the substitutes of those who play again.
@@ -98,18 +92,26 @@ impl Room {
         while let Phase::Playing(playing) = &self.phase
             && let Some(identity) = playing.sent_home()
         {
-            self.send_home(identity);
+            self.send_away(identity, GoodbyeReason::Replaced);
         }
     }
 
-    fn send_home(&mut self, substitute: PublicKey) {
-        let Phase::Playing(playing) = &mut self.phase else { return };
-        playing.part_with(substitute);
-        self.rematch.remove(&substitute);
-        if let Some(guest) = self.guests.connection_of(substitute) {
-            self.guests.remove(guest);
-            playing.forget(guest);
-            self.outputs.push_back(Output::Dismiss { guest, reason: GoodbyeReason::Replaced });
+    /// Parts with a player who holds no seat.
+    fn send_away(&mut self, identity: PublicKey, reason: GoodbyeReason) {
+        if let Phase::Playing(playing) = &mut self.phase {
+            playing.part_with(identity);
         }
+        if let Some(guest) = self.guests.connection_of(identity) {
+            self.dismiss(guest, reason);
+        }
+    }
+
+    /// Parts with a connection.
+    pub(super) fn dismiss(&mut self, guest: GuestId, reason: GoodbyeReason) {
+        self.guests.remove(guest);
+        if let Phase::Playing(playing) = &mut self.phase {
+            playing.forget(guest);
+        }
+        self.outputs.push_back(Output::Dismiss { guest, reason });
     }
 }

@@ -38,8 +38,10 @@ impl World {
 
     /// Whoever lent the seat plays again, so that the loan is good for nothing.
     pub(super) fn is_sent_home(&self, client: usize, failure: &Failure) -> bool {
-        self.is_substitute(client)
-            && matches!(failure, Failure::NotSeated | Failure::NotInvited | Failure::WrongPassword)
+        let is_out = matches!(failure, Failure::NotSeated | Failure::NotInvited | Failure::WrongPassword);
+        let Some(Credential::Loan(loan)) = &self.clients[client].config.credential else { return false };
+        assert!(!is_out || self.witness.may_be_spent(&loan.read().unwrap()), "a good loan lets in");
+        is_out
     }
 
     pub(super) fn send_home(&mut self, client: usize) {
