@@ -181,15 +181,26 @@ fn a_rematch_is_of_those_who_held_the_seats() {
 /// Who comes with a loan that is not good comes for nothing else.
 #[test]
 fn a_spent_loan_lets_nobody_in_where_a_seat_is_open() {
-    let mut shell = Shell::open(RoomSpec { seats_min: 2, late_joins: true, ..spec(3) });
-    shell.guests = [0, 1].map(|player| shell.enter(player)).into();
-    shell.guests.clone().into_iter().for_each(|guest| shell.ready(guest));
-    [0, 1].into_iter().for_each(|of| shell.submit(shell.guests[usize::from(of)], shell.join(seat(of))));
+    let mut shell = with_an_open_seat();
     assert_eq!(shell.room.open_seats(), 1);
     let bad = come(&mut shell, SUBSTITUTE, Epoch::new(2));
     assert_eq!(shell.told(bad), [Told::NotAdmitted(Failure::NotSeated)]);
     let good = come(&mut shell, SUBSTITUTE, Epoch::new(1));
     assert!(!matches!(shell.told(good)[0], Told::NotAdmitted(_)));
+}
+
+/// Whoever had come for an open seat before is a substitute like any other.
+#[test]
+fn a_substitute_is_never_idle() {
+    let mut shell = with_an_open_seat();
+    shell.enter(SUBSTITUTE);
+    let substitute = come(&mut shell, SUBSTITUTE, Epoch::new(1));
+    for _ in 0..9 {
+        shell.pass(10_000);
+        (0..2).for_each(|of| shell.act(seat(of), Vec::new()));
+    }
+    assert_eq!(shell.head().turn, Turn::new(9));
+    assert!(!shell.told(substitute).iter().any(|told| matches!(told, Told::Dismissed(_))));
 }
 
 #[test]
@@ -217,6 +228,16 @@ fn nobody_plays_for_two_seats() {
     let of_another = shell.enter_with(SUBSTITUTE, EnterAs::Player, Some(loan(&shell, 1, SUBSTITUTE)));
     assert_eq!(shell.told(of_another), [Told::NotAdmitted(Failure::NotSeated)]);
     assert!(shell.told(substitute).is_empty());
+}
+
+/// Two players in their first turn, which is long, and an open seat.
+fn with_an_open_seat() -> Shell {
+    let mut shell =
+        Shell::open(RoomSpec { seats_min: 2, late_joins: true, deadline_ms: Some(600_000), ..spec(3) });
+    shell.guests = [0, 1].map(|player| shell.enter(player)).into();
+    shell.guests.clone().into_iter().for_each(|guest| shell.ready(guest));
+    [0, 1].into_iter().for_each(|of| shell.submit(shell.guests[usize::from(of)], shell.join(seat(of))));
+    shell
 }
 
 /// The substitute comes with the loan that is not spent, whether it is in force or not.

@@ -60,7 +60,9 @@ impl Playing {
     /// A player has come. One without a seat has some turns and some time to take an open one; another connection makes
     /// it no more.
     pub(crate) fn arrive(&mut self, identity: PublicKey, now: Millis) {
-        if self.seat_of(identity).is_none() && !self.is_substitute(identity) {
+        if self.seat_of(identity).is_some() || self.is_substitute(identity) {
+            self.arrivals.since.remove(&identity);
+        } else {
             self.arrivals.since.entry(identity).or_insert((self.chain.head().turn, now));
         }
     }
