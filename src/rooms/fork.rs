@@ -92,7 +92,17 @@ fn has_come(
     if !genesis.seats.contains(&SeatHolder::Open) {
         return Ok(false);
     }
-    let takes = |entry: &ReadEntry| matches!(entry.transaction.get().body, TransactionBody::LateJoin { identity: of, .. } if of == identity);
+    let takes = |entry: &ReadEntry| match entry.transaction.get().body {
+        TransactionBody::LateJoin { identity: newcomer, .. } => newcomer == identity,
+        TransactionBody::Join(_)
+        | TransactionBody::Delegate(_)
+        | TransactionBody::Turn(_)
+        | TransactionBody::Commit(_)
+        | TransactionBody::Reveal { .. }
+        | TransactionBody::Takeback { .. }
+        | TransactionBody::Resign
+        | TransactionBody::Motion(_) => false,
+    };
     for height in (1..=height.get()).map(Height::new).take_while(|_| is_wanted()) {
         if store.block(match_id, height)?.read()?.block().entries().iter().any(takes) {
             return Ok(true);

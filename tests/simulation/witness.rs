@@ -46,7 +46,7 @@ pub(crate) struct Witness {
     disturbed: Millis,
     /// Has a player died, who can show nothing of what was sealed before?
     pub(crate) has_died: bool,
-    /// By which keys came into force, or were to.
+    /// What was handed in to put a key in force.
     delegated: Vec<Delegation>,
     /// The keys that seats were lent to.
     pub(crate) lent: BTreeSet<[u8; 32]>,
